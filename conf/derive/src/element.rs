@@ -1,0 +1,226 @@
+//! `#[element]`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::parse::Parser;
+use syn::{Fields, ItemStruct, LitStr};
+
+use crate::field::{Field, Kind, Shape};
+
+#[derive(Default)]
+struct Options {
+    root: Option<String>,
+    after_read: bool,
+    before_write: bool,
+    open: bool,
+}
+
+pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    let options = parse_options(options)?;
+    let mut item: ItemStruct = syn::parse2(item)?;
+    let mut fields = Vec::new();
+    match &mut item.fields {
+        Fields::Named(named) => {
+            for field in &mut named.named {
+                let parsed = Field::take(field)?;
+                match parsed.shape {
+                    Shape::Optional => field.attrs.push(syn::parse_quote!(#[serde(skip_serializing_if = "Option::is_none")])),
+                    Shape::List => field.attrs.push(syn::parse_quote!(#[serde(default, skip_serializing_if = "Vec::is_empty")])),
+                    Shape::Plain if matches!(parsed.kind, Kind::Flag) => {
+                        field.attrs.push(syn::parse_quote!(#[serde(default, skip_serializing_if = "std::ops::Not::not")]));
+                    }
+                    Shape::Plain if parsed.default && !matches!(parsed.kind, Kind::Skip) => field.attrs.push(syn::parse_quote!(#[serde(default)])),
+                    Shape::Plain => {}
+                }
+                fields.push(parsed);
+            }
+        }
+        Fields::Unit => {}
+        Fields::Unnamed(unnamed) => return Err(syn::Error::new_spanned(unnamed, "an element's fields have names")),
+    }
+    let ident = &item.ident;
+    let default = fields.iter().all(Field::may_lack).then(|| quote!(#[derive(Default)]));
+    let reads = fields.iter().map(read_field);
+    let attrs = choices_first(&fields).into_iter().filter_map(write_attr);
+    let body = fields.iter().filter_map(|field| write_body(field, &fields));
+    let open = options.open.then(|| quote!(writer.open();));
+    let root = options.root.map(|name| {
+        let before_write = options.before_write.then(|| quote!(fn before_write(&self) -> Option<Self> { Self::before_write(self) }));
+        let after_read = options.after_read.then(|| quote!(fn after_read(&mut self) { Self::after_read(self) }));
+        quote! {
+            impl ::ostler_conf::xml::Root for #ident {
+                const NAME: &'static str = #name;
+                #after_read
+                #before_write
+            }
+        }
+    });
+    Ok(quote! {
+        #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #default
+        #[cfg_attr(feature = "schema", derive(::schemars::JsonSchema))]
+        #[serde(rename_all = "camelCase")]
+        #item
+
+        impl ::ostler_conf::xml::Element for #ident {
+            #[allow(unused_variables, reason = "an element can be empty")]
+            fn read(reader: &::ostler_conf::xml::Reader<'_>) -> ::std::result::Result<Self, ::ostler_conf::Problem> {
+                Ok(Self { #(#reads,)* })
+            }
+            #[allow(unused_variables, reason = "an element can lack attributes")]
+            fn attrs(&self, writer: &mut ::ostler_conf::xml::Writer) { #(#attrs)* }
+            #[allow(unused_variables, reason = "an element can lack content")]
+            fn body(&self, writer: &mut ::ostler_conf::xml::Writer) { #open #(#body)* }
+        }
+        #root
+    })
+}
+
+fn parse_options(options: TokenStream) -> syn::Result<Options> {
+    let mut parsed = Options::default();
+    let parser = syn::meta::parser(|meta| {
+        if meta.path.is_ident("root") {
+            parsed.root = Some(meta.value()?.parse::<LitStr>()?.value());
+        } else if meta.path.is_ident("after_read") {
+            parsed.after_read = true;
+        } else if meta.path.is_ident("before_write") {
+            parsed.before_write = true;
+        } else if meta.path.is_ident("open") {
+            parsed.open = true;
+        } else {
+            return Err(meta.error("expected root, after_read, before_write or open"));
+        }
+        Ok(())
+    });
+    parser.parse2(options)?;
+    Ok(parsed)
+}
+
+fn read_field(field: &Field) -> TokenStream {
+    let Field { ident, name, shape, .. } = field;
+    let value = match &field.kind {
+        Kind::Skip => quote!(::std::default::Default::default()),
+        Kind::Attr { on } => {
+            let reader = match on {
+                None => quote!(reader),
+                Some(child) => quote!(reader.child_or_absent(#child)),
+            };
+            match shape {
+                Shape::Optional => quote!(#reader.attr(#name)?),
+                _ if field.default => quote!(#reader.attr(#name)?.unwrap_or_default()),
+                _ => quote!(#reader.required_attr(#name)?),
+            }
+        }
+        Kind::Text if *shape == Shape::Optional => {
+            quote!(if reader.raw_text().trim().is_empty() { None } else { Some(reader.text()?) })
+        }
+        Kind::Text => quote!(reader.text()?),
+        Kind::Flag => quote!(reader.child(#name).is_some()),
+        Kind::Flatten => quote!(::ostler_conf::xml::Element::read(reader)?),
+        Kind::Child => match shape {
+            Shape::Optional => quote!(reader.element(#name)?),
+            Shape::List => quote!(reader.elements(#name)?),
+            Shape::Plain if field.default => quote!(reader.element(#name)?.unwrap_or_default()),
+            Shape::Plain => quote!(reader.required_element(#name)?),
+        },
+        Kind::Choice { attr, absent, flatten } => {
+            let content = if *flatten { quote!(*reader) } else { quote!(reader.child_or_absent(#name)) };
+            let missing = match (absent, shape) {
+                (Some(tag), _) => quote!(Some(#tag)),
+                (None, Shape::Optional) => quote!(None),
+                (None, _) => quote!(return Err(reader.problem(::std::format!("the attribute '{}' is missing", #attr)))),
+            };
+            let wrap = if *shape == Shape::Optional { quote!() } else { quote!(.expect("the attribute is there or its absence was reported")) };
+            quote!({
+                let tag: Option<&str> = match reader.attr_text(#attr) { Some(tag) => Some(tag), None => #missing };
+                ::ostler_conf::xml::read_choice(reader, #attr, tag, &#content)? #wrap
+            })
+        }
+    };
+    quote!(#ident: #value)
+}
+
+/// libvirt writes the attribute that names a choice before all others.
+fn choices_first(fields: &[Field]) -> Vec<&Field> {
+    let is_choice = |field: &&Field| matches!(field.kind, Kind::Choice { .. });
+    fields.iter().filter(is_choice).chain(fields.iter().filter(|field| !is_choice(field))).collect()
+}
+
+fn write_attr(field: &Field) -> Option<TokenStream> {
+    let Field { ident, name, shape, .. } = field;
+    match &field.kind {
+        Kind::Attr { on: None } => Some(one_attr(field, &quote!(writer))),
+        Kind::Flatten => Some(quote!(::ostler_conf::xml::Element::attrs(&self.#ident, writer);)),
+        Kind::Choice { attr, flatten, .. } => {
+            let content = flatten.then(|| quote!(::ostler_conf::xml::Union::attrs(choice, writer);));
+            let write = quote!(writer.attr_text(#attr, ::ostler_conf::xml::Union::tag(choice)); #content);
+            Some(match shape {
+                Shape::Optional => quote!(if let Some(choice) = &self.#ident { #write }),
+                _ => quote!({ let choice = &self.#ident; #write }),
+            })
+        }
+        Kind::Child if field.bind => {
+            let prefix = name.split(':').next().unwrap_or_default();
+            Some(quote!(if self.#ident.is_some() { writer.bind(#prefix); }))
+        }
+        _ => None,
+    }
+}
+
+fn one_attr(field: &Field, writer: &TokenStream) -> TokenStream {
+    let Field { ident, name, shape, .. } = field;
+    match shape {
+        Shape::Optional => quote!(if let Some(value) = &self.#ident { #writer.attr(#name, value); }),
+        _ => quote!(#writer.attr(#name, &self.#ident);),
+    }
+}
+
+fn write_body(field: &Field, all: &[Field]) -> Option<TokenStream> {
+    let Field { ident, name, shape, keep, .. } = field;
+    let borrowed: TokenStream = all
+        .iter()
+        .filter(|other| matches!(&other.kind, Kind::Attr { on: Some(child) } if child == name))
+        .map(|other| one_attr(other, &quote!(writer)))
+        .collect();
+    let child = |value: TokenStream, keep: bool| {
+        quote!(writer.element(#name, #keep, |writer| {
+            #borrowed
+            ::ostler_conf::xml::Element::attrs(#value, writer);
+            ::ostler_conf::xml::Element::body(#value, writer);
+        });)
+    };
+    match &field.kind {
+        Kind::Attr { .. } | Kind::Skip => None,
+        Kind::Text => Some(match shape {
+            Shape::Optional => quote!(if let Some(value) = &self.#ident { ::ostler_conf::xml::Element::body(value, writer); }),
+            _ => quote!(::ostler_conf::xml::Element::body(&self.#ident, writer);),
+        }),
+        Kind::Flag => Some(quote!(if self.#ident { writer.element(#name, true, |_| {}); })),
+        Kind::Flatten => Some(quote!(::ostler_conf::xml::Element::body(&self.#ident, writer);)),
+        Kind::Child => Some(match shape {
+            Shape::List => {
+                let write = child(quote!(value), true);
+                quote!(for value in &self.#ident { #write })
+            }
+            Shape::Optional => {
+                let write = child(quote!(value), *keep);
+                quote!(if let Some(value) = &self.#ident { #write })
+            }
+            Shape::Plain => child(quote!(&self.#ident), *keep),
+        }),
+        Kind::Choice { flatten, .. } => {
+            let write = if *flatten {
+                quote!(::ostler_conf::xml::Union::body(choice, writer);)
+            } else {
+                quote!(writer.element(#name, #keep, |writer| {
+                    ::ostler_conf::xml::Union::attrs(choice, writer);
+                    ::ostler_conf::xml::Union::body(choice, writer);
+                });)
+            };
+            Some(match shape {
+                Shape::Optional => quote!(if let Some(choice) = &self.#ident { #write }),
+                _ => quote!({ let choice = &self.#ident; #write }),
+            })
+        }
+    }
+}

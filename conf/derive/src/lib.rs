@@ -1,0 +1,49 @@
+//! `#[element]` and `#[union]`: the faces of a conf type, written once as its fields.
+//!
+//! `#[element]` on a struct makes it an XML element: reading, writing, serde in camelCase and, with the crate's feature
+//! `schema`, a JSON schema. Attributes are written in the order of the fields, and so are children; both are read in any
+//! order. It derives `Clone`, `Debug`, `PartialEq`, and `Default` where no field must be there.
+//!
+//! | struct option | meaning |
+//! |---|---|
+//! | `root = "name"` | the element is a document's root of that name |
+//! | `root = "name", after_read` | and an inherent `fn after_read(&mut self)` settles what one element alone could not know |
+//! | `before_write` | and an inherent `fn before_write(&self) -> Option<Self>` gives what is written in its place |
+//! | `open` | written as a start and an end tag even when nothing is inside |
+//!
+//! | `#[xml(…)]` on a field | meaning |
+//! |---|---|
+//! | (nothing) | a child: `T` must be there, `Option<T>` may, `Vec<T>` any number; `T` is an element or a value |
+//! | `attr` | an attribute: `T` or `Option<T>` of a value |
+//! | `attr, on = "child"` | an attribute of that child, which another field holds |
+//! | `text` | the element's text |
+//! | `flag` | a `bool`: whether the empty child is there |
+//! | `flatten` | an element whose attributes and children stand in this one |
+//! | `choice = "attr"` | a `#[union]`: the attribute names the variant, the child holds it; with `flatten` this element holds it; with `absent = "tag"` the attribute may lack. Such an attribute is written first |
+//! | `skip` | not in XML |
+//! | `name = "x"` | the name in XML; else the field's name in camelCase; a prefix means the namespace |
+//! | `default` | a child that may lack though its type is no `Option` |
+//! | `keep` | a child that is written even when empty |
+//! | `bind` | the root binds the name's prefix when the field is there |
+//!
+//! `#[union]` on an enum of one-field variants makes it a choice: `#[xml(name = "x")]` on a variant, else its name in
+//! kebab-case. With `#[union(tag = "attr")]` it is an element as well, which holds attribute and content.
+
+mod element;
+mod field;
+mod names;
+mod union;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct an XML element, see the crate's page.
+#[proc_macro_attribute]
+pub fn element(options: TokenStream, item: TokenStream) -> TokenStream {
+    element::expand(options.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes an enum a choice that an attribute names, see the crate's page.
+#[proc_macro_attribute]
+pub fn union(options: TokenStream, item: TokenStream) -> TokenStream {
+    union::expand(options.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}

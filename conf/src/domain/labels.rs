@@ -1,0 +1,112 @@
+//! Names of devices other than disks: labels for people and for lists, which never reach the guest.
+
+use super::{DeviceLabel, Domain, Metadata, OstlerMark};
+
+/// Calls `$visit!(element, prefix, list)` for each list of named devices.
+macro_rules! each_list {
+    ($devices:expr, $visit:ident) => {
+        $visit!("controller", "controller", $devices.controllers);
+        $visit!("interface", "net", $devices.interfaces);
+        $visit!("serial", "serial", $devices.serials);
+        $visit!("console", "console", $devices.consoles);
+        $visit!("channel", "channel", $devices.channels);
+        $visit!("input", "input", $devices.inputs);
+        $visit!("audio", "audio", $devices.audios);
+        $visit!("watchdog", "watchdog", $devices.watchdogs);
+        $visit!("rng", "rng", $devices.rngs);
+    };
+}
+
+impl Domain {
+    /// Gives every unnamed device a name: the one our metadata holds, else prefix and number (`net0`), the same on every run.
+    pub fn label_devices(&mut self) {
+        let labels = self.metadata.as_ref().and_then(|m| m.ostler.as_ref()).map(|o| o.labels.clone()).unwrap_or_default();
+        macro_rules! name {
+            ($kind:literal, $prefix:literal, $list:expr) => {
+                for index in 0..$list.len() {
+                    if !$list[index].name.is_empty() {
+                        continue;
+                    }
+                    let stored = labels.iter().find(|l| l.kind == $kind && l.index as usize == index).map(|l| l.name.clone());
+                    let taken = |name: &String| $list.iter().any(|device| device.name == *name);
+                    let made = (index..).map(|number| format!(concat!($prefix, "{}"), number)).find(|name| !taken(name));
+                    $list[index].name = stored.or(made).expect("there are more numbers than devices");
+                }
+            };
+        }
+        each_list!(self.devices, name);
+    }
+
+    /// The names that would not be made again.
+    fn labels(&self) -> Vec<DeviceLabel> {
+        let mut labels = Vec::new();
+        macro_rules! collect {
+            ($kind:literal, $prefix:literal, $list:expr) => {
+                for (index, device) in $list.iter().enumerate() {
+                    if !device.name.is_empty() && device.name != format!(concat!($prefix, "{}"), index) {
+                        let index = u32::try_from(index).expect("fewer devices than 2^32");
+                        labels.push(DeviceLabel { kind: $kind.to_owned(), index, name: device.name.clone() });
+                    }
+                }
+            };
+        }
+        each_list!(self.devices, collect);
+        labels
+    }
+
+    /// The domain with its devices' names in its metadata, where that needs a change.
+    pub(super) fn with_labels(&self) -> Option<Domain> {
+        let labels = self.labels();
+        if labels == self.mark().map(|mark| mark.labels.clone()).unwrap_or_default() {
+            return None;
+        }
+        let mut domain = self.clone();
+        let mark = domain.metadata.get_or_insert_with(Metadata::default).ostler.get_or_insert_with(OstlerMark::default);
+        mark.labels = labels;
+        Some(domain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Domain, format, parse};
+
+    const TWO_NICS: &str = "<domain type='test'>
+  <name>web</name>
+  <memory unit='KiB'>1024</memory>
+  <devices>
+    <interface type='user'/>
+    <interface type='user'/>
+  </devices>
+</domain>
+";
+
+    #[test]
+    fn made_names_leave_no_trace() {
+        let domain = parse::<Domain>(TWO_NICS).unwrap().strict().unwrap();
+        assert_eq!(domain.devices.interfaces[1].name, "net1");
+        assert!(!format(&domain).contains("ostler"));
+    }
+
+    #[test]
+    fn given_names_travel_in_the_metadata() {
+        let mut domain = parse::<Domain>(TWO_NICS).unwrap().strict().unwrap();
+        domain.devices.interfaces[1].name = "uplink".into();
+        let text = format(&domain);
+        let again = parse::<Domain>(&text).unwrap().strict().unwrap();
+        assert_eq!(again.devices.interfaces[1].name, "uplink");
+        assert_eq!(format(&again), text);
+    }
+
+    #[test]
+    fn foreign_metadata_stays_as_it_is() {
+        let text = TWO_NICS.replace("  <memory", "  <metadata>\n    <a:x xmlns:a=\"urn:a\">  odd &amp; </a:x>\n  </metadata>\n  <memory");
+        let mut domain = parse::<Domain>(&text).unwrap().strict().unwrap();
+        assert_eq!(format(&domain), text);
+        domain.devices.interfaces[0].name = "lan".into();
+        let marked = format(&domain);
+        let again = parse::<Domain>(&marked).unwrap().strict().unwrap();
+        assert_eq!(again.foreign_metadata(), domain.foreign_metadata());
+        assert_eq!(format(&again), marked);
+    }
+}

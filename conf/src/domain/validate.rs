@@ -1,0 +1,196 @@
+//! The driver-independent rules of a domain. Codes are libvirt's for the same mistakes.
+
+use std::collections::BTreeMap;
+
+use ostler_util::ErrorCode as Code;
+
+use super::complete::target_index;
+use super::{Address, DiskBus, DiskDevice, DiskSource, Domain, Interface, InterfaceSource, PciAddress};
+use crate::Problem;
+
+/// Problems are collected, so that a user sees them all at once.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem::new(code, path, message));
+    }
+}
+
+pub(super) fn problems(domain: &Domain) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    check_identity(domain, &mut problems);
+    check_resources(domain, &mut problems);
+    check_boot_order(domain, &mut problems);
+    check_disks(domain, &mut problems);
+    for interface in &domain.devices.interfaces {
+        check_interface(interface, &mut problems);
+    }
+    check_addresses(domain, &mut problems);
+    check_names(domain, &mut problems);
+    problems.0
+}
+
+fn check_identity(domain: &Domain, problems: &mut Problems) {
+    if domain.name.is_empty() {
+        problems.add(Code::NoName, "name", "a domain needs a name");
+    } else if domain.name.contains('/') {
+        problems.add(Code::XmlError, "name", format!("the name '{}' can't hold a '/'", domain.name));
+    } else if domain.name.trim().is_empty() {
+        problems.add(Code::XmlError, "name", "the name can't be blanks only");
+    }
+    if domain.title.as_ref().is_some_and(|title| title.contains('\n')) {
+        problems.add(Code::XmlError, "title", "a title has one line");
+    }
+}
+
+fn check_resources(domain: &Domain, problems: &mut Problems) {
+    if domain.memory_kib() == 0 {
+        problems.add(Code::XmlError, "memory", "a domain needs memory: give memory.size, as in 512Mi");
+    }
+    let Some(vcpu) = &domain.vcpu else { return };
+    if vcpu.count == 0 {
+        problems.add(Code::XmlError, "vcpu.count", "a domain needs one virtual CPU at least");
+    }
+    if vcpu.current.is_some_and(|current| current > vcpu.count) {
+        problems.add(Code::ConfigUnsupported, "vcpu.current", format!("more virtual CPUs at boot than the {} that there are at most", vcpu.count));
+    }
+    if vcpu.current == Some(0) {
+        problems.add(Code::XmlError, "vcpu.current", "a domain boots with one virtual CPU at least");
+    }
+    let topology = domain.cpu.as_ref().and_then(|cpu| cpu.topology.as_ref());
+    if let Some(t) = topology {
+        let parts = [t.sockets, t.dies.unwrap_or(1), t.clusters.unwrap_or(1), t.cores, t.threads];
+        if parts.contains(&0) {
+            problems.add(Code::XmlError, "cpu.topology", "sockets, dies, clusters, cores and threads are 1 at least");
+        }
+    }
+}
+
+fn check_boot_order(domain: &Domain, problems: &mut Problems) {
+    let disks = domain.devices.disks.iter().map(|disk| (format!("devices.disks[{}].boot", disk.name), &disk.boot));
+    let interfaces = domain.devices.interfaces.iter().map(|nic| (format!("devices.interfaces[{}].boot", nic.name), &nic.boot));
+    let mut seen: BTreeMap<u32, String> = BTreeMap::new();
+    for (path, boot) in disks.chain(interfaces) {
+        let Some(boot) = boot else { continue };
+        if boot.order == 0 {
+            problems.add(Code::XmlError, format!("{path}.order"), "the boot order counts from 1");
+        }
+        if !domain.os.boot.is_empty() {
+            problems.add(Code::ConfigUnsupported, path.clone(), "a device's boot order and os.boot can't be used together");
+        }
+        if let Some(other) = seen.insert(boot.order, path.clone()) {
+            problems.add(Code::ConfigUnsupported, format!("{path}.order"), format!("{} is the order of {other} already", boot.order));
+        }
+    }
+}
+
+fn check_disks(domain: &Domain, problems: &mut Problems) {
+    let disks = &domain.devices.disks;
+    for (at, disk) in disks.iter().enumerate() {
+        let path = format!("devices.disks[{}]", disk.name);
+        if disks[..at].iter().any(|other| other.name == disk.name) {
+            problems.add(Code::XmlError, path.clone(), format!("the target '{}' is another disk's already", disk.name));
+        }
+        if disk.name.is_empty() {
+            problems.add(Code::NoTarget, format!("devices.disks[{at}].name"), "a disk needs a target, as in vda");
+        } else if target_index(&disk.name).is_none() && disk.address.is_none() {
+            problems.add(Code::XmlError, format!("{path}.name"), format!("'{}' is no disk target: vda, sda, hda or fda and so on is expected", disk.name));
+        }
+        if disk.device() == DiskDevice::Lun && matches!(disk.source, Some(DiskSource::File(_))) {
+            problems.add(
+                Code::ConfigUnsupported,
+                format!("{path}.device"),
+                "a disk with device 'lun' hands a SCSI device through: its source must be a block device or a network LUN, not a file",
+            );
+        }
+        if disk.device() == DiskDevice::Floppy && disk.target.bus.is_some_and(|bus| bus != DiskBus::Fdc) {
+            problems.add(Code::InternalError, format!("{path}.target.bus"), "a floppy drive sits on bus 'fdc'");
+        }
+        if disk.device() != DiskDevice::Floppy && disk.target.bus == Some(DiskBus::Fdc) {
+            problems.add(Code::InternalError, format!("{path}.target.bus"), "bus 'fdc' is for floppy drives");
+        }
+        if disk.source.as_ref().and_then(DiskSource::path).is_some_and(str::is_empty) {
+            problems.add(Code::XmlError, format!("{path}.source"), "the source's path is empty: leave it out for an empty drive");
+        }
+    }
+}
+
+fn check_interface(interface: &Interface, problems: &mut Problems) {
+    let path = format!("devices.interfaces[{}]", interface.name);
+    if let Some(mac) = &interface.mac {
+        if mac.address.is_multicast() {
+            problems.add(Code::XmlError, format!("{path}.mac.address"), format!("{} is a multicast address: the first byte must be even", mac.address));
+        }
+    }
+    match &interface.source {
+        InterfaceSource::Network(source) if source.network.is_empty() => {
+            problems.add(Code::XmlError, format!("{path}.source.network.network"), "name the network");
+        }
+        InterfaceSource::Bridge(source) if source.bridge.is_empty() => {
+            problems.add(Code::XmlError, format!("{path}.source.bridge.bridge"), "name the bridge");
+        }
+        InterfaceSource::Network(_) | InterfaceSource::Bridge(_) | InterfaceSource::User(_) => {}
+    }
+}
+
+fn check_addresses(domain: &Domain, problems: &mut Problems) {
+    let mut drives: BTreeMap<(DiskBus, u32, u32, u32, u32), &str> = BTreeMap::new();
+    for disk in &domain.devices.disks {
+        let path = format!("devices.disks[{}].address", disk.name);
+        match (&disk.address, disk.target.bus) {
+            (Some(Address::Drive(a)), Some(bus)) => {
+                let part = |value: Option<u32>| value.unwrap_or(0);
+                let key = (bus, part(a.controller), part(a.bus), part(a.target), part(a.unit));
+                if let Some(other) = drives.insert(key, &disk.name) {
+                    problems.add(Code::ConfigUnsupported, path, format!("the disk '{other}' sits there already"));
+                }
+            }
+            (Some(Address::Pci(address)), _) => check_pci(address, &path, problems),
+            _ => {}
+        }
+    }
+    for interface in &domain.devices.interfaces {
+        if let Some(Address::Pci(address)) = &interface.address {
+            check_pci(address, &format!("devices.interfaces[{}].address", interface.name), problems);
+        }
+    }
+    for controller in &domain.devices.controllers {
+        if let Some(Address::Pci(address)) = &controller.address {
+            check_pci(address, &format!("devices.controllers[{}].address", controller.name), problems);
+        }
+    }
+}
+
+fn check_pci(address: &PciAddress, path: &str, problems: &mut Problems) {
+    let (domain, bus, slot, function) = address.key();
+    for (field, value, max) in [("domain", domain, 0xffff), ("bus", bus, 0xff), ("slot", slot, 0x1f), ("function", function, 7)] {
+        if value > max {
+            problems.add(Code::XmlError, format!("{path}.pci.{field}"), format!("{value:#x} is too large: {max:#x} at most"));
+        }
+    }
+    if (domain, bus, slot) == (0, 0, 0) && address.slot.is_some() {
+        problems.add(Code::XmlError, path, "0000:00:00 is the host bridge's: give another slot, or none for a free one");
+    }
+}
+
+/// Lists keyed by name hold each name once.
+fn check_names(domain: &Domain, problems: &mut Problems) {
+    let devices = &domain.devices;
+    let mut check = |list: &str, names: Vec<&String>| {
+        for (at, name) in names.iter().enumerate() {
+            if !name.is_empty() && names[..at].contains(name) {
+                problems.add(Code::XmlError, format!("devices.{list}[{name}]"), format!("the name '{name}' is another's already"));
+            }
+        }
+    };
+    check("interfaces", devices.interfaces.iter().map(|d| &d.name).collect());
+    check("controllers", devices.controllers.iter().map(|d| &d.name).collect());
+    check("serials", devices.serials.iter().map(|d| &d.name).collect());
+    check("consoles", devices.consoles.iter().map(|d| &d.name).collect());
+    check("channels", devices.channels.iter().map(|d| &d.name).collect());
+    check("inputs", devices.inputs.iter().map(|d| &d.name).collect());
+    check("watchdogs", devices.watchdogs.iter().map(|d| &d.name).collect());
+    check("rngs", devices.rngs.iter().map(|d| &d.name).collect());
+}

@@ -1,0 +1,68 @@
+//! Texts with a meaning that many elements share.
+
+mod scalars;
+
+pub use scalars::{Hex, OnOff, XmlText, YesNo};
+
+/// An enum whose values are libvirt's words, in XML and in YAML alike.
+#[macro_export]
+macro_rules! words {
+    ($($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ })+) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        $vis enum $name { $($(#[$variant_meta])* #[doc = concat!("`", $word, "`")] $variant,)+ }
+
+        impl $name {
+            /// All values, in libvirt's order.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// libvirt's word.
+            pub const fn word(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+
+            const WORDS: &'static [&'static str] = &[$($word,)+];
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+
+        impl $crate::xml::Value for $name {
+            fn parse(text: &str) -> Result<Self, String> {
+                $name::ALL.iter().copied().find(|value| value.word() == text).ok_or_else(|| $crate::xml::one_of($name::WORDS))
+            }
+            fn format(&self) -> std::borrow::Cow<'_, str> {
+                self.word().into()
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                $crate::xml::Value::parse(&text).map_err(|expected| serde::de::Error::custom(format!("'{text}' is not {expected}")))
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "enum": $name::WORDS })
+            }
+        }
+    )+ };
+}

@@ -1,0 +1,248 @@
+//! Pulls typed values out of a [`Document`] and remembers what was taken.
+
+use std::collections::HashMap;
+
+use ostler_util::ErrorCode;
+
+use super::document::{Document, Node};
+use super::traits::{Element, NAMESPACES, Value};
+use crate::Problem;
+
+/// One element of a document, or the place where an absent one would be.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'d> {
+    document: &'d Document<'d>,
+    node: Option<usize>,
+    /// For an absent element: its parent and name.
+    absent: Option<(usize, &'d str)>,
+}
+
+impl<'d> Reader<'d> {
+    pub(super) fn root(document: &'d Document<'d>) -> Self {
+        document.nodes[0].taken.set(true);
+        Reader { document, node: Some(0), absent: None }
+    }
+
+    fn at(self, node: usize) -> Self {
+        Reader { node: Some(node), ..self }
+    }
+
+    fn get(&self) -> Option<&'d Node<'d>> {
+        self.node.map(|node| &self.document.nodes[node])
+    }
+
+    /// The element's name as written.
+    pub fn name(&self) -> &'d str {
+        self.get().map_or_else(|| self.absent.map_or("", |(_, name)| name), |node| node.name)
+    }
+
+    /// Whether the element has this name; a prefix means the namespace in [`NAMESPACES`].
+    pub fn is_named(&self, name: &str) -> bool {
+        self.get().is_some_and(|node| matches(node, name))
+    }
+
+    /// Whether the element is there at all.
+    pub fn is_present(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// The attribute's text, taken.
+    pub fn attr_text(&self, name: &str) -> Option<&'d str> {
+        let attribute = self.get()?.attributes.iter().find(|a| a.name == name)?;
+        attribute.taken.set(true);
+        Some(attribute.value.as_ref())
+    }
+
+    /// The attribute's value.
+    ///
+    /// # Errors
+    /// A text that is no such value.
+    pub fn attr<T: Value>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.attr_text(name) else { return Ok(None) };
+        T::parse(text).map(Some).map_err(|expected| self.invalid_attr(name, text, &expected))
+    }
+
+    /// The value of an attribute that must be there.
+    ///
+    /// # Errors
+    /// As [`attr`](Self::attr); an absent one.
+    pub fn required_attr<T: Value>(&self, name: &str) -> Result<T, Problem> {
+        self.attr(name)?.ok_or_else(|| self.problem(format!("the attribute '{name}' is missing")))
+    }
+
+    /// The element's character data, taken.
+    pub fn raw_text(&self) -> &'d str {
+        self.get().map_or("", |node| node.text.as_ref())
+    }
+
+    /// The element's character data as a value; numbers may have blanks around them.
+    ///
+    /// # Errors
+    /// A text that is no such value.
+    pub fn text<T: Value>(&self) -> Result<T, Problem> {
+        let text = self.raw_text();
+        T::parse(text)
+            .or_else(|expected| T::parse(text.trim()).map_err(|_| expected))
+            .map_err(|expected| self.problem(format!("'{}' is not {expected}", text.trim())))
+    }
+
+    /// The first child of that name, taken.
+    pub fn child(&self, name: &str) -> Option<Reader<'d>> {
+        let node = self.get()?.children.iter().copied().find(|child| matches(&self.document.nodes[*child], name))?;
+        self.document.nodes[node].taken.set(true);
+        Some(self.at(node))
+    }
+
+    /// The first child of that name, or the place where it would be.
+    pub fn child_or_absent(&self, name: &'d str) -> Reader<'d> {
+        self.child(name).unwrap_or(Reader { node: None, absent: self.node.map(|node| (node, name)), ..*self })
+    }
+
+    /// All children of that name, taken.
+    pub fn children(&self, name: &str) -> impl Iterator<Item = Reader<'d>> {
+        let reader = *self;
+        let children = self.get().map_or(&[][..], |node| node.children.as_slice());
+        let taken: Vec<usize> = children.iter().copied().filter(|c| matches(&reader.document.nodes[*c], name)).collect();
+        taken.into_iter().map(move |child| {
+            reader.document.nodes[child].taken.set(true);
+            reader.at(child)
+        })
+    }
+
+    /// All children, untaken.
+    pub fn all_children(&self) -> impl Iterator<Item = Reader<'d>> {
+        let reader = *self;
+        self.get().map_or(&[][..], |node| node.children.as_slice()).iter().map(move |child| reader.at(*child))
+    }
+
+    /// A child's value.
+    ///
+    /// # Errors
+    /// What the child's type refuses.
+    pub fn element<T: Element>(&self, name: &str) -> Result<Option<T>, Problem> {
+        self.child(name).map(|child| T::read(&child)).transpose()
+    }
+
+    /// The value of a child that must be there.
+    ///
+    /// # Errors
+    /// As [`element`](Self::element); an absent one.
+    pub fn required_element<T: Element>(&self, name: &str) -> Result<T, Problem> {
+        self.element(name)?.ok_or_else(|| self.problem(format!("the element <{name}> is missing")))
+    }
+
+    /// The values of all children of that name.
+    ///
+    /// # Errors
+    /// What a child's type refuses.
+    pub fn elements<T: Element>(&self, name: &str) -> Result<Vec<T>, Problem> {
+        self.children(name).map(|child| T::read(&child)).collect()
+    }
+
+    /// Takes the element whole: its content as written, between its tags.
+    pub fn take_content(&self) -> &'d str {
+        self.get().map_or("", |node| {
+            node.opaque.set(true);
+            &self.document.source[node.content.clone()]
+        })
+    }
+
+    /// Takes the element whole, with its tags.
+    pub fn take_whole(&self) -> &'d str {
+        self.get().map_or("", |node| {
+            node.taken.set(true);
+            node.opaque.set(true);
+            &self.document.source[node.start..node.end]
+        })
+    }
+
+    /// The URI of the element's namespace prefix.
+    pub fn namespace(&self) -> Option<&'d str> {
+        self.get().and_then(|node| node.namespace.as_deref())
+    }
+
+    /// A problem with this element; the code is `XmlError`.
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        let (offset, path) = match (self.get(), self.absent) {
+            (Some(node), _) => (node.start, self.path(self.node.unwrap_or(0))),
+            (None, Some((parent, name))) => (self.document.nodes[parent].start, format!("{}/{name}", self.path(parent))),
+            (None, None) => (0, String::new()),
+        };
+        Problem { code: ErrorCode::XmlError, path, position: Some(self.document.position(offset)), message: message.into() }
+    }
+
+    /// A problem with an attribute's value.
+    pub fn invalid_attr(&self, name: &str, text: &str, expected: &str) -> Problem {
+        let mut problem = self.problem(format!("'{text}' is not {expected}"));
+        problem.path = format!("{}/@{name}", problem.path);
+        if let Some(attribute) = self.get().and_then(|node| node.attributes.iter().find(|a| a.name == name)) {
+            problem.position = Some(self.document.position(attribute.offset));
+        }
+        problem
+    }
+
+    /// What nothing took, in document order.
+    pub(super) fn unknown(&self) -> Vec<Problem> {
+        let mut unknown = Vec::new();
+        if let Some(node) = self.node {
+            self.collect_unknown(node, &mut unknown);
+        }
+        unknown
+    }
+
+    fn collect_unknown(&self, index: usize, unknown: &mut Vec<Problem>) {
+        let node = &self.document.nodes[index];
+        let reader = self.at(index);
+        if !node.taken.get() {
+            unknown.push(reader.problem("this element is not known here"));
+            return;
+        }
+        if node.opaque.get() {
+            return;
+        }
+        for attribute in node.attributes.iter().filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':')) {
+            let mut problem = reader.problem("this attribute is not known here");
+            problem.path = format!("{}/@{}", problem.path, attribute.name);
+            problem.position = Some(self.document.position(attribute.offset));
+            unknown.push(problem);
+        }
+        for child in &node.children {
+            self.collect_unknown(*child, unknown);
+        }
+    }
+
+    /// `/domain/devices/disk[2]`: the number counts same-named siblings from 1 and is left out where there is one only.
+    fn path(&self, mut index: usize) -> String {
+        let mut parts = Vec::new();
+        loop {
+            let node = &self.document.nodes[index];
+            let Some(parent) = node.parent else {
+                parts.push(format!("/{}", node.name));
+                break;
+            };
+            let mut seen: HashMap<&str, usize> = HashMap::new();
+            let mut number = 0;
+            for sibling in &self.document.nodes[parent].children {
+                let count = seen.entry(self.document.nodes[*sibling].name).or_default();
+                *count += 1;
+                if *sibling == index {
+                    number = *count;
+                }
+            }
+            let alone = seen.get(node.name).is_some_and(|count| *count == 1);
+            parts.push(if alone { format!("/{}", node.name) } else { format!("/{}[{number}]", node.name) });
+            index = parent;
+        }
+        parts.into_iter().rev().collect()
+    }
+}
+
+fn matches(node: &Node<'_>, name: &str) -> bool {
+    match name.split_once(':') {
+        None => node.name == name,
+        Some((prefix, local)) => {
+            let uri = NAMESPACES.iter().find(|(p, _)| *p == prefix).map(|(_, uri)| *uri);
+            uri.is_some() && node.namespace.as_deref() == uri && node.name.rsplit(':').next() == Some(local)
+        }
+    }
+}

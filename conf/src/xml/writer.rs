@@ -1,0 +1,144 @@
+//! Formats as libvirt does.
+
+use super::traits::{NAMESPACES, Value};
+
+/// Writes elements with two blanks a level, attributes in single quotes, `<a/>` for an element with nothing inside.
+#[derive(Debug, Default)]
+pub struct Writer {
+    out: String,
+    depth: usize,
+    /// The start tag of the innermost element still lacks its `>`.
+    tag_open: bool,
+    /// The innermost element holds text, so its end tag follows on the same line.
+    inline: bool,
+}
+
+impl Writer {
+    /// Writes an element: `write` gives its attributes, then its content. With `keep` false an element that got neither
+    /// is left out.
+    pub fn element(&mut self, name: &str, keep: bool, write: impl FnOnce(&mut Self)) {
+        let (before, tag_was_open, was_inline) = (self.out.len(), self.tag_open, self.inline);
+        self.end_tag_line();
+        self.indent();
+        self.out.push('<');
+        self.out.push_str(name);
+        let after_name = self.out.len();
+        self.tag_open = true;
+        self.inline = false;
+        self.depth += 1;
+        write(self);
+        self.depth -= 1;
+        if self.tag_open && self.out.len() == after_name && !keep {
+            self.out.truncate(before);
+            self.tag_open = tag_was_open;
+            self.inline = was_inline;
+            return;
+        }
+        if self.tag_open {
+            self.out.push_str("/>\n");
+        } else {
+            if !self.inline {
+                self.indent();
+            }
+            self.out.push_str("</");
+            self.out.push_str(name);
+            self.out.push_str(">\n");
+        }
+        self.tag_open = false;
+        self.inline = false;
+    }
+
+    /// Writes an attribute of the element whose start tag is open.
+    pub fn attr(&mut self, name: &str, value: &impl Value) {
+        self.attr_text(name, &value.format());
+    }
+
+    /// Writes an attribute with this text.
+    pub fn attr_text(&mut self, name: &str, value: &str) {
+        debug_assert!(self.tag_open, "attribute {name} after the content");
+        self.out.push(' ');
+        self.out.push_str(name);
+        self.out.push_str("='");
+        escape(&mut self.out, value);
+        self.out.push('\'');
+    }
+
+    /// Binds a prefix of [`NAMESPACES`] on the element whose start tag is open.
+    pub fn bind(&mut self, prefix: &str) {
+        if let Some((_, uri)) = NAMESPACES.iter().find(|(p, _)| *p == prefix) {
+            self.attr_text(&format!("xmlns:{prefix}"), uri);
+        }
+    }
+
+    /// Writes character data as the element's content; an empty text writes nothing.
+    pub fn text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.raw_start();
+        escape(&mut self.out, text);
+    }
+
+    /// Writes `content`, which is XML already, as the element's whole content.
+    pub fn raw(&mut self, content: &str) {
+        if content.is_empty() {
+            return;
+        }
+        self.raw_start();
+        self.out.push_str(content);
+    }
+
+    /// Lets `write` add child elements in the midst of raw content.
+    pub fn nested(&mut self, write: impl FnOnce(&mut Self)) {
+        let inline = std::mem::replace(&mut self.inline, false);
+        write(self);
+        self.inline = inline;
+    }
+
+    /// Ends the start tag even if no content follows: libvirt writes some containers as `<ip>` and `</ip>` on two lines.
+    pub fn open(&mut self) {
+        self.end_tag_line();
+    }
+
+    /// What was written.
+    pub fn finish(self) -> String {
+        self.out
+    }
+
+    fn raw_start(&mut self) {
+        if self.tag_open {
+            self.out.push('>');
+            self.tag_open = false;
+        }
+        self.inline = true;
+    }
+
+    fn end_tag_line(&mut self) {
+        if self.tag_open {
+            self.out.push_str(">\n");
+            self.tag_open = false;
+        }
+    }
+
+    fn indent(&mut self) {
+        for _ in 0..self.depth {
+            self.out.push_str("  ");
+        }
+    }
+}
+
+/// The five predefined entities; control characters, which XML 1.0 can't hold, are left out.
+fn escape(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\'' => out.push_str("&apos;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' | '\r' => out.push(character),
+            c if c < ' ' => {}
+            c => out.push(c),
+        }
+    }
+}

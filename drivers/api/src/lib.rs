@@ -1,0 +1,30 @@
+//! The public driver API.
+//!
+//! A driver opens a [`Connection`]; what it can do stands in its [`Feature`] list and in the groups
+//! ([`Domains`], [`Networks`], [`Storage`], [`Security`]) that the connection returns. A call that a driver can't carry
+//! out returns `NoSupport` ([`Error::no_support`]) and is absent from its list; the [`behaviour`] suite checks both.
+//!
+//! Drivers depend on this crate, `ostler-conf` and `ostler-util` only, never on each other: a hypervisor driver gets its
+//! secondary drivers as trait objects when it is opened.
+
+pub mod behaviour;
+mod connection;
+mod domains;
+mod error;
+mod event;
+mod feature;
+mod networks;
+mod security;
+mod storage;
+
+pub use connection::{Accelerator, Connection, HostFacts};
+pub use domains::{
+    Change, Checked, ConsolePath, Definition, DomainState, DomainSummary, Domains, GuestAddress, LifecycleAction,
+    LifecycleEvent, PausedReason, RunningReason, ShutoffReason, StartOptions, StateOnUndefine, Warning,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use event::{DomainEvent, Event, Events, NetworkEvent, PoolEvent};
+pub use feature::Feature;
+pub use networks::{Lease, NetworkSummary, Networks, Port, PortRequest};
+pub use security::{Access, Security};
+pub use storage::{PoolSummary, Progress, ResolvedVolume, Storage, VolumeSummary};

@@ -1,0 +1,113 @@
+//! Durable files: what we write is there whole after a crash, or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Replaces `path` with `content`: temporary file in the same directory, fsync, rename, fsync of the directory.
+///
+/// # Guarantees
+/// A reader sees the old content or the new one. When this returns `Ok`, the new one survives a power cut.
+/// A failed write leaves the old file untouched and no temporary file behind; a crash can leave one, which
+/// [`remove_temporary_files`] clears.
+///
+/// # Errors
+/// The operating system's, with nothing changed (`ENOSPC`, `EROFS`, …).
+pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let directory = path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no directory"))?;
+    let temporary = temporary_path(path);
+    let result = (|| {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_directory(directory)
+    })();
+    if result.is_err() {
+        // The file may not exist; the first error is the one that counts.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+}
+
+/// Removes `path` and makes the removal durable. A file that is not there is fine.
+///
+/// # Errors
+/// The operating system's, other than "not found".
+pub fn remove_durably(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+    }
+}
+
+/// fsync of a directory, so that renames and removals in it survive a power cut.
+///
+/// # Errors
+/// The operating system's.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Makes `path` and its missing parents, and gives `path` the mode.
+///
+/// # Errors
+/// The operating system's.
+pub fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Removes what a crash inside [`write_atomic`] left in `directory`; gives what it removed.
+///
+/// # Errors
+/// The operating system's.
+pub fn remove_temporary_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let is_ours = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with('.') && n.ends_with(TEMPORARY_SUFFIX));
+        if is_ours {
+            fs::remove_file(&path)?;
+            removed.push(path);
+        }
+    }
+    Ok(removed)
+}
+
+const TEMPORARY_SUFFIX: &str = ".ostler-new";
+
+fn temporary_path(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}{TEMPORARY_SUFFIX}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_whole_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.xml");
+        write_atomic(&path, b"one", 0o600).unwrap();
+        write_atomic(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        remove_durably(&path).unwrap();
+        remove_durably(&path).unwrap();
+    }
+
+    #[test]
+    fn clears_what_a_crash_left() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(".state.xml.ostler-new"), b"half").unwrap();
+        fs::write(directory.path().join("state.xml"), b"whole").unwrap();
+        assert_eq!(remove_temporary_files(directory.path()).unwrap().len(), 1);
+        assert_eq!(fs::read(directory.path().join("state.xml")).unwrap(), b"whole");
+    }
+}
