@@ -1,1 +1,38 @@
-//! placeholder
+//! The Kubernetes types of the group `ostler.dev`: what a manifest is, in a directory and in the API server.
+//!
+//! A kind wraps the conf type of its libvirt document (`spec.domain`, `spec.network`, …) and adds only what is
+//! Kubernetes' own: placement, run strategy, policies, status.
+
+mod common;
+mod condition;
+mod domain;
+mod duration;
+mod host;
+mod network;
+mod object;
+mod operation;
+mod pool;
+mod schema;
+mod volume;
+
+pub use common::{HostCounts, HostSelector, Placement, RetainOrDelete, StorageDeletion};
+pub use condition::{Condition, ConditionStatus, Conditions, reasons, types};
+pub use domain::{
+    Adopt, Apply, Deletion, DeletionPolicy, DeletionState, Disruption, Domain, DomainSpec, DomainStatus, OnHostShutdown, PendingChange,
+    Phase, Resolved, RestartApproval, Restarts, RunStrategy, Shutdown,
+};
+pub use duration::Duration;
+pub use host::{Host, HostOutcome, HostSpec, HostStatus, Orphan};
+pub use network::{Network, NetworkSpec, NetworkStatus};
+pub use object::{Kind, Object, ObjectRef};
+pub use operation::{DomainOperation, DomainOperationSpec, DomainOperationStatus, OperationState, Verb};
+pub use pool::{StoragePool, StoragePoolSpec, StoragePoolStatus};
+pub use schema::{crd, crds, schema_of};
+pub use volume::{BackingVolume, Checksum, EmptySource, HttpSource, StorageVolume, StorageVolumeSpec, StorageVolumeStatus, VolumeFill};
+
+/// The API group.
+pub const GROUP: &str = "ostler.dev";
+/// The API version.
+pub const VERSION: &str = "v1alpha1";
+/// Group and version, as in `apiVersion`.
+pub const API_VERSION: &str = "ostler.dev/v1alpha1";

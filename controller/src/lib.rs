@@ -1,0 +1,6 @@
+//! Ostler's agent: the reconcilers, what feeds them and what they report to. The binary only wires them.
+//!
+//! The reconcilers know nothing of where objects come from: a [`source::Source`] tells of objects, a [`source::Sink`] takes
+//! their status. A directory of manifests is one such pair.
+
+pub mod source;

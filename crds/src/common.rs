@@ -1,0 +1,55 @@
+//! What several kinds share.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where something goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Placement {
+    /// The host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The hosts that may be chosen, by their labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_selector: Option<HostSelector>,
+}
+
+/// Picks hosts by their labels; an empty one picks all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostSelector {
+    /// Labels that a host must have, with their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// What becomes of stored data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageDeletion {
+    /// Whether the data go with the object.
+    #[serde(default)]
+    pub policy: RetainOrDelete,
+}
+
+/// Whether data go with their object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RetainOrDelete {
+    /// They stay.
+    #[default]
+    Retain,
+    /// They go.
+    Delete,
+}
+
+/// On how many hosts a definition is wanted and carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostCounts {
+    /// Hosts on which it is wanted.
+    pub desired: i32,
+    /// Hosts on which it is as wanted.
+    pub ready: i32,
+}
