@@ -195,12 +195,9 @@ pub struct DomainStatus {
     /// What differs from the spec and what it takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending_changes: Vec<PendingChange>,
-    /// Restarts after the guest ended by itself, while they go on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub restarts: Option<Restarts>,
-    /// The verb that decides over a guest whose run strategy leaves it to people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub manual_run: Option<bool>,
+    /// What happened to the guest so far, as far as its run strategy must know.
+    #[serde(default)]
+    pub run: RunRecord,
     /// Aspects of the state.
     #[serde(default)]
     pub conditions: Conditions,
@@ -267,13 +264,29 @@ pub enum Apply {
     Move,
 }
 
-/// Restarts after a guest ended by itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What happened to a guest so far, as far as its run strategy must know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Restarts {
-    /// How often in a row.
-    pub count: i32,
-    /// When the next one comes, in RFC 3339.
+pub struct RunRecord {
+    /// Whether it was ever started.
+    #[serde(default)]
+    pub started: bool,
+    /// When it was started last, in RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
+    pub start_time: Option<String>,
+    /// How it ended last, by libvirt's word; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_end: Option<String>,
+    /// What people's last verb wants, where the run strategy leaves it to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manual: Option<bool>,
+    /// An approved restart is under way: when the guest has ended, it is started.
+    #[serde(default)]
+    pub restarting: bool,
+    /// Restarts in a row after it ended by itself soon after its start.
+    #[serde(default)]
+    pub restarts: i32,
+    /// When the next of them comes, in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_restart: Option<String>,
 }

@@ -19,7 +19,7 @@ pub use common::{HostCounts, HostSelector, Placement, RetainOrDelete, StorageDel
 pub use condition::{Condition, ConditionStatus, Conditions, reasons, types};
 pub use domain::{
     Adopt, Apply, Deletion, DeletionPolicy, DeletionState, Disruption, Domain, DomainSpec, DomainStatus, OnHostShutdown, PendingChange,
-    Phase, Resolved, RestartApproval, Restarts, RunStrategy, Shutdown,
+    Phase, Resolved, RestartApproval, RunRecord, RunStrategy, Shutdown,
 };
 pub use duration::Duration;
 pub use host::{Host, HostOutcome, HostSpec, HostStatus, Orphan};

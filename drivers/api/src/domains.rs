@@ -211,6 +211,8 @@ pub enum ShutoffReason {
     Failed,
     /// The host was rebooted under it.
     HostReboot,
+    /// The guest rebooted, and its action on reboot was to end (libvirt reports this as `Shutdown`).
+    GuestReboot,
 }
 
 /// How to start.
