@@ -3,4 +3,5 @@
 //! The reconcilers know nothing of where objects come from: a [`source::Source`] tells of objects, a [`source::Sink`] takes
 //! their status. A directory of manifests is one such pair.
 
+pub mod plan;
 pub mod source;
