@@ -1,0 +1,232 @@
+//! Control groups of version 1, version 2 and both at once ("hybrid").
+//!
+//! A process is out of its creator's reach only if it has left every hierarchy: whoever ends a pod kills each process
+//! that it finds below the pod's group in any of them.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::pidfd::{PidFd, Process};
+
+/// The hierarchies that are mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchies(Vec<Hierarchy>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hierarchy {
+    mount: PathBuf,
+    /// Version 1's cpuset takes no process before it was told its CPUs and memory nodes.
+    is_cpuset: bool,
+}
+
+/// One group, by the same name in every hierarchy.
+#[derive(Clone, Debug)]
+pub struct Cgroup {
+    places: Vec<(Hierarchy, PathBuf)>,
+}
+
+impl Hierarchies {
+    /// What is mounted in this process's mount namespace.
+    ///
+    /// # Errors
+    /// The operating system's; "unsupported" if no hierarchy is mounted.
+    pub fn discover() -> io::Result<Self> {
+        let found = Self::from_mountinfo(&fs::read_to_string("/proc/self/mountinfo")?);
+        if found.0.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "no cgroup hierarchy is mounted"));
+        }
+        Ok(found)
+    }
+
+    fn from_mountinfo(text: &str) -> Self {
+        let mut found: Vec<Hierarchy> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for line in text.lines() {
+            let Some((left, right)) = line.split_once(" - ") else { continue };
+            let left: Vec<&str> = left.split(' ').collect();
+            let right: Vec<&str> = right.split(' ').collect();
+            let (Some(device), Some(mount), Some(kind)) = (left.get(2), left.get(4), right.first()) else { continue };
+            let options = right.get(2).copied().unwrap_or_default();
+            let is_v1 = *kind == "cgroup";
+            // One hierarchy mounted twice is one hierarchy.
+            if (is_v1 || *kind == "cgroup2") && seen.insert(device.to_string()) {
+                let is_cpuset = is_v1 && options.split(',').any(|option| option == "cpuset");
+                found.push(Hierarchy { mount: PathBuf::from(mount.replace("\\040", " ")), is_cpuset });
+            }
+        }
+        Hierarchies(found)
+    }
+
+    /// The group with this path in every hierarchy, whether it exists or not.
+    pub fn group(&self, path: impl AsRef<Path>) -> Cgroup {
+        let places = self.0.iter().map(|hierarchy| (hierarchy.clone(), hierarchy.mount.join(path.as_ref()))).collect();
+        Cgroup { places }
+    }
+
+    /// Names of the groups below `parent` in any hierarchy.
+    ///
+    /// # Errors
+    /// The operating system's. A parent that is missing has no children.
+    pub fn children(&self, parent: &str) -> io::Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for hierarchy in &self.0 {
+            let entries = match fs::read_dir(hierarchy.mount.join(parent)) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    names.extend(entry.file_name().into_string().ok());
+                }
+            }
+        }
+        Ok(names)
+    }
+}
+
+impl Cgroup {
+    /// Makes the group where it is missing. A process can join it from then on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn create(&self) -> io::Result<()> {
+        for (hierarchy, path) in &self.places {
+            let below = path.strip_prefix(&hierarchy.mount).expect("the path was joined to the mount");
+            let mut current = hierarchy.mount.clone();
+            for part in below {
+                let parent = current.clone();
+                current.push(part);
+                match fs::create_dir(&current) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(at(&current, error)),
+                }
+                if hierarchy.is_cpuset {
+                    for file in ["cpuset.cpus", "cpuset.mems"] {
+                        inherit(&parent.join(file), &current.join(file))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One file in each hierarchy: a process that writes `0` to it joins the group there.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
+        let open = |path: PathBuf| {
+            OpenOptions::new().write(true).open(&path).map_err(|error| at(&path, error)).map(File::into)
+        };
+        self.places.iter().map(|(_, path)| open(path.join("cgroup.procs"))).collect()
+    }
+
+    /// Processes that are in the group in any hierarchy. A group that is missing is empty.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn pids(&self) -> io::Result<BTreeSet<i32>> {
+        let mut pids = BTreeSet::new();
+        for (_, path) in &self.places {
+            match fs::read_to_string(path.join("cgroup.procs")) {
+                Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(at(path, error)),
+            }
+        }
+        Ok(pids)
+    }
+
+    /// Kills every process in the group and waits for their end. An empty or missing group is fine.
+    ///
+    /// # Errors
+    /// "timed out" if a process is still there after `timeout`; the operating system's.
+    pub fn kill(&self, timeout: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let handles: Vec<PidFd> =
+                self.pids()?.into_iter().filter_map(|pid| Process::of(pid).ok()?.open().ok()?).collect();
+            // What has ended is still listed until it was reaped.
+            if handles.is_empty() {
+                return Ok(());
+            }
+            for handle in &handles {
+                handle.kill()?;
+            }
+            for handle in &handles {
+                if !handle.wait(deadline.saturating_duration_since(Instant::now())) {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "a killed process has not ended"));
+                }
+            }
+        }
+    }
+
+    /// Removes the group. One that is missing is fine.
+    ///
+    /// # Errors
+    /// "resource busy" while a process is in it.
+    pub fn remove(&self) -> io::Result<()> {
+        for (_, path) in &self.places {
+            match fs::remove_dir(path) {
+                Ok(()) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(at(path, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inherit(from: &Path, to: &Path) -> io::Result<()> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| at(path, error));
+    if read(to)?.trim().is_empty() {
+        fs::write(to, read(from)?.trim()).map_err(|error| at(to, error))?;
+    }
+    Ok(())
+}
+
+/// ENODEV: the group was removed while its file was open.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+}
+
+fn at(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_both_versions_once() {
+        let text = "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw\n\
+                    34 31 0:31 / /sys/fs/cgroup/cpuset rw,relatime shared:1 - cgroup cgroup rw,cpuset\n\
+                    40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd\n\
+                    41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n\
+                    42 31 0:38 / /mnt/again rw,relatime - cgroup2 cgroup2 rw\n";
+        let found = Hierarchies::from_mountinfo(text);
+        let mounts: Vec<_> = found.0.iter().map(|h| (h.mount.to_str().unwrap(), h.is_cpuset)).collect();
+        assert_eq!(
+            mounts,
+            [("/sys/fs/cgroup/cpuset", true), ("/sys/fs/cgroup/systemd", false), ("/sys/fs/cgroup/unified", false)]
+        );
+    }
+
+    #[test]
+    fn a_missing_group_is_empty_and_can_be_killed_and_removed() {
+        let Ok(hierarchies) = Hierarchies::discover() else { return };
+        let group = hierarchies.group("ostler-none/there-is-none");
+        assert!(group.pids().unwrap().is_empty());
+        group.kill(Duration::from_secs(1)).unwrap();
+        group.remove().unwrap();
+        assert!(hierarchies.children("ostler-none").unwrap().is_empty());
+    }
+}

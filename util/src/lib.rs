@@ -1,0 +1,19 @@
+//! Low-level code that every crate shares. Knows Linux, but no hypervisor, no XML and no Kubernetes.
+
+pub mod boot;
+pub mod cgroup;
+pub mod cpuset;
+pub mod error_code;
+pub mod file;
+pub mod mac;
+pub mod passwd;
+pub mod pidfd;
+pub mod run;
+pub mod size;
+pub mod spawn;
+pub mod tap;
+
+pub use cpuset::CpuSet;
+pub use error_code::ErrorCode;
+pub use mac::MacAddress;
+pub use size::Size;

@@ -1,0 +1,160 @@
+//! Processes that are not our children: known by more than their number, watched without polling.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use crate::boot::boot_id;
+
+/// A process of this host, past or present. Numbers are used again, also after a reboot, so a number counts only with
+/// the boot and the time at which the process began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// The number.
+    pub pid: i32,
+    /// When it began, in clock ticks since the boot.
+    pub start_time: u64,
+    /// The boot.
+    pub boot_id: String,
+}
+
+impl Process {
+    /// The process that has the number now.
+    ///
+    /// # Errors
+    /// "not found" if there is none.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        Ok(Process { pid, start_time: start_time(pid)?, boot_id: boot_id().to_owned() })
+    }
+
+    /// A handle for the process, if it is still there.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn open(&self) -> io::Result<Option<PidFd>> {
+        if self.boot_id != boot_id() {
+            return Ok(None);
+        }
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let fd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => PidFd(fd),
+            // EINVAL: the number is a thread's now.
+            Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // The handle is for whoever had the number when it was opened; only now is its time of birth worth something.
+        match start_time(self.pid) {
+            Ok(start_time) if start_time == self.start_time => Ok(Some(fd).filter(|fd| !fd.has_ended())),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A handle for one process: readable from its end on, never another process's.
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+impl PidFd {
+    /// Whether the process has ended.
+    pub fn has_ended(&self) -> bool {
+        self.wait(Duration::ZERO)
+    }
+
+    /// Blocks until the process has ended, at most for `timeout`; whether it has.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left =
+                Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&left)) {
+                Ok(0) => return false,
+                Ok(_) => return true,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Sends SIGTERM. A process that has ended is fine.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends SIGKILL. A process that has ended is fine.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.0, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<PidFd> for OwnedFd {
+    fn from(fd: PidFd) -> OwnedFd {
+        fd.0
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`. The second field is the program's name in brackets, which may itself hold brackets and blanks.
+fn start_time(pid: i32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| match error.raw_os_error() {
+        Some(libc::ESRCH) => io::Error::from(io::ErrorKind::NotFound),
+        _ => error,
+    })?;
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let field = after_name.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
+    field.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no start time")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_this_process_and_no_other_by_its_number() {
+        let me = Process::of(std::process::id().try_into().unwrap()).unwrap();
+        assert!(me.open().unwrap().is_some());
+        assert!(Process { start_time: me.start_time + 1, ..me.clone() }.open().unwrap().is_none());
+        assert!(Process { boot_id: "another".into(), ..me }.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn sees_an_end() {
+        #[allow(clippy::zombie_processes, reason = "it is waited for below")]
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let process = Process::of(child.id().try_into().unwrap()).unwrap();
+        let fd = process.open().unwrap().unwrap();
+        assert!(!fd.has_ended());
+        fd.kill().unwrap();
+        assert!(fd.wait(Duration::from_secs(30)));
+        assert!(process.open().unwrap().is_none(), "a zombie counts as ended");
+        child.wait().unwrap();
+        assert!(process.open().unwrap().is_none());
+        fd.kill().unwrap();
+    }
+}

@@ -1,0 +1,407 @@
+//! Processes that outlive us: started so that nothing of ours is needed any more once they run.
+
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::ptr;
+
+use crate::passwd::Credentials;
+use crate::pidfd::Process;
+
+/// A process to be: what it runs, as whom, in which groups, with which descriptors.
+#[derive(Debug)]
+pub struct Spawn {
+    /// The program's path.
+    pub program: PathBuf,
+    /// Its arguments, without its name.
+    pub args: Vec<OsString>,
+    /// Its whole environment, as `NAME=value`.
+    pub env: Vec<OsString>,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// As whom it runs, without capabilities and without a way to gain any; absent: as we do.
+    pub credentials: Option<Credentials>,
+    /// Entrances of the control groups that it joins ([`crate::cgroup::Cgroup::entrances`]).
+    pub cgroups: Vec<OwnedFd>,
+    /// Its standard output and error output, opened to append. Standard input is `/dev/null`.
+    pub output: File,
+    /// Descriptors that it gets, as [`FIRST_FD`] and on, in this order. It gets no other.
+    pub fds: Vec<OwnedFd>,
+}
+
+/// The number of the first descriptor that is handed over.
+pub const FIRST_FD: RawFd = 3;
+
+/// A new process failed to become what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// Before there was a process.
+    #[error("prepare a process: {0}")]
+    Prepare(#[source] io::Error),
+    /// In the new process, which has ended.
+    #[error("{0} in the new process: {1}")]
+    Become(&'static str, #[source] io::Error),
+    /// The process ended at once.
+    #[error("the new process ended before it could be identified")]
+    Ended,
+}
+
+impl Spawn {
+    /// Starts the process in a session of its own, as a child of the host's init (or of the nearest subreaper).
+    ///
+    /// Flow: 1. all that needs memory is made; 2. fork; the child makes a session and forks again, then ends, so that the
+    /// grandchild belongs to init; 3. the grandchild joins its groups and says so; 4. it goes on only if we are still
+    /// there to tell it to; 5. it drops its rights and runs the program.
+    ///
+    /// # Guarantees
+    /// A process that runs the program is in all its groups. If we are killed at any point before step 5, no program runs.
+    /// When this returns `Ok`, the program has been executed; when `Err`, there is no process.
+    ///
+    /// # Errors
+    /// The step that failed and why.
+    pub fn detached(self) -> Result<Process, SpawnError> {
+        let plan = Plan::new(self).map_err(SpawnError::Prepare)?;
+        let (mut report, report_end) = pipe().map_err(SpawnError::Prepare)?;
+        let (go_end, go) = pipe().map_err(SpawnError::Prepare)?;
+        // SAFETY: the child makes only system calls that are safe between fork and exec, on memory made before; it never returns.
+        let child = unsafe { libc::fork() };
+        match child {
+            -1 => return Err(SpawnError::Prepare(io::Error::last_os_error())),
+            // SAFETY: as above.
+            0 => unsafe { plan.run_child(report_end.as_raw_fd(), go_end.as_raw_fd(), go.as_raw_fd()) },
+            _ => {}
+        }
+        drop((report_end, go_end));
+        wait_for(child);
+        let mut message = Message::default();
+        let mut pid = 0;
+        while read_message(&mut report, &mut message) {
+            match message.step {
+                STEP_PID => pid = message.value,
+                STEP_JOINED => {
+                    use std::io::Write;
+                    let _ = (&go).write_all(&[1]);
+                }
+                step => {
+                    return Err(SpawnError::Become(
+                        STEPS.get(step as usize).copied().unwrap_or("?"),
+                        io::Error::from_raw_os_error(message.value),
+                    ));
+                }
+            }
+        }
+        Process::of(pid).map_err(|_| SpawnError::Ended)
+    }
+}
+
+/// What the new process says before it runs its program: which step, and the error number or pid.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Message {
+    step: i32,
+    value: i32,
+}
+
+const STEP_PID: i32 = -1;
+const STEP_JOINED: i32 = -2;
+const STEPS: &[&str] = &[
+    "fork",
+    "join the control groups",
+    "set up the descriptors",
+    "set the groups",
+    "drop the bounding set",
+    "set the user",
+    "give up new privileges",
+    "change the directory",
+    "execute the program",
+];
+
+fn pipe() -> io::Result<(File, File)> {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    Ok((read.into(), write.into()))
+}
+
+fn wait_for(child: libc::pid_t) {
+    loop {
+        // SAFETY: no status is asked for.
+        let done = unsafe { libc::waitpid(child, ptr::null_mut(), 0) };
+        if done != -1 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
+}
+
+fn read_message(pipe: &mut File, message: &mut Message) -> bool {
+    let mut bytes = [0; 8];
+    if pipe.read_exact(&mut bytes).is_err() {
+        return false;
+    }
+    let [a, b, c, d, e, f, g, h] = bytes;
+    *message = Message { step: i32::from_ne_bytes([a, b, c, d]), value: i32::from_ne_bytes([e, f, g, h]) };
+    true
+}
+
+/// A [`Spawn`] in the form that system calls take.
+struct Plan {
+    program: CString,
+    _texts: Vec<CString>,
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+    directory: CString,
+    credentials: Option<Credentials>,
+    cgroups: Vec<OwnedFd>,
+    null: File,
+    output: File,
+    fds: Vec<OwnedFd>,
+    /// Numbers above all that will be handed over, for `fds` on their way.
+    parking: Vec<RawFd>,
+}
+
+impl Plan {
+    fn new(spawn: Spawn) -> io::Result<Self> {
+        let Spawn { program, args, env, directory, credentials, cgroups, output, fds } = spawn;
+        let text =
+            |text: OsString| CString::new(text.into_vec()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+        let program = text(program.into())?;
+        let args: Vec<CString> = args.into_iter().map(text).collect::<io::Result<_>>()?;
+        let env: Vec<CString> = env.into_iter().map(text).collect::<io::Result<_>>()?;
+        let pointers = |list: &[CString]| list.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
+        let argv = [vec![program.as_ptr()], pointers(&args), vec![ptr::null()]].concat();
+        let envp = [pointers(&env), vec![ptr::null()]].concat();
+        let parking = vec![-1; fds.len() + 2];
+        let null = File::open("/dev/null")?;
+        let directory = text(directory.into())?;
+        let _texts = args.into_iter().chain(env).collect();
+        Ok(Plan { program, _texts, argv, envp, directory, credentials, cgroups, null, output, fds, parking })
+    }
+
+    /// The rest of the child's life.
+    ///
+    /// # Safety
+    /// Only in a child between fork and exec.
+    unsafe fn run_child(mut self, report: RawFd, go_end: RawFd, go: RawFd) -> ! {
+        // SAFETY: plain system calls on descriptors and memory that the parent made and this copy of it holds.
+        unsafe {
+            libc::setsid();
+            match libc::fork() {
+                -1 => say(report, 0, errno()),
+                0 => self.run_grandchild(report, go_end, go),
+                pid => say(report, STEP_PID, pid),
+            }
+            libc::_exit(0)
+        }
+    }
+
+    /// # Safety
+    /// As [`Self::run_child`].
+    unsafe fn run_grandchild(&mut self, report: RawFd, go_end: RawFd, go: RawFd) -> ! {
+        let fail = |step| -> ! {
+            // SAFETY: plain system calls.
+            unsafe {
+                say(report, step, errno());
+                libc::_exit(127)
+            }
+        };
+        // SAFETY: as `run_child`.
+        unsafe {
+            for cgroup in &self.cgroups {
+                if libc::write(cgroup.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
+                    fail(1);
+                }
+            }
+            // Our parent's end must be the only one, or its death would not show here.
+            libc::close(go);
+            say(report, STEP_JOINED, 0);
+            let mut byte = 0_u8;
+            if libc::read(go_end, (&raw mut byte).cast(), 1) != 1 {
+                libc::_exit(126);
+            }
+            reset_signals();
+            let Some(report) = self.hand_over(report) else { fail(2) };
+            let fail = |step| -> ! {
+                say(report, step, errno());
+                libc::_exit(127)
+            };
+            libc::umask(0o077);
+            if let Some(Credentials { uid, gid, groups }) = &self.credentials {
+                if libc::setgroups(groups.len(), groups.as_ptr()) != 0 || libc::setresgid(*gid, *gid, *gid) != 0 {
+                    fail(3);
+                }
+                // EINVAL: past the last capability that this kernel has.
+                for capability in 0..64 {
+                    if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno() != libc::EINVAL {
+                        fail(4);
+                    }
+                }
+                // With the last root id go the permitted, effective and ambient sets.
+                if libc::setresuid(*uid, *uid, *uid) != 0 {
+                    fail(5);
+                }
+                if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
+                    fail(6);
+                }
+            }
+            if libc::chdir(self.directory.as_ptr()) != 0 {
+                fail(7);
+            }
+            libc::execve(self.program.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
+            fail(8)
+        }
+    }
+
+    /// Puts the descriptors in their places and closes all others but the report's, whose new number it gives.
+    ///
+    /// # Safety
+    /// As [`Self::run_child`].
+    unsafe fn hand_over(&mut self, report: RawFd) -> Option<RawFd> {
+        let count = RawFd::try_from(self.fds.len()).ok()?;
+        let end = FIRST_FD + count;
+        // SAFETY: plain system calls. Everything moves out of the way first, so that no target number is in use.
+        unsafe {
+            for (parked, fd) in self.parking.iter_mut().zip(&self.fds) {
+                *parked = libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, end);
+            }
+            let output = libc::fcntl(self.output.as_raw_fd(), libc::F_DUPFD, end);
+            let null = libc::fcntl(self.null.as_raw_fd(), libc::F_DUPFD, end);
+            let parked_report = libc::fcntl(report, libc::F_DUPFD, end);
+            if parked_report < 0 || libc::dup2(null, 0) < 0 || libc::dup2(output, 1) < 0 || libc::dup2(output, 2) < 0 {
+                return None;
+            }
+            for (target, parked) in (FIRST_FD..end).zip(&self.parking) {
+                if libc::dup2(*parked, target) < 0 {
+                    return None;
+                }
+            }
+            if libc::dup2(parked_report, end) < 0 || libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC) < 0 {
+                return None;
+            }
+            let (first, last) = (libc::c_uint::try_from(end + 1).ok()?, libc::c_uint::MAX);
+            if libc::syscall(libc::SYS_close_range, first, last, 0) != 0 {
+                return None;
+            }
+        }
+        Some(end)
+    }
+}
+
+/// # Safety
+/// Only in a child between fork and exec.
+unsafe fn say(report: RawFd, step: i32, value: i32) {
+    let message = Message { step, value };
+    // SAFETY: the message is plain memory of its own size; it is shorter than what a pipe takes at once.
+    unsafe { libc::write(report, (&raw const message).cast(), size_of::<Message>()) };
+}
+
+/// Handlers and masks of ours mean nothing to the program; the ignored SIGPIPE would stay ignored.
+///
+/// # Safety
+/// Only in a child between fork and exec.
+unsafe fn reset_signals() {
+    // SAFETY: an emptied set and the default action are valid for every signal; those that can't be changed are refused.
+    unsafe {
+        for signal in 1..65 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn shell(script: &str, directory: &Path) -> Spawn {
+        let log = fs::OpenOptions::new().append(true).create(true).open(directory.join("log")).unwrap();
+        Spawn {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: vec!["PATH=/usr/bin:/bin".into()],
+            directory: directory.into(),
+            credentials: None,
+            cgroups: Vec::new(),
+            output: log,
+            fds: Vec::new(),
+        }
+    }
+
+    fn end(process: &Process) {
+        if let Some(fd) = process.open().unwrap() {
+            assert!(fd.wait(Duration::from_secs(30)));
+        }
+    }
+
+    #[test]
+    fn runs_in_its_own_session_with_what_it_was_given_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spawn = shell(
+            "echo out; echo err >&2; cat <&4 ; ls /proc/self/fd; cut -d' ' -f4,6 /proc/self/stat; read x; echo $A",
+            directory.path(),
+        );
+        spawn.env.push("A=b".into());
+        for content in ["three\n", "four\n"] {
+            let path = directory.path().join(content.trim());
+            fs::write(&path, content).unwrap();
+            spawn.fds.push(File::open(path).unwrap().into());
+        }
+        let process = spawn.detached().unwrap();
+        end(&process);
+        let log = fs::read_to_string(directory.path().join("log")).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(&lines[..3], ["out", "err", "four"], "{log}");
+        // ls adds the folder that it reads.
+        assert_eq!(&lines[3..9], ["0", "1", "2", "3", "4", "5"], "{log}");
+        let (_, session) = lines[9].split_once(' ').unwrap();
+        assert_ne!(session, rustix::process::getsid(None).unwrap().as_raw_nonzero().to_string());
+        assert_eq!(lines[10], "b");
+    }
+
+    #[test]
+    fn says_which_step_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let spawn = Spawn { program: "/there/is/none".into(), ..shell("", directory.path()) };
+        assert!(
+            matches!(spawn.detached(), Err(SpawnError::Become("execute the program", error)) if error.kind() == io::ErrorKind::NotFound)
+        );
+        let spawn = Spawn { directory: "/there/is/none".into(), ..shell("", directory.path()) };
+        assert!(matches!(spawn.detached(), Err(SpawnError::Become("change the directory", _))));
+    }
+
+    #[test]
+    fn drops_every_right() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let spawn = Spawn {
+            credentials: Some(Credentials { uid: 12345, gid: 12346, groups: vec![7] }),
+            ..shell("cat /proc/self/status", Path::new("/"))
+        };
+        let log = fs::OpenOptions::new().append(true).create(true).open(directory.path().join("log")).unwrap();
+        let process = Spawn { output: log, ..spawn }.detached().unwrap();
+        end(&process);
+        let status = fs::read_to_string(directory.path().join("log")).unwrap();
+        let field = |name: &str| {
+            status.lines().find_map(|l| l.strip_prefix(name)).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(field("Uid:"), "12345 12345 12345 12345");
+        assert_eq!(field("Gid:"), "12346 12346 12346 12346");
+        assert_eq!(field("Groups:"), "7");
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+            assert_eq!(field(set), "0000000000000000", "{set}");
+        }
+        assert_eq!(field("NoNewPrivs:"), "1");
+    }
+}
