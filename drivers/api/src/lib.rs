@@ -27,4 +27,4 @@ pub use event::{DomainEvent, Event, Events, NetworkEvent, PoolEvent};
 pub use feature::Feature;
 pub use networks::{Lease, NetworkSummary, Networks, Port, PortRequest};
 pub use security::{Access, Security};
-pub use storage::{PoolSummary, Progress, ResolvedVolume, Storage, VolumeSummary};
+pub use storage::{PoolSummary, Progress, ResolvedVolume, Storage, VolumeFill, VolumeSummary};

@@ -52,7 +52,14 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// `StorageVolExist` if a file of that name exists that is not ours; `NoStorageVol` for a missing backing volume;
     /// `OperationFailed` for a wrong checksum; `SystemError` (disk full), with nothing left.
-    async fn create_volume(&self, pool: &str, volume: &StorageVolume, owner: Uuid, progress: Option<Progress>) -> Result<VolumeSummary>;
+    async fn create_volume(
+        &self,
+        pool: &str,
+        volume: &StorageVolume,
+        owner: Uuid,
+        fill: VolumeFill,
+        progress: Option<Progress>,
+    ) -> Result<VolumeSummary>;
 
     /// Deletes a volume that we made.
     ///
@@ -72,6 +79,26 @@ pub trait Storage: Send + Sync {
 
     /// A volume as a guest uses it.
     async fn resolve(&self, pool: &str, name: &str) -> Result<ResolvedVolume>;
+}
+
+/// What a new volume is filled with, once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum VolumeFill {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// It stands on this volume of the same pool, which stays as it is.
+    Backing {
+        /// The volume's name in the pool.
+        volume: String,
+    },
+    /// An image from the web, taken as it is into a volume of the same format.
+    Http {
+        /// Its address, http or https.
+        url: String,
+        /// The SHA-256 of its bytes, in 64 hexadecimal digits.
+        sha256: String,
+    },
 }
 
 /// A pool in a list.
