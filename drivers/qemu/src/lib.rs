@@ -1,0 +1,7 @@
+//! The QEMU driver: guests as QEMU processes that outlive us.
+
+mod config;
+mod monitor;
+mod probe;
+
+pub use config::{Config, Services};
