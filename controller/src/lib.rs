@@ -5,3 +5,9 @@
 
 pub mod plan;
 pub mod source;
+pub mod context;
+pub mod engine;
+pub mod journal;
+pub mod metrics;
+pub mod names;
+pub mod reconcile;

@@ -14,6 +14,7 @@ use ostler_conf::Domain;
 use ostler_crds::{PendingChange, RestartApproval, RunRecord, RunStrategy, Verb};
 use ostler_driver::{Change, DomainState, LifecycleAction};
 
+pub(crate) use definition::same_but_for_our_mark;
 pub use definition::{pending_changes, without_live_values};
 pub use power::{BACKOFF_FIRST, BACKOFF_MAX, STABLE_AFTER, end_word};
 

@@ -1,0 +1,323 @@
+//! What all reconcilers share: the objects, the drivers, the sink, and what is remembered between two looks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use ostler_crds::{HostOutcome, Kind, Object, ObjectRef};
+use ostler_driver::{Connection, Domains, Error, Events, Networks, Result, Storage};
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedSender;
+use uuid::Uuid;
+
+use crate::engine::Index;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::source::{EventKind, Sink, SinkError, SourceProblem};
+
+/// What all reconcilers share.
+pub struct Context {
+    /// This host's name.
+    pub host: String,
+    /// Whose objects these are: the cluster's id, or the id made once on this host.
+    pub owner: String,
+    /// Hypervisor drivers, the first of which is the default.
+    pub hypervisors: Vec<Arc<dyn Connection>>,
+    /// The network driver.
+    pub networks: Arc<dyn Connection>,
+    /// The storage driver.
+    pub storage: Arc<dyn Connection>,
+    /// Takes what is reported.
+    pub sink: Arc<dyn Sink>,
+    /// Verbs that were carried out.
+    pub journal: Journal,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    state: Mutex<State>,
+    locks: Mutex<HashMap<ObjectRef, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Default)]
+struct State {
+    index: Index,
+    /// The status of each object as it was written last.
+    statuses: HashMap<ObjectRef, Value>,
+    domains: HashMap<Uuid, ObjectRef>,
+    shutdown_asked: HashMap<ObjectRef, Instant>,
+    outcomes: BTreeMap<ObjectRef, HostOutcome>,
+    problems: Vec<SourceProblem>,
+    waker: Option<UnboundedSender<ObjectRef>>,
+    synced: bool,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// A context over open drivers.
+    pub fn new(
+        host: String,
+        owner: String,
+        hypervisors: Vec<Arc<dyn Connection>>,
+        networks: Arc<dyn Connection>,
+        storage: Arc<dyn Connection>,
+        sink: Arc<dyn Sink>,
+        journal: PathBuf,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Context {
+            host,
+            owner,
+            hypervisors,
+            networks,
+            storage,
+            sink,
+            journal: Journal::new(journal),
+            metrics,
+            state: Mutex::default(),
+            locks: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no reconciler panics while it holds the state")
+    }
+
+    /// The objects.
+    pub fn index(&self) -> impl std::ops::Deref<Target = Index> + '_ {
+        IndexGuard(self.state())
+    }
+
+    /// Takes in an object.
+    pub fn insert(&self, object: Object) {
+        let key = object.object_ref();
+        let mut state = self.state();
+        // What we wrote ourselves is newer than what the source gives back; only the first is news.
+        if !state.statuses.contains_key(&key) {
+            let status = object.to_value().get("status").cloned().unwrap_or(Value::Null);
+            if let Some(uuid) = status.pointer("/resolved/uuid").and_then(Value::as_str).and_then(|uuid| uuid.parse().ok()) {
+                state.domains.insert(uuid, key.clone());
+            }
+            state.statuses.insert(key, status);
+        }
+        state.index.insert(object);
+    }
+
+    /// Forgets an object.
+    pub fn remove(&self, key: &ObjectRef) {
+        let mut state = self.state();
+        state.index.remove(key);
+        state.statuses.remove(key);
+        state.domains.retain(|_, domain| domain != key);
+        state.shutdown_asked.remove(key);
+        state.outcomes.remove(key);
+        drop(state);
+        self.locks.lock().expect("as above").remove(key);
+    }
+
+    /// An object.
+    pub fn get(&self, key: &ObjectRef) -> Option<Arc<Object>> {
+        self.index().get(key)
+    }
+
+    /// All names.
+    pub fn all_refs(&self) -> Vec<ObjectRef> {
+        self.index().refs()
+    }
+
+    /// This host's own object.
+    pub fn host_ref(&self) -> ObjectRef {
+        ObjectRef::new(Kind::Host, "", &self.host)
+    }
+
+    /// The object's status as it was written last.
+    pub fn status<T: serde::de::DeserializeOwned + Default>(&self, key: &ObjectRef) -> T {
+        let status = self.state().statuses.get(key).cloned().unwrap_or(Value::Null);
+        // A status of another version that can't be read is made anew.
+        serde_json::from_value(status).unwrap_or_default()
+    }
+
+    /// Writes the status if it changed; then who depends on the object looks again.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub async fn report<T: serde::Serialize>(&self, key: &ObjectRef, status: &T) -> Result<(), SinkError> {
+        let status = serde_json::to_value(status).expect("our types have only text keys");
+        if self.state().statuses.get(key) == Some(&status) {
+            return Ok(());
+        }
+        self.sink.write_status(key, status.clone()).await?;
+        let users = {
+            let mut state = self.state();
+            state.statuses.insert(key.clone(), status);
+            state.index.users_of(key)
+        };
+        users.into_iter().for_each(|user| self.wake(user));
+        if key.kind == Kind::Domain {
+            self.wake(self.host_ref());
+        }
+        Ok(())
+    }
+
+    /// The object is to be looked at.
+    pub fn wake(&self, key: ObjectRef) {
+        if let Some(waker) = &self.state().waker {
+            // The engine that would listen has ended with the agent.
+            let _ = waker.send(key);
+        }
+    }
+
+    pub(crate) fn set_waker(&self, waker: UnboundedSender<ObjectRef>) {
+        self.state().waker = Some(waker);
+    }
+
+    pub(crate) fn set_synced(&self) {
+        self.state().synced = true;
+    }
+
+    /// Whether all objects that were there at the start are known.
+    pub fn is_synced(&self) -> bool {
+        self.state().synced
+    }
+
+    pub(crate) fn set_source_problems(&self, problems: Vec<SourceProblem>) {
+        self.state().problems = problems;
+    }
+
+    /// What is wrong with the source.
+    pub fn source_problems(&self) -> Vec<SourceProblem> {
+        self.state().problems.clone()
+    }
+
+    /// The domain object that a guest belongs to.
+    pub fn domain_of(&self, uuid: Uuid) -> Option<ObjectRef> {
+        self.state().domains.get(&uuid).cloned()
+    }
+
+    /// Remembers which object a guest belongs to.
+    pub fn set_domain_of(&self, uuid: Uuid, key: &ObjectRef) {
+        self.state().domains.insert(uuid, key.clone());
+    }
+
+    /// Forgets the guest.
+    pub fn forget_domain(&self, uuid: Uuid) {
+        self.state().domains.remove(&uuid);
+    }
+
+    /// Objects of a kind whose name on the host is this.
+    pub fn named_on_host(&self, kind: Kind, name: &str) -> Vec<ObjectRef> {
+        let index = self.index();
+        index.of_kind(kind).filter(|object| crate::names::host_name(object) == name).map(|object| object.object_ref()).collect()
+    }
+
+    /// For how long a guest has been asked to shut down.
+    pub fn shutdown_asked(&self, key: &ObjectRef) -> Option<Duration> {
+        self.state().shutdown_asked.get(key).map(Instant::elapsed)
+    }
+
+    /// The guest is asked now, or (`false`) no longer.
+    pub fn set_shutdown_asked(&self, key: &ObjectRef, asked: bool) {
+        let mut state = self.state();
+        if asked {
+            state.shutdown_asked.entry(key.clone()).or_insert_with(Instant::now);
+        } else {
+            state.shutdown_asked.remove(key);
+        }
+    }
+
+    /// How a network or pool fares on this host; `None`: it is not wanted here.
+    pub fn set_outcome(&self, key: &ObjectRef, outcome: Option<HostOutcome>) {
+        let mut state = self.state();
+        let old = match outcome.clone() {
+            Some(outcome) => state.outcomes.insert(key.clone(), outcome),
+            None => state.outcomes.remove(key),
+        };
+        drop(state);
+        if old != outcome {
+            self.wake(self.host_ref());
+        }
+    }
+
+    /// How networks and pools fare on this host.
+    pub fn outcomes(&self, kind: Kind) -> Vec<HostOutcome> {
+        let state = self.state();
+        state.outcomes.iter().filter(|(key, _)| key.kind == kind).map(|(_, outcome)| outcome.clone()).collect()
+    }
+
+    /// Only one at a time acts upon an object, be it the reconciler or an operation.
+    pub async fn lock(&self, key: &ObjectRef) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = self.locks.lock().expect("as above").entry(key.clone()).or_default().clone();
+        lock.lock_owned().await
+    }
+
+    /// Events of all drivers.
+    pub(crate) fn driver_events(&self) -> Vec<Events> {
+        let mut connections: Vec<&Arc<dyn Connection>> = self.hypervisors.iter().collect();
+        for other in [&self.networks, &self.storage] {
+            if !connections.iter().any(|known| Arc::ptr_eq(known, other)) {
+                connections.push(other);
+            }
+        }
+        connections.into_iter().map(|connection| connection.events()).collect()
+    }
+
+    /// The hypervisor driver of this name, or the first.
+    ///
+    /// # Errors
+    /// `NoConnect` if this host has no such driver.
+    pub fn hypervisor(&self, name: Option<&str>) -> Result<&Arc<dyn Connection>> {
+        let found = match name {
+            Some(name) => self.hypervisors.iter().find(|connection| connection.driver() == name),
+            None => self.hypervisors.first(),
+        };
+        found.ok_or_else(|| {
+            let drivers: Vec<_> = self.hypervisors.iter().map(|connection| connection.driver()).collect();
+            let wanted = name.unwrap_or("any");
+            Error::new(ostler_conf::ErrorCode::ConfigUnsupported, format!("host {} has no driver '{wanted}': it has {}", self.host, drivers.join(", ")))
+                .at("driver")
+        })
+    }
+
+    /// The network driver's calls.
+    ///
+    /// # Errors
+    /// `NoSupport` if it has none.
+    pub fn networks(&self) -> Result<&dyn Networks> {
+        self.networks.networks().ok_or_else(|| Error::no_support(self.networks.driver(), "networks"))
+    }
+
+    /// The storage driver's calls.
+    ///
+    /// # Errors
+    /// `NoSupport` if it has none.
+    pub fn storage(&self) -> Result<&dyn Storage> {
+        self.storage.storage().ok_or_else(|| Error::no_support(self.storage.driver(), "storage"))
+    }
+
+    /// Tells people of something that happened to an object.
+    pub async fn event(&self, key: &ObjectRef, kind: EventKind, reason: &str, message: &str) {
+        self.sink.event(key, kind, reason, message).await;
+    }
+}
+
+/// A connection's domains.
+///
+/// # Errors
+/// `NoSupport` if it has none.
+pub fn domains(connection: &dyn Connection) -> Result<&dyn Domains> {
+    connection.domains().ok_or_else(|| Error::no_support(connection.driver(), "domains"))
+}
+
+struct IndexGuard<'a>(MutexGuard<'a, State>);
+
+impl std::ops::Deref for IndexGuard<'_> {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        &self.0.index
+    }
+}

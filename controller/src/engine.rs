@@ -1,0 +1,162 @@
+//! The engine: turns what sources and drivers tell into reconciliations, one at a time for each object, many at once for
+//! different ones, again after a while where they failed.
+//!
+//! There is no polling: an object is looked at when it changed, when something it refers to changed, when its driver
+//! told of an event, or when it asked to be looked at again.
+
+mod index;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler_crds::{Kind, Object, ObjectRef};
+use ostler_driver::Event;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+pub use index::Index;
+pub(crate) use index::references;
+use queue::Queue;
+
+use crate::context::Context;
+use crate::reconcile::{self, Again};
+use crate::source::{Source, SourceEvent};
+
+/// Reconciliations at once. Most of their time is spent waiting for QEMU or the disk.
+const CONCURRENCY: usize = 32;
+
+/// The wait after a first failure; it doubles up to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Runs until `source` ends or `stop` is told. Reconciliations under way are finished; no guest is touched by the end.
+pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: tokio::sync::watch::Receiver<bool>) {
+    let (wake_sender, mut wakes) = mpsc::unbounded_channel();
+    context.set_waker(wake_sender);
+    let mut events = JoinSet::new();
+    let (event_sender, mut driver_events) = mpsc::channel(1024);
+    for receiver in context.driver_events() {
+        events.spawn(forward(receiver, event_sender.clone()));
+    }
+    let mut queue = Queue::default();
+    let mut running: JoinSet<(ObjectRef, Again)> = JoinSet::new();
+    let mut synced = false;
+    loop {
+        while synced && running.len() < CONCURRENCY {
+            let Some(key) = queue.pop() else { break };
+            let context = context.clone();
+            let span = info_span!("reconcile", object = %key);
+            running.spawn(async move { (key.clone(), reconcile::reconcile(&context, &key).await) }.instrument(span));
+        }
+        context.metrics.queue_depth(queue.len());
+        tokio::select! {
+            event = source.next() => match event {
+                Some(SourceEvent::Synced) => {
+                    synced = true;
+                    context.set_synced();
+                }
+                Some(event) => take_source_event(&context, &mut queue, event),
+                None => break,
+            },
+            Some(key) = wakes.recv() => queue.push(key),
+            Some(event) = driver_events.recv() => take_driver_event(&context, &mut queue, event).await,
+            Some(done) = running.join_next(), if !running.is_empty() => match done {
+                Ok((key, again)) => settle(&context, &mut queue, key, again),
+                // A bug in one reconciliation must not stop the others; the object stays as it was.
+                Err(error) => error!(%error, "a reconciliation panicked"),
+            },
+            () = queue.due(), if queue.has_timers() => {}
+            _ = stop.changed() => break,
+        }
+    }
+    debug!(running = running.len(), "finishing what is under way");
+    while running.join_next().await.is_some() {}
+}
+
+fn settle(context: &Context, queue: &mut Queue, key: ObjectRef, again: Again) {
+    match again {
+        Again::No => queue.succeeded(&key, None),
+        Again::After(wait) => queue.succeeded(&key, Some(wait)),
+        Again::Failed(reason) => {
+            let wait = queue.failed(&key, RETRY_FIRST, RETRY_MAX);
+            context.metrics.failed(key.kind, reason);
+            debug!(object = %key, ?wait, reason, "will try again");
+        }
+    }
+}
+
+fn take_source_event(context: &Context, queue: &mut Queue, event: SourceEvent) {
+    match event {
+        SourceEvent::Changed(object) => {
+            let key = object.object_ref();
+            let mut affected = context.index().neighbours(&key);
+            context.insert(*object);
+            affected.extend(context.index().neighbours(&key));
+            queue.push(key);
+            affected.into_iter().for_each(|key| queue.push(key));
+        }
+        SourceEvent::Gone(key) => {
+            let affected = context.index().neighbours(&key);
+            context.remove(&key);
+            affected.into_iter().for_each(|key| queue.push(key));
+            queue.forget(&key);
+            queue.push(context.host_ref());
+        }
+        SourceEvent::Problems(problems) => {
+            context.set_source_problems(problems);
+            queue.push(context.host_ref());
+        }
+        SourceEvent::Synced => {}
+    }
+}
+
+async fn take_driver_event(context: &Context, queue: &mut Queue, event: DriverNews) {
+    match event {
+        DriverNews::Event(Event::Domain { uuid, .. }) => match context.domain_of(uuid) {
+            Some(key) => queue.push(key),
+            None => queue.push(context.host_ref()),
+        },
+        DriverNews::Event(Event::Network { name, event }) => {
+            for key in context.named_on_host(Kind::Network, &name) {
+                // A lease is news for the guests, everything else for the network.
+                if event == ostler_driver::NetworkEvent::Leases {
+                    context.index().users_of(&key).into_iter().for_each(|user| queue.push(user));
+                } else {
+                    queue.push(key);
+                }
+            }
+        }
+        DriverNews::Event(Event::Pool { name, .. }) => {
+            context.named_on_host(Kind::StoragePool, &name).into_iter().for_each(|key| queue.push(key));
+        }
+        DriverNews::Lagged => {
+            warn!("driver events were lost: looking at everything again");
+            context.all_refs().into_iter().for_each(|key| queue.push(key));
+        }
+    }
+}
+
+enum DriverNews {
+    Event(Event),
+    Lagged,
+}
+
+async fn forward(mut receiver: ostler_driver::Events, sender: mpsc::Sender<DriverNews>) {
+    loop {
+        let news = match receiver.recv().await {
+            Ok(event) => DriverNews::Event(event),
+            Err(broadcast::error::RecvError::Lagged(_)) => DriverNews::Lagged,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        if sender.send(news).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether an object's own change is all that can matter to it.
+pub(crate) fn is_leaf(object: &Object) -> bool {
+    matches!(object.kind(), Kind::Host | Kind::DomainOperation)
+}

@@ -1,0 +1,84 @@
+//! Who refers to whom.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ostler_conf::domain::{DiskSource, InterfaceSource};
+use ostler_crds::{Kind, Object, ObjectRef, VolumeFill};
+
+/// All known objects, and their references.
+#[derive(Debug, Default)]
+pub struct Index {
+    objects: BTreeMap<ObjectRef, Arc<Object>>,
+}
+
+impl Index {
+    /// Takes in an object, or its new version.
+    pub fn insert(&mut self, object: Object) {
+        self.objects.insert(object.object_ref(), Arc::new(object));
+    }
+
+    /// Forgets an object.
+    pub fn remove(&mut self, key: &ObjectRef) {
+        self.objects.remove(key);
+    }
+
+    /// An object.
+    pub fn get(&self, key: &ObjectRef) -> Option<Arc<Object>> {
+        self.objects.get(key).cloned()
+    }
+
+    /// All objects of a kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.values().filter(move |object| object.kind() == kind)
+    }
+
+    /// All names.
+    pub fn refs(&self) -> Vec<ObjectRef> {
+        self.objects.keys().cloned().collect()
+    }
+
+    /// The objects that refer to `key`.
+    pub fn users_of(&self, key: &ObjectRef) -> Vec<ObjectRef> {
+        let same_namespace = self.objects.iter().filter(|(other, _)| other.namespace == key.namespace);
+        same_namespace.filter(|(_, object)| references(object).contains(key)).map(|(other, _)| other.clone()).collect()
+    }
+
+    /// What a change of `key` can matter to: what refers to it, and what it refers to.
+    pub fn neighbours(&self, key: &ObjectRef) -> Vec<ObjectRef> {
+        let mut neighbours = self.users_of(key);
+        if let Some(object) = self.objects.get(key).filter(|object| !super::is_leaf(object)) {
+            neighbours.extend(references(object));
+        }
+        neighbours
+    }
+}
+
+/// What an object refers to.
+pub(crate) fn references(object: &Object) -> Vec<ObjectRef> {
+    let namespace = object.object_ref().namespace;
+    let named = |kind, name: &str| ObjectRef::new(kind, namespace.clone(), name);
+    match object {
+        Object::Domain(domain) => {
+            let devices = &domain.spec.domain.devices;
+            let disks = devices.disks.iter().filter_map(|disk| match &disk.source {
+                Some(DiskSource::Volume(source)) => Some([named(Kind::StorageVolume, &source.volume), named(Kind::StoragePool, &source.pool)]),
+                Some(DiskSource::File(_) | DiskSource::Block(_)) | None => None,
+            });
+            let interfaces = devices.interfaces.iter().filter_map(|nic| match &nic.source {
+                InterfaceSource::Network(source) => Some(named(Kind::Network, &source.network)),
+                InterfaceSource::Bridge(_) | InterfaceSource::User(_) => None,
+            });
+            disks.flatten().chain(interfaces).collect()
+        }
+        Object::StorageVolume(volume) => {
+            let mut references = vec![named(Kind::StoragePool, &volume.spec.pool)];
+            if let Some(VolumeFill::Backing(backing)) = &volume.spec.source {
+                references.push(named(Kind::StorageVolume, &backing.volume));
+            }
+            references
+        }
+        Object::DomainOperation(operation) => vec![named(Kind::Domain, &operation.spec.domain)],
+        Object::Host(_) | Object::Network(_) | Object::StoragePool(_) => Vec::new(),
+    }
+}

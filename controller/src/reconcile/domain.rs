@@ -1,0 +1,178 @@
+//! Domains.
+//!
+//! [`reconcile`] reads as the way of a spec to the host: resolve its references, find its guest, check and complete the
+//! definition, plan, drive, report.
+
+mod delete;
+mod drive;
+mod identity;
+mod observe;
+mod report;
+mod resolve;
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use ostler_crds::{Domain, DomainStatus, Object, ObjectRef, Verb, reasons};
+use ostler_driver::{Connection, Domains};
+use tracing::debug;
+
+use super::{Again, Error, report_failure};
+use crate::context::{Context, domains};
+use crate::plan::{self, Desired, Observed, Plan, Verdict};
+use crate::source::EventKind;
+
+pub use resolve::preview;
+
+/// What a look at a domain came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) again: Again,
+    /// Why the verb was not carried out.
+    pub(super) refused: Option<String>,
+}
+
+impl From<Again> for Outcome {
+    fn from(again: Again) -> Self {
+        Outcome { again, refused: None }
+    }
+}
+
+/// Brings a guest nearer to its spec; `request`: and carries out a verb. The caller holds the domain's lock.
+pub(super) async fn reconcile(context: &Context, key: &ObjectRef, domain: &Domain, request: Option<Verb>) -> Result<Outcome, Error> {
+    let object = Object::from(domain.clone());
+    let generation = object.generation();
+    let mut status: DomainStatus = context.status(key);
+    let first_look = status.observed_generation.is_none_or(|seen| seen < 0);
+    if let Some(elsewhere) = placed_elsewhere(context, domain) {
+        status.observed_generation = Some(generation);
+        status.conditions.ready("PlacedElsewhere", format!("it is placed on host {elsewhere}"), generation);
+        context.report(key, &status).await?;
+        return Ok(Again::No.into());
+    }
+    if first_look {
+        report::announce(&mut status, generation);
+        context.report(key, &status).await?;
+    }
+    let result = carry_out(context, key, &object, domain, &mut status, request).await;
+    status.observed_generation = Some(generation);
+    let outcome = match result {
+        Ok(Some(outcome)) => outcome,
+        // Nothing of it is left: the object has gone, and its status with it.
+        Ok(None) => return Ok(Again::No.into()),
+        Err(Error::Driver(error)) => {
+            report::failed(&mut status);
+            let again = report_failure(context, key, &mut status.conditions, &error, "domain.", generation).await;
+            Outcome { again, refused: request.map(|_| super::chain(&error)) }
+        }
+        Err(error) => return Err(error),
+    };
+    context.report(key, &status).await?;
+    Ok(outcome)
+}
+
+/// The way itself. `None`: the domain is gone and finalized.
+async fn carry_out(
+    context: &Context,
+    key: &ObjectRef,
+    object: &Object,
+    domain: &Domain,
+    status: &mut DomainStatus,
+    request: Option<Verb>,
+) -> Result<Option<Outcome>, Error> {
+    let connection: Arc<dyn Connection> = context.hypervisor(domain.spec.driver.as_deref())?.clone();
+    let domains = domains(connection.as_ref())?;
+    let uuid = match identity::find(context, domains, object, domain, status).await? {
+        identity::Found::Uuid(uuid) => uuid,
+        identity::Found::Conflict(_) if object.is_deleted() => {
+            context.sink.finalize(key).await?;
+            return Ok(None);
+        }
+        identity::Found::Conflict(message) => {
+            if status.conditions.get(ostler_crds::types::STALLED).is_none() {
+                context.event(key, EventKind::Warning, reasons::CONFLICT, &message).await;
+            }
+            status.conditions.stalled(reasons::CONFLICT, message.clone(), object.generation());
+            status.phase = Some(ostler_crds::Phase::Failed);
+            return Ok(Some(Outcome { again: Again::After(std::time::Duration::from_secs(60)), refused: Some(message) }));
+        }
+    };
+    context.set_domain_of(uuid, key);
+    if object.is_deleted() {
+        return delete::delete(context, key, object, domain, status, domains, uuid).await;
+    }
+    let resolved = resolve::resolve(context, object, domain, uuid).await?;
+    let checked = domains.check(&resolved.definition).await?;
+    let mut waits_for = resolved.missing;
+    // What the driver misses is said once: a volume that waits is also a file that is absent.
+    if waits_for.is_empty() {
+        waits_for.extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
+    }
+    let observation = observe::observe(domains, uuid).await?;
+    if let Some(why) = observation.damaged() {
+        status.conditions.stalled(reasons::DAMAGED, format!("the guest is left alone: {why}"), object.generation());
+        return Ok(Some(Again::No.into()));
+    }
+    let plan = plan_for(context, key, domain, domains, &checked.definition, &observation, status, waits_for.is_empty(), request, false);
+    debug!(actions = ?plan.actions, verdict = ?plan.verdict, "plan");
+    let refused = match &plan.verdict {
+        Verdict::Refused(why) => Some((*why).to_owned()),
+        _ => None,
+    };
+    drive::drive(context, key, domains, uuid, &checked.definition, &plan).await?;
+    status.run = plan.run.clone();
+    // What was done shows in a second look, which is what is reported; it acts upon nothing.
+    let (observation, rest) = if plan.actions.is_empty() {
+        (observation, plan)
+    } else {
+        let observation = observe::observe(domains, uuid).await?;
+        let rest = plan_for(context, key, domain, domains, &checked.definition, &observation, status, waits_for.is_empty(), None, false);
+        (observation, rest)
+    };
+    let again = match (rest.actions.is_empty(), rest.wake) {
+        (false, _) => Again::After(std::time::Duration::from_millis(1)),
+        (true, Some(wake)) => Again::After(wake),
+        (true, None) => Again::No,
+    };
+    report::report(context, connection.driver(), domains, object.generation(), status, &checked.definition, &observation, &rest, &waits_for).await;
+    Ok(Some(Outcome { again, refused }))
+}
+
+#[allow(clippy::too_many_arguments, reason = "a plan's inputs, gathered in one place")]
+fn plan_for(
+    context: &Context,
+    key: &ObjectRef,
+    domain: &Domain,
+    domains: &dyn Domains,
+    definition: &ostler_conf::Domain,
+    observation: &observe::Observation,
+    status: &DomainStatus,
+    startable: bool,
+    request: Option<Verb>,
+    deleted: bool,
+) -> Plan {
+    let desired = Desired {
+        definition,
+        strategy: domain.spec.run_strategy,
+        approval: domain.spec.disruption.restart_approval,
+        deleted,
+        shutdown_timeout: domain.spec.shutdown.timeout.0,
+        force: domain.spec.shutdown.force,
+        startable,
+        request,
+    };
+    let observed = Observed {
+        persistent: observation.persistent.as_ref(),
+        live: observation.live.as_ref(),
+        state: observation.state(),
+        run: &status.run,
+        shutdown_asked: context.shutdown_asked(key),
+        now: Timestamp::now(),
+    };
+    plan::plan(&desired, &observed, &|live, change| domains.can_change(live, change))
+}
+
+fn placed_elsewhere(context: &Context, domain: &Domain) -> Option<String> {
+    let host = domain.spec.placement.as_ref()?.host.as_ref()?;
+    (*host != context.host).then(|| host.clone())
+}

@@ -1,0 +1,99 @@
+//! From a spec to a definition: names on the host, references looked up, our mark set.
+
+use ostler_conf::domain::{DiskSource, InterfaceSource, Metadata, OstlerMark};
+use ostler_crds::{Domain, Kind, Object, ObjectRef, StorageVolumeStatus};
+use ostler_driver::{ErrorKind, Result};
+use uuid::Uuid;
+
+use crate::context::Context;
+use crate::names;
+
+/// A definition for the driver, and what a start of it would miss.
+pub(super) struct Resolved {
+    pub(super) definition: ostler_conf::Domain,
+    pub(super) missing: Vec<Missing>,
+}
+
+/// Something that a start needs and that is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Missing {
+    pub(super) what: MissingKind,
+    pub(super) message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MissingKind {
+    Network,
+    Volume,
+    Other,
+}
+
+impl Missing {
+    pub(super) fn other(field: &str, message: &str) -> Self {
+        Missing { what: MissingKind::Other, message: format!("domain.{field}: {message}") }
+    }
+}
+
+pub(super) async fn resolve(context: &Context, object: &Object, domain: &Domain, uuid: Uuid) -> Result<Resolved> {
+    let mut definition = preview(object, domain, &context.owner, |key| context.get(key).map(|object| names::host_name(&object)));
+    definition.uuid = Some(uuid);
+    let mut missing = Vec::new();
+    for key in crate::engine::references(object) {
+        match key.kind {
+            Kind::Network => missing.extend(missing_network(context, &key).await?),
+            Kind::StorageVolume => missing.extend(missing_volume(context, &key)),
+            Kind::StoragePool | Kind::Host | Kind::Domain | Kind::DomainOperation => {}
+        }
+    }
+    missing.dedup();
+    Ok(Resolved { definition, missing })
+}
+
+/// The definition as far as it can be made without a host: `name_of` gives the names of what it refers to.
+pub fn preview(object: &Object, domain: &Domain, owner: &str, name_of: impl Fn(&ObjectRef) -> Option<String>) -> ostler_conf::Domain {
+    let namespace = object.object_ref().namespace;
+    let qualify = |kind: Kind, name: &mut String| {
+        let key = ObjectRef::new(kind, &namespace, name.as_str());
+        *name = name_of(&key).unwrap_or_else(|| names::qualified(&key));
+    };
+    let mut definition = domain.spec.domain.clone();
+    definition.name = names::host_name(object);
+    definition.uuid = Some(names::host_uuid(object));
+    for disk in &mut definition.devices.disks {
+        if let Some(DiskSource::Volume(source)) = &mut disk.source {
+            qualify(Kind::StoragePool, &mut source.pool);
+            qualify(Kind::StorageVolume, &mut source.volume);
+        }
+    }
+    for interface in &mut definition.devices.interfaces {
+        if let InterfaceSource::Network(source) = &mut interface.source {
+            qualify(Kind::Network, &mut source.network);
+        }
+    }
+    let metadata = definition.metadata.get_or_insert_with(Metadata::default);
+    metadata.ostler = Some(OstlerMark { owner: Some(names::owner_mark(owner, object)), labels: Vec::new() });
+    definition
+}
+
+async fn missing_network(context: &Context, key: &ObjectRef) -> Result<Option<Missing>> {
+    let missing = |message: String| Ok(Some(Missing { what: MissingKind::Network, message }));
+    let Some(network) = context.get(key) else { return missing(format!("{key} does not exist")) };
+    match context.networks()?.get(&names::host_name(&network)).await {
+        Ok(summary) if summary.active => Ok(None),
+        Ok(_) => missing(format!("{key} is not up yet")),
+        Err(error) if error.kind() == ErrorKind::NotFound => missing(format!("{key} is not up yet")),
+        Err(error) => Err(error),
+    }
+}
+
+fn missing_volume(context: &Context, key: &ObjectRef) -> Option<Missing> {
+    let missing = |message: String| Some(Missing { what: MissingKind::Volume, message });
+    if context.get(key).is_none() {
+        return missing(format!("{key} does not exist"));
+    }
+    let status: StorageVolumeStatus = context.status(key);
+    match (status.conditions.is_true(ostler_crds::types::READY), &status.path) {
+        (true, Some(_)) => None,
+        _ => missing(format!("{key} is not ready yet")),
+    }
+}

@@ -1,0 +1,98 @@
+//! Networks: carried out where they are used.
+
+use ostler_conf::domain::{Metadata, OstlerMark};
+use ostler_crds::{HostCounts, HostOutcome, Network, NetworkStatus, Object, ObjectRef, reasons};
+use ostler_driver::ErrorKind;
+
+use super::{Again, Error, report_failure};
+use crate::context::Context;
+use crate::names;
+
+pub(super) async fn reconcile(context: &Context, key: &ObjectRef, network: &Network) -> Result<Again, Error> {
+    let object = Object::from(network.clone());
+    let generation = object.generation();
+    let mut status: NetworkStatus = context.status(key);
+    let users = context.index().users_of(key);
+    let wanted = !users.is_empty() || (network.spec.host_selector.is_some() && !object.is_deleted());
+    let result = if wanted { bring_up(context, &object, network).await } else { take_down(context, &object).await };
+    status.observed_generation = Some(generation);
+    status.hosts = HostCounts { desired: i32::from(wanted), ready: i32::from(wanted && result.is_ok()) };
+    let again = match result {
+        Err(error) => report_failure(context, key, &mut status.conditions, &error, "network.", generation).await,
+        Ok(()) if object.is_deleted() && wanted => {
+            let message = format!("used by {}", list(&users));
+            status.conditions.reconciling(reasons::IN_USE, message, generation);
+            Again::No
+        }
+        Ok(()) if object.is_deleted() => {
+            context.set_outcome(key, None);
+            context.sink.finalize(key).await?;
+            return Ok(Again::No);
+        }
+        Ok(()) if wanted => report_health(context, &object, &mut status, generation).await?,
+        Ok(()) => {
+            status.conditions.ready(reasons::WAITING_FOR_FIRST_USE, "no guest uses it here", generation);
+            Again::No
+        }
+    };
+    context.set_outcome(key, wanted.then(|| outcome(key, &status.conditions, generation)));
+    context.report(key, &status).await?;
+    Ok(again)
+}
+
+/// Up, but perhaps not well.
+async fn report_health(context: &Context, object: &Object, status: &mut NetworkStatus, generation: i64) -> Result<Again, Error> {
+    let summary = context.networks()?.get(&names::host_name(object)).await?;
+    match summary.problem {
+        None => status.conditions.ready(reasons::READY, format!("up on bridge {}", summary.bridge.unwrap_or_default()), generation),
+        Some((reason, message)) => {
+            status.hosts.ready = 0;
+            status.conditions.stalled(&reason, message, generation);
+        }
+    }
+    Ok(Again::No)
+}
+
+async fn bring_up(context: &Context, object: &Object, network: &Network) -> ostler_driver::Result<()> {
+    let networks = context.networks()?;
+    let mut definition = network.spec.network.clone();
+    definition.name = names::host_name(object);
+    definition.uuid = Some(names::host_uuid(object));
+    let metadata = definition.metadata.get_or_insert_with(Metadata::default);
+    metadata.ostler = Some(OstlerMark { owner: Some(names::owner_mark(&context.owner, object)), labels: Vec::new() });
+    networks.define(&definition).await?;
+    networks.start(&definition.name).await
+}
+
+/// Nothing of it is left; what is not ours is not touched.
+async fn take_down(context: &Context, object: &Object) -> ostler_driver::Result<()> {
+    let networks = context.networks()?;
+    let name = names::host_name(object);
+    let summary = match networks.get(&name).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if summary.uuid != names::host_uuid(object) {
+        return Ok(());
+    }
+    if summary.active {
+        networks.stop(&name).await?;
+    }
+    networks.undefine(&name).await
+}
+
+pub(super) fn list(users: &[ObjectRef]) -> String {
+    users.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// How a definition fares on this host, from its conditions.
+pub(super) fn outcome(key: &ObjectRef, conditions: &ostler_crds::Conditions, generation: i64) -> HostOutcome {
+    let ready = conditions.get(ostler_crds::types::READY);
+    HostOutcome {
+        name: format!("{}/{}", key.namespace, key.name),
+        observed_generation: generation,
+        ready: conditions.is_true(ostler_crds::types::READY),
+        reason: ready.map(|c| c.reason.clone()).unwrap_or_default(),
+        message: ready.map(|c| c.message.clone()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Storage volumes: made on the host of their first user, and never deleted behind one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use ostler_conf::Size;
+use ostler_crds::{Object, ObjectRef, RetainOrDelete, StorageVolume, StorageVolumeStatus, VolumeFill, reasons};
+use ostler_driver::{ErrorKind, Progress, VolumeSummary};
+
+use super::network::list;
+use super::{Again, Error, report_failure};
+use crate::context::Context;
+use crate::names;
+
+pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &StorageVolume) -> Result<Again, Error> {
+    let object = Object::from(volume.clone());
+    let generation = object.generation();
+    let mut status: StorageVolumeStatus = context.status(key);
+    status.observed_generation = Some(generation);
+    let users = context.index().users_of(key);
+    if object.is_deleted() {
+        return delete(context, key, volume, status, &users).await;
+    }
+    let placement = volume.spec.placement.as_ref();
+    let elsewhere = placement.and_then(|placement| placement.host.as_ref()).is_some_and(|host| *host != context.host);
+    // Once made it stays made, used or not.
+    let wanted = status.host.is_some() || !users.is_empty() || placement.is_some();
+    if elsewhere || !wanted {
+        let why = if elsewhere { "it is placed on another host" } else { "no guest uses it yet" };
+        status.conditions.ready(reasons::WAITING_FOR_FIRST_USE, why, generation);
+        context.report(key, &status).await?;
+        return Ok(Again::No);
+    }
+    let again = match provide(context, key, &object, volume, &mut status).await {
+        Ok(summary) => {
+            status.host = Some(context.host.clone());
+            status.path = Some(summary.path.display().to_string());
+            status.capacity = Some(Size::from_bytes(summary.capacity_bytes));
+            status.progress = None;
+            status.conditions.ready(reasons::READY, format!("{} at {}", summary.format, summary.path.display()), generation);
+            Again::No
+        }
+        Err(error) => report_failure(context, key, &mut status.conditions, &error, "volume.", generation).await,
+    };
+    context.report(key, &status).await?;
+    Ok(again)
+}
+
+/// Makes the volume, or makes it larger.
+async fn provide(context: &Context, key: &ObjectRef, object: &Object, volume: &StorageVolume, status: &mut StorageVolumeStatus) -> ostler_driver::Result<VolumeSummary> {
+    let storage = context.storage()?;
+    let pool = pool_name(context, key, volume);
+    let mut definition = volume.spec.volume.clone();
+    definition.name = names::host_name(object);
+    let fill = fill_of(context, key, volume);
+    let progress = matches!(volume.spec.source, Some(VolumeFill::Http(_))).then(|| progress_of(context, key, status));
+    let summary = storage.create_volume(&pool, &definition, names::host_uuid(object), fill, progress).await?;
+    match definition.capacity {
+        Some(capacity) if capacity.0.bytes() > summary.capacity_bytes => storage.resize_volume(&pool, &definition.name, capacity.0.bytes()).await,
+        Some(_) | None => Ok(summary),
+    }
+}
+
+fn pool_name(context: &Context, key: &ObjectRef, volume: &StorageVolume) -> String {
+    let pool = ObjectRef::new(ostler_crds::Kind::StoragePool, &key.namespace, &volume.spec.pool);
+    context.get(&pool).map_or_else(|| names::qualified(&pool), |pool| names::host_name(&pool))
+}
+
+fn fill_of(context: &Context, key: &ObjectRef, volume: &StorageVolume) -> ostler_driver::VolumeFill {
+    match &volume.spec.source {
+        None | Some(VolumeFill::Empty(_)) => ostler_driver::VolumeFill::Empty,
+        Some(VolumeFill::Backing(backing)) => {
+            let backing = ObjectRef::new(ostler_crds::Kind::StorageVolume, &key.namespace, &backing.volume);
+            let name = context.get(&backing).map_or_else(|| names::qualified(&backing), |volume| names::host_name(&volume));
+            ostler_driver::VolumeFill::Backing { volume: name }
+        }
+        Some(VolumeFill::Http(http)) => {
+            ostler_driver::VolumeFill::Http { url: http.url.clone(), sha256: http.checksum.sha256.clone() }
+        }
+    }
+}
+
+/// Reports in steps of ten percent: a status write is not free.
+fn progress_of(_context: &Context, key: &ObjectRef, status: &mut StorageVolumeStatus) -> Progress {
+    status.progress = Some(0);
+    let key = key.clone();
+    let last = AtomicI32::new(-1);
+    Arc::new(move |done, total| {
+        let Some(total) = total.filter(|total| *total > 0) else { return };
+        let percent = i32::try_from(u128::from(done) * 10 / u128::from(total)).unwrap_or(10) * 10;
+        if last.swap(percent, Ordering::Relaxed) != percent {
+            tracing::info!(object = %key, percent, "fetching the image");
+        }
+    })
+}
+
+/// In use it stays; else its data go where the policy says so.
+async fn delete(context: &Context, key: &ObjectRef, volume: &StorageVolume, mut status: StorageVolumeStatus, users: &[ObjectRef]) -> Result<Again, Error> {
+    let object = Object::from(volume.clone());
+    let generation = object.generation();
+    if !users.is_empty() {
+        status.conditions.reconciling(reasons::IN_USE, format!("used by {}", list(users)), generation);
+        context.report(key, &status).await?;
+        return Ok(Again::No);
+    }
+    if volume.spec.deletion.policy == RetainOrDelete::Delete && status.host.is_some() {
+        let pool = pool_name(context, key, volume);
+        match context.storage()?.delete_volume(&pool, &names::host_name(&object)).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                let reason = if error.code == ostler_conf::ErrorCode::ResourceBusy { reasons::IN_USE } else { error.code.name() };
+                status.conditions.reconciling(reason, error.to_string(), generation);
+                context.report(key, &status).await?;
+                return Ok(Again::Failed(error.code.name()));
+            }
+        }
+    }
+    context.sink.finalize(key).await?;
+    Ok(Again::No)
+}
