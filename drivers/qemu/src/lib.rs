@@ -1,5 +1,6 @@
 //! The QEMU driver: guests as QEMU processes that outlive us.
 
+mod complete;
 mod config;
 mod monitor;
 mod probe;

@@ -4,7 +4,9 @@ mod cache;
 mod capabilities;
 mod kvm;
 
-pub(crate) use capabilities::{Capabilities, Machine};
+pub(crate) use capabilities::Capabilities;
+#[cfg(test)]
+pub(crate) use capabilities::{Machine, tests::qemu_10};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

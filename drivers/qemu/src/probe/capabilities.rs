@@ -112,7 +112,7 @@ pub(crate) mod tests {
     /// Enough of QEMU 10.0 for definitions of `pc` and `q35`.
     pub(crate) fn qemu_10() -> Capabilities {
         const DEVICES: &[&str] = &[
-            "e1000", "e1000e", "floppy", "i6300esb", "ib700", "ide-cd", "ide-hd", "ioh3420", "isa-serial", "lsi", "pci-bridge",
+            "e1000", "e1000e", "floppy", "i6300esb", "ib700", "ide-cd", "ide-hd", "ioh3420", "isa-serial", "lsi53c895a", "pci-bridge",
             "pci-serial", "pcie-pci-bridge", "pcie-root-port", "piix3-usb-uhci", "qemu-xhci", "nec-usb-xhci", "rtl8139",
             "scsi-block", "scsi-cd", "scsi-hd", "usb-kbd", "usb-mouse", "usb-storage", "usb-tablet", "virtconsole",
             "virtio-balloon-pci", "virtio-blk-pci", "virtio-keyboard-pci", "virtio-mouse-pci", "virtio-net-pci", "virtio-rng-pci",

@@ -1,0 +1,102 @@
+//! Which devices sit on a PCI bus, and of which sort.
+
+use ostler_conf::Domain;
+use ostler_conf::domain::{
+    Address, Controller, ControllerKind, ControllerModel as Model, Disk, DiskBus, Input, InputBus, Interface, MemballoonModel, Rng,
+    RngModel, Serial, SerialTargetKind, Watchdog, WatchdogModel,
+};
+
+use super::Connection;
+
+/// A device that sits on a PCI bus.
+pub(super) struct Device<'a> {
+    /// Where a bus must be of which sort.
+    pub(super) connection: Connection,
+    /// Its field, for messages.
+    pub(super) path: String,
+    /// Its address.
+    pub(super) address: &'a mut Option<Address>,
+}
+
+/// Visits all PCI devices in the order in which libvirt gives them addresses.
+pub(super) fn visit(domain: &mut Domain, visitor: &mut dyn FnMut(Device<'_>)) {
+    let devices = &mut domain.devices;
+    macro_rules! visit {
+        ($list:ident, $connection:expr) => {
+            for device in &mut devices.$list {
+                if let Some(connection) = $connection(device) {
+                    let path = format!(concat!("devices.", stringify!($list), "[{}].address"), device.name);
+                    visitor(Device { connection, path, address: &mut device.address });
+                }
+            }
+        };
+    }
+    visit!(controllers, bridge_connection);
+    visit!(interfaces, interface_connection);
+    visit!(controllers, controller_connection);
+    visit!(disks, disk_connection);
+    if let Some(balloon) = devices.memballoon.as_mut().filter(|balloon| balloon.model == MemballoonModel::Virtio) {
+        let path = "devices.memballoon.address".to_owned();
+        visitor(Device { connection: Connection::Express, path, address: &mut balloon.address });
+    }
+    visit!(rngs, rng_connection);
+    visit!(watchdogs, watchdog_connection);
+    visit!(inputs, input_connection);
+    visit!(serials, serial_connection);
+}
+
+fn bridge_connection(controller: &Controller) -> Option<Connection> {
+    match controller.model.filter(|_| controller.r#type == ControllerKind::Pci)? {
+        Model::PcieRootPort => Some(Connection::RootPort),
+        Model::PcieToPciBridge => Some(Connection::Express),
+        Model::DmiToPciBridge => Some(Connection::Root),
+        Model::PciBridge => Some(Connection::Conventional),
+        _ => None,
+    }
+}
+
+fn controller_connection(controller: &Controller) -> Option<Connection> {
+    match (controller.r#type, controller.model) {
+        (ControllerKind::Usb, Some(Model::QemuXhci | Model::NecXhci)) => Some(Connection::Express),
+        (ControllerKind::Usb, Some(Model::None) | None) => None,
+        (ControllerKind::Usb, Some(_)) => Some(Connection::Conventional),
+        (ControllerKind::Scsi, Some(Model::VirtioScsi)) | (ControllerKind::VirtioSerial, _) => Some(Connection::Express),
+        (ControllerKind::Scsi | ControllerKind::Ide | ControllerKind::Sata, _) => Some(Connection::Conventional),
+        (ControllerKind::Pci | ControllerKind::Fdc | ControllerKind::Ccid, _) => None,
+    }
+}
+
+/// Where an interface's model sits.
+pub(crate) fn interface_connection(interface: &Interface) -> Option<Connection> {
+    match interface.model.as_ref().map(|model| model.r#type.as_str()) {
+        Some("virtio" | "virtio-non-transitional" | "e1000e" | "igb") => Some(Connection::Express),
+        Some("usb-net") => None,
+        _ => Some(Connection::Conventional),
+    }
+}
+
+/// Where a disk sits, if it sits on PCI itself.
+pub(crate) fn disk_connection(disk: &Disk) -> Option<Connection> {
+    (disk.target.bus == Some(DiskBus::Virtio)).then_some(Connection::Express)
+}
+
+/// Where a source of random numbers sits.
+pub(crate) fn rng_connection(rng: &Rng) -> Option<Connection> {
+    match rng.model {
+        RngModel::Virtio => Some(Connection::Express),
+    }
+}
+
+/// Where a watchdog sits, if it sits on PCI.
+pub(crate) fn watchdog_connection(watchdog: &Watchdog) -> Option<Connection> {
+    (watchdog.model == WatchdogModel::I6300esb).then_some(Connection::Conventional)
+}
+
+fn input_connection(input: &Input) -> Option<Connection> {
+    (input.bus == Some(InputBus::Virtio)).then_some(Connection::Express)
+}
+
+fn serial_connection(serial: &Serial) -> Option<Connection> {
+    let kind = serial.target.as_ref().and_then(|target| target.r#type);
+    (kind == Some(SerialTargetKind::PciSerial)).then_some(Connection::Conventional)
+}
