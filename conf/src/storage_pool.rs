@@ -170,11 +170,10 @@ impl StoragePool {
         } else if self.name.contains('/') {
             problems.push(Problem::new(ErrorCode::XmlError, "name", format!("the name '{}' can't hold a '/'", self.name)));
         }
-        if let Some(path) = self.target.as_ref().and_then(|target| target.path.as_deref()) {
-            if !path.starts_with('/') {
+        if let Some(path) = self.target.as_ref().and_then(|target| target.path.as_deref())
+            && !path.starts_with('/') {
                 problems.push(Problem::new(ErrorCode::XmlError, "target.path", format!("'{path}' is no absolute path")));
             }
-        }
         Invalid::check(problems)
     }
 }

@@ -3,6 +3,8 @@
 //! A kind wraps the conf type of its libvirt document (`spec.domain`, `spec.network`, …) and adds only what is
 //! Kubernetes' own: placement, run strategy, policies, status.
 
+#![allow(clippy::duplicated_attributes, reason = "kube takes one printcolumn for each column")]
+
 mod common;
 mod condition;
 mod domain;

@@ -8,6 +8,7 @@ pub mod file;
 pub mod mac;
 pub mod passwd;
 pub mod pidfd;
+pub mod range_lock;
 pub mod run;
 pub mod size;
 pub mod spawn;

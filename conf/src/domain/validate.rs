@@ -119,11 +119,10 @@ fn check_disks(domain: &Domain, problems: &mut Problems) {
 
 fn check_interface(interface: &Interface, problems: &mut Problems) {
     let path = format!("devices.interfaces[{}]", interface.name);
-    if let Some(mac) = &interface.mac {
-        if mac.address.is_multicast() {
+    if let Some(mac) = &interface.mac
+        && mac.address.is_multicast() {
             problems.add(Code::XmlError, format!("{path}.mac.address"), format!("{} is a multicast address: the first byte must be even", mac.address));
         }
-    }
     match &interface.source {
         InterfaceSource::Network(source) if source.network.is_empty() => {
             problems.add(Code::XmlError, format!("{path}.source.network.network"), "name the network");

@@ -15,11 +15,10 @@ pub(super) fn problems(network: &Network) -> Vec<Problem> {
     } else if network.name.contains('/') {
         add(ErrorCode::XmlError, "name", format!("the name '{}' can't hold a '/'", network.name));
     }
-    if let Some(name) = network.bridge.as_ref().and_then(|bridge| bridge.name.as_deref()) {
-        if name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '%']) || matches!(name, "." | "..") {
+    if let Some(name) = network.bridge.as_ref().and_then(|bridge| bridge.name.as_deref())
+        && (name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '%']) || matches!(name, "." | "..")) {
             add(ErrorCode::XmlError, "bridge.name", format!("'{name}' is no name for a bridge: 1 to 15 bytes without '/', '%' and blanks"));
         }
-    }
     let uses_foreign_bridge =
         matches!(network.forward_mode(), Some(ForwardMode::Bridge | ForwardMode::Private | ForwardMode::Vepa | ForwardMode::Passthrough | ForwardMode::Hostdev));
     if uses_foreign_bridge && !network.ips.is_empty() {

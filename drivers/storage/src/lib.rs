@@ -1,0 +1,18 @@
+//! Storage pools in directories, with raw and qcow2 volumes.
+//!
+//! Images are sacred. A file appears in a pool whole or not at all, never over another, and only after a record of it
+//! was made ([`record`]); what has no record is not ours and is never written, shrunk or deleted. Before a write to an
+//! image QEMU's own locks are taken ([`lock`]). No process is spawned: images are made and read here ([`qcow2`]).
+
+mod config;
+mod connection;
+mod download;
+mod lock;
+mod pools;
+mod qcow2;
+mod record;
+mod volumes;
+
+pub use config::Config;
+pub use connection::StorageDriver;
+pub use qcow2::{Layout, create as create_qcow2};
