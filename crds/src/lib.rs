@@ -10,6 +10,7 @@ mod condition;
 mod domain;
 mod duration;
 mod host;
+pub mod manifest;
 mod network;
 mod object;
 mod operation;
