@@ -102,4 +102,4 @@ fn forget_made_names(domain: &mut Domain) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

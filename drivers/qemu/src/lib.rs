@@ -1,5 +1,7 @@
 //! The QEMU driver: guests as QEMU processes that outlive us.
 
+mod alias;
+mod args;
 mod complete;
 mod config;
 mod monitor;
