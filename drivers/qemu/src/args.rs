@@ -9,6 +9,9 @@ pub(crate) mod interface;
 mod machine;
 mod small_devices;
 
+pub(crate) use controller::driver as controller_driver;
+pub(crate) use small_devices::input_driver;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 
 mod alias;
 mod args;
+mod check;
 mod complete;
 mod config;
 mod monitor;

@@ -61,7 +61,7 @@ fn device(controller: &Controller, domain: &Domain) -> Result<Value> {
 }
 
 /// QEMU's name of a controller.
-pub(super) fn driver(controller: &Controller) -> Option<&'static str> {
+pub(crate) fn driver(controller: &Controller) -> Option<&'static str> {
     Some(match (controller.r#type, controller.model) {
         (Kind::Pci, Some(_)) => match controller.model_name.as_ref()?.name {
             PciModelName::PcieRootPort => "pcie-root-port",

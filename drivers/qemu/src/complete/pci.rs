@@ -92,7 +92,7 @@ fn fix_built_in(domain: &mut Domain, family: MachineFamily) -> Result<()> {
             Some(Address::Pci(address)) if address.key() == (0, 0, fixed.slot, fixed.function) => {}
             Some(_) => {
                 let message = format!("the first {} controller is part of the chipset: its PCI address is {fixed}", controller.r#type);
-                return Err(Error::new(ErrorCode::XmlError, message).at(format!("devices.controllers[{}].address", controller.name)));
+                return Err(Error::new(ErrorCode::XmlError, message).at(devices::controller_path(controller)));
             }
         }
     }

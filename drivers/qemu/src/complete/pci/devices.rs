@@ -31,9 +31,18 @@ pub(super) fn visit(domain: &mut Domain, visitor: &mut dyn FnMut(Device<'_>)) {
             }
         };
     }
-    visit!(controllers, bridge_connection);
+    macro_rules! visit_controllers {
+        ($connection:expr) => {
+            for device in &mut devices.controllers {
+                if let Some(connection) = $connection(device) {
+                    visitor(Device { connection, path: controller_path(device), address: &mut device.address });
+                }
+            }
+        };
+    }
+    visit_controllers!(bridge_connection);
     visit!(interfaces, interface_connection);
-    visit!(controllers, controller_connection);
+    visit_controllers!(controller_connection);
     visit!(disks, disk_connection);
     if let Some(balloon) = devices.memballoon.as_mut().filter(|balloon| balloon.model == MemballoonModel::Virtio) {
         let path = "devices.memballoon.address".to_owned();
@@ -43,6 +52,13 @@ pub(super) fn visit(domain: &mut Domain, visitor: &mut dyn FnMut(Device<'_>)) {
     visit!(watchdogs, watchdog_connection);
     visit!(inputs, input_connection);
     visit!(serials, serial_connection);
+}
+
+/// A controller's field, for messages: it may not have its name yet.
+pub(super) fn controller_path(controller: &Controller) -> String {
+    let made = || format!("{}{}", controller.r#type, controller.index.unwrap_or(0));
+    let name = Some(controller.name.clone()).filter(|name| !name.is_empty()).unwrap_or_else(made);
+    format!("devices.controllers[{name}].address")
 }
 
 fn bridge_connection(controller: &Controller) -> Option<Connection> {

@@ -1,0 +1,155 @@
+//! Rules of controllers, interfaces, character devices and the small ones.
+
+use std::collections::BTreeSet;
+
+use ostler_conf::Domain;
+use ostler_conf::domain::{
+    CharSource, CharSourceUnixMode, Controller, ControllerKind as Kind, ControllerModel as Model, InputBus, InputKind, Interface,
+    InterfaceSource, MemballoonModel, RngBackend, SerialTargetKind, WatchdogModel,
+};
+use ostler_util::ErrorCode as Code;
+use ostler_util::tap;
+
+use super::{Problems, is_plain_name};
+use crate::args;
+use crate::complete::{Host, MachineFamily, family};
+
+pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
+    let devices = &domain.devices;
+    for controller in &devices.controllers {
+        check_controller(controller, domain, host, problems);
+    }
+    for interface in &devices.interfaces {
+        check_interface(interface, host, problems);
+    }
+    check_chardevs(domain, problems);
+    for input in &devices.inputs {
+        let is_right = !(input.r#type == InputKind::Tablet && input.bus == Some(InputBus::Ps2));
+        let is_known = args::input_driver(input).is_none_or(|driver| host.capabilities.has_device(driver));
+        problems.unless(is_right && is_known, format!("devices.inputs[{}].bus", input.name), "there is no such input device on this bus");
+    }
+    let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
+    for watchdog in &devices.watchdogs {
+        let path = format!("devices.watchdogs[{}]", watchdog.name);
+        problems.unless(watchdog.model != WatchdogModel::Itco || is_q35, format!("{path}.model"), "the watchdog 'itco' is part of the machine type q35");
+        let same = devices.watchdogs.first().is_none_or(|first| first.action == watchdog.action);
+        problems.unless(same, format!("{path}.action"), "all watchdogs of a guest have the same action");
+    }
+    if devices.memballoon.as_ref().is_some_and(|balloon| balloon.model == MemballoonModel::Xen) {
+        problems.unsupported("devices.memballoon.model", "QEMU has no memory balloon of the model 'xen'");
+    }
+    for rng in &devices.rngs {
+        let RngBackend::Random(backend) = &rng.backend;
+        let path = backend.path.as_deref().unwrap_or("/dev/random");
+        let is_source = matches!(path, "/dev/random" | "/dev/urandom" | "/dev/hwrng");
+        problems.unless(is_source, format!("devices.rngs[{}].backend", rng.name), format!("'{path}' is no source of random numbers: /dev/random, /dev/urandom and /dev/hwrng are"));
+    }
+    check_aliases(domain, problems);
+}
+
+fn check_controller(controller: &Controller, domain: &Domain, host: &Host, problems: &mut Problems) {
+    let field = format!("devices.controllers[{}].model", controller.name);
+    let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
+    let built_in = match (controller.r#type, controller.model) {
+        (Kind::Pci, Some(Model::PcieRoot)) => is_q35 && controller.index == Some(0),
+        (Kind::Pci, Some(Model::PciRoot)) => !is_q35 && controller.index == Some(0),
+        (Kind::Usb, Some(Model::None)) | (Kind::Fdc, _) => true,
+        (Kind::Ide, _) => !is_q35 && controller.index == Some(0),
+        (Kind::Sata, _) => is_q35 && controller.index == Some(0),
+        _ => false,
+    };
+    if built_in {
+        return;
+    }
+    let driver = args::controller_driver(controller).map(|driver| if driver == "lsi" { "lsi53c895a" } else { driver });
+    let is_known = driver.is_some_and(|driver| host.capabilities.has_device(driver) || driver == "ahci");
+    let model = controller.model.map(Model::word).unwrap_or("without a model");
+    problems.unless(is_known, field, format!("this machine has no {} controller {model}", controller.r#type));
+}
+
+fn check_interface(interface: &Interface, host: &Host, problems: &mut Problems) {
+    let at = |field: &str| format!("devices.interfaces[{}].{field}", interface.name);
+    let model = interface.model.as_ref().map_or("virtio", |model| model.r#type.as_str());
+    let driver = if model == "virtio" { "virtio-net-pci" } else { model };
+    let is_known = is_plain_name(model) && host.capabilities.has_device(driver);
+    problems.unless(is_known, at("model.type"), format!("the emulator has no network device '{model}'"));
+    if let Some(mtu) = &interface.mtu {
+        problems.unless(!matches!(interface.source, InterfaceSource::User(_)), at("mtu"), "the packet size of a user network can't be set");
+        problems.unless((68..=65535).contains(&mtu.size), at("mtu.size"), format!("{} is no packet size: 68 to 65535 is", mtu.size));
+    }
+    let dev = interface.target.as_ref().and_then(|target| target.dev.as_deref());
+    match &interface.source {
+        InterfaceSource::Network(source) => {
+            problems.unless(source.portgroup.is_none(), at("source.network.portgroup"), "groups of ports are not supported yet");
+            problems.unless(dev.is_none(), at("target.dev"), "the network names its devices itself: leave the name out");
+        }
+        InterfaceSource::Bridge(source) => {
+            let is_name = |name: &str| is_plain_name(name) && name.len() <= tap::MAX_NAME;
+            problems.unless(is_name(&source.bridge), at("source.bridge.bridge"), format!("'{}' is no name of a bridge", source.bridge));
+            problems.unless(dev.is_none_or(is_name), at("target.dev"), "a device's name has 15 letters, digits and -_. at most");
+        }
+        InterfaceSource::User(_) => problems.unless(dev.is_none(), at("target.dev"), "a user network has no device on the host"),
+    }
+}
+
+fn check_chardevs(domain: &Domain, problems: &mut Problems) {
+    let devices = &domain.devices;
+    for serial in &devices.serials {
+        let path = format!("devices.serials[{}]", serial.name);
+        check_source(&serial.source, &path, problems);
+        let target = serial.target.as_ref();
+        match target.and_then(|target| target.r#type) {
+            Some(SerialTargetKind::SystemSerial) => problems.unsupported(format!("{path}.target.type"), "a PC has no serial port of this kind"),
+            Some(SerialTargetKind::IsaSerial) => {
+                let port = target.and_then(|target| target.port).unwrap_or(0);
+                problems.unless(port < 4, format!("{path}.target.port"), "a PC has 4 serial ports on its ISA bus");
+            }
+            Some(SerialTargetKind::UsbSerial | SerialTargetKind::PciSerial) | None => {}
+        }
+    }
+    for channel in &devices.channels {
+        check_source(&channel.source, &format!("devices.channels[{}]", channel.name), problems);
+    }
+    for console in &devices.consoles {
+        check_source(&console.source, &format!("devices.consoles[{}]", console.name), problems);
+    }
+    let logs = devices.serials.iter().map(|d| (&d.name, "serials", &d.log)).chain(devices.channels.iter().map(|d| (&d.name, "channels", &d.log)));
+    for (name, list, log) in logs.chain(devices.consoles.iter().map(|d| (&d.name, "consoles", &d.log))) {
+        problems.absolute(log.as_ref().map(|log| log.file.as_str()), format!("devices.{list}[{name}].log.file"));
+    }
+}
+
+fn check_source(source: &Option<CharSource>, path: &str, problems: &mut Problems) {
+    match source {
+        Some(CharSource::File(file)) => problems.absolute(Some(&file.path), format!("{path}.source.file.path")),
+        Some(CharSource::Unix(unix)) => {
+            problems.absolute(unix.path.as_deref(), format!("{path}.source.unix.path"));
+            let is_longer = unix.path.as_ref().is_some_and(|path| path.len() > 107);
+            problems.unless(!is_longer, format!("{path}.source.unix.path"), "a socket's path has 107 bytes at most");
+            let connects = unix.mode == Some(CharSourceUnixMode::Connect);
+            problems.unless(!connects || unix.path.is_some(), format!("{path}.source.unix.path"), "name the socket to connect to");
+        }
+        Some(CharSource::Null(_) | CharSource::Pty(_)) | None => {}
+    }
+}
+
+/// Names that users chose become names in QEMU.
+fn check_aliases(domain: &Domain, problems: &mut Problems) {
+    let mut seen = BTreeSet::new();
+    let devices = &domain.devices;
+    let mut check = |path: String, alias: &Option<ostler_conf::domain::Alias>| {
+        let Some(alias) = alias else { return };
+        if !is_plain_name(&alias.name) || alias.name.contains('.') {
+            problems.add(Code::XmlError, path.clone(), format!("the alias '{}' holds letters, digits, - and _ only", alias.name));
+        }
+        if !seen.insert(alias.name.clone()) {
+            problems.add(Code::ConfigUnsupported, path, format!("the alias '{}' is another device's already", alias.name));
+        }
+    };
+    macro_rules! check_lists {
+        ($($list:ident),*) => { $(for device in &devices.$list {
+            check(format!(concat!("devices.", stringify!($list), "[{}].alias"), device.name), &device.alias);
+        })* };
+    }
+    check_lists!(disks, controllers, interfaces, serials, channels, inputs, watchdogs, rngs);
+}
