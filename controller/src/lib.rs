@@ -5,6 +5,7 @@
 
 pub mod plan;
 pub mod source;
+pub mod admission;
 pub mod context;
 pub mod engine;
 pub mod journal;

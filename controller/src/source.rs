@@ -1,5 +1,8 @@
 //! Where objects come from and where their status goes.
 
+pub mod directory;
+pub mod store;
+
 use async_trait::async_trait;
 use ostler_crds::{Object, ObjectRef};
 use serde_json::Value;

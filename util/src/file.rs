@@ -78,6 +78,20 @@ pub fn remove_temporary_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
+/// Adds a line to a log that keeps the last `max` bytes or so: a full one becomes `path.1`, in place of the one before.
+///
+/// # Errors
+/// The operating system's.
+pub fn append_bounded(path: &Path, line: &str, max: u64) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.len() > max) {
+        let mut old = path.as_os_str().to_owned();
+        old.push(".1");
+        fs::rename(path, old)?;
+    }
+    let mut file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())
+}
+
 const TEMPORARY_SUFFIX: &str = ".ostler-new";
 
 fn temporary_path(path: &Path) -> PathBuf {

@@ -47,7 +47,7 @@ fn what_is_no_yaml_is_refused() {
     check("a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f]\n", "7:5", "g[0]", "values");
     check("a: *a", "1:4", "", "");
     check("<<: {}", "1:1", "", "merge");
-    check("a: !!int 3", "", "a", "tags");
+    check("a: !!int 3", "1:10", "a", "tags");
 }
 
 #[test]

@@ -1,0 +1,238 @@
+//! One look at the directory: what is new is taken in, what is gone is deleted, where that is safe.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use ostler_crds::manifest::{self, Manifest};
+use ostler_crds::{Object, ObjectRef};
+
+use super::super::SourceProblem;
+use super::super::store::object_of;
+use super::{LOST_RETRY, SETTLE, Shared};
+use crate::admission;
+
+/// Tells whether a file is still the one that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FileStamp {
+    inode: u64,
+    length: u64,
+    modified: Option<SystemTime>,
+    /// Since when it is missing.
+    missing_since: Option<std::time::Instant>,
+}
+
+pub(super) struct Scan<'a> {
+    shared: &'a Shared,
+    writing: &'a HashSet<PathBuf>,
+    problems: Vec<SourceProblem>,
+    again: Option<Duration>,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(shared: &'a Shared, writing: &'a HashSet<PathBuf>) -> Self {
+        Scan { shared, writing, problems: Vec::new(), again: None }
+    }
+
+    /// Gives when to look again.
+    pub(super) fn run(mut self) -> Option<Duration> {
+        let operations = self.shared.store.operations_dir();
+        match list(&operations) {
+            Ok(files) => self.take_files(&operations, files),
+            Err(error) => self.problems.push(SourceProblem::Lost(format!("read {}: {error}", operations.display()))),
+        }
+        let manifests = self.shared.config.manifests.clone();
+        match self.reachable(&manifests) {
+            Ok(files) => self.take_files(&manifests, files),
+            Err(why) => {
+                self.problems.push(SourceProblem::Lost(format!("{why}: every object stays as it is")));
+                self.look_again(LOST_RETRY);
+            }
+        }
+        let refused = self.shared.state().refused.clone();
+        for (file, message) in refused {
+            self.problems.push(SourceProblem::Refused { file: file.display().to_string(), message });
+        }
+        self.shared.set_problems(self.problems);
+        self.again
+    }
+
+    fn look_again(&mut self, wait: Duration) {
+        self.again = Some(self.again.map_or(wait, |again| again.min(wait)));
+    }
+
+    /// The manifests, if the directory is the one that it was.
+    fn reachable(&mut self, directory: &Path) -> Result<Vec<PathBuf>, String> {
+        let name = directory.display();
+        let metadata = std::fs::metadata(directory).map_err(|error| format!("the manifests in {name} are out of reach: {error}"))?;
+        let files = list(directory).map_err(|error| format!("the manifests in {name} can't be read: {error}"))?;
+        let mut state = self.shared.state();
+        let known = state.files.values().any(|file| file.starts_with(directory));
+        if known && state.device.is_some_and(|device| device != metadata.dev()) && files.is_empty() {
+            return Err(format!("{name} is on another file system than its manifests were: is it mounted?"));
+        }
+        if !files.is_empty() || state.device.is_none() {
+            state.device = Some(metadata.dev());
+        }
+        Ok(files)
+    }
+
+    fn take_files(&mut self, directory: &Path, files: Vec<PathBuf>) {
+        let mut seen: BTreeMap<ObjectRef, PathBuf> = self.owners_elsewhere(directory);
+        let mut unread = BTreeSet::new();
+        for file in &files {
+            if self.writing.contains(file) {
+                unread.insert(file.clone());
+                continue;
+            }
+            match self.read_if_new(file) {
+                Ok(Some(manifests)) => self.take_file(file, &manifests, &mut seen),
+                Ok(None) => {
+                    let state = self.shared.state();
+                    seen.extend(state.files.iter().filter(|(_, from)| *from == file).map(|(key, from)| (key.clone(), from.clone())));
+                }
+                Err(message) => self.refuse(file, message),
+            }
+        }
+        self.delete_missing(directory, &files);
+        let mut state = self.shared.state();
+        let _ = unread;
+        state.refused.retain(|file, _| !file.starts_with(directory) || files.contains(file));
+    }
+
+    /// Objects of the other directory: a name belongs to one file.
+    fn owners_elsewhere(&self, directory: &Path) -> BTreeMap<ObjectRef, PathBuf> {
+        let state = self.shared.state();
+        state.files.iter().filter(|(_, file)| !file.starts_with(directory)).map(|(key, file)| (key.clone(), file.clone())).collect()
+    }
+
+    /// `None`: it is as it was.
+    fn read_if_new(&self, file: &Path) -> Result<Option<Vec<Manifest>>, String> {
+        let metadata = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let stamp = FileStamp { inode: metadata.ino(), length: metadata.len(), modified: metadata.modified().ok(), missing_since: None };
+        if self.shared.state().stamps.get(file) == Some(&stamp) {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        self.shared.state().stamps.insert(file.to_owned(), stamp);
+        let at = |problems: Vec<manifest::ManifestProblem>| {
+            problems.iter().map(|problem| format!("{}:{problem}", file.display())).collect::<Vec<_>>().join("\n")
+        };
+        let manifests = manifest::read(&text).map_err(at)?;
+        let mut problems = Vec::new();
+        for manifest in &manifests {
+            let old = self.shared.state().objects.get(&manifest.object.object_ref()).and_then(object_of);
+            let found = admission::validate(&manifest.object).into_iter().chain(old.iter().flat_map(|old| admission::validate_update(old, &manifest.object)));
+            problems.extend(found.map(|problem| manifest.positions.problem(&problem.path, problem.message)));
+        }
+        if problems.is_empty() { Ok(Some(manifests)) } else { Err(at(problems)) }
+    }
+
+    /// A file is taken whole or not at all.
+    fn take_file(&mut self, file: &Path, manifests: &[Manifest], seen: &mut BTreeMap<ObjectRef, PathBuf>) {
+        let mut own = BTreeSet::new();
+        for manifest in manifests {
+            let key = manifest.object.object_ref();
+            let other = seen.get(&key).filter(|other| *other != file && other.exists());
+            if let Some(other) = other {
+                return self.refuse(file, format!("{}: {key} is in {} already", file.display(), other.display()));
+            }
+            if !own.insert(key.clone()) {
+                return self.refuse(file, format!("{}: {key} is in this file twice", file.display()));
+            }
+        }
+        self.shared.state().refused.remove(file);
+        for manifest in manifests {
+            let key = manifest.object.object_ref();
+            // One that is on its way out must be gone before another of its name comes.
+            let leaving = self.shared.state().objects.get(&key).and_then(object_of).is_some_and(|old| Object::is_deleted(&old));
+            if leaving {
+                self.shared.state().stamps.remove(file);
+                continue;
+            }
+            if let Err(error) = self.shared.accept(&manifest.object, file) {
+                self.shared.state().stamps.remove(file);
+                self.problems.push(SourceProblem::Refused { file: file.display().to_string(), message: crate::reconcile::chain(&error) });
+                self.look_again(LOST_RETRY);
+            }
+            seen.insert(key, file.to_owned());
+        }
+        // Objects that the file held before and holds no more.
+        let gone: Vec<ObjectRef> = {
+            let state = self.shared.state();
+            state.files.iter().filter(|(key, from)| *from == file && !own.contains(key)).map(|(key, _)| key.clone()).collect()
+        };
+        self.delete(gone);
+    }
+
+    fn refuse(&mut self, file: &Path, message: String) {
+        self.shared.state().refused.insert(file.to_owned(), message);
+    }
+
+    /// Objects whose file is gone for long enough.
+    fn delete_missing(&mut self, directory: &Path, files: &[PathBuf]) {
+        let mut gone = Vec::new();
+        let mut state = self.shared.state();
+        let missing: BTreeSet<PathBuf> =
+            state.files.values().filter(|file| file.starts_with(directory) && !files.contains(file)).cloned().collect();
+        for file in missing {
+            let stamp = state.stamps.entry(file.clone()).or_insert(FileStamp { inode: 0, length: 0, modified: None, missing_since: None });
+            let since = *stamp.missing_since.get_or_insert_with(std::time::Instant::now);
+            if since.elapsed() < SETTLE {
+                drop(state);
+                self.look_again(SETTLE - since.elapsed() + Duration::from_millis(10));
+                state = self.shared.state();
+                continue;
+            }
+            gone.extend(state.files.iter().filter(|(_, from)| **from == file).map(|(key, _)| key.clone()));
+        }
+        drop(state);
+        self.delete(gone);
+    }
+
+    /// Deletes, unless that would leave nothing and nobody asked for it.
+    fn delete(&mut self, gone: Vec<ObjectRef>) {
+        let gone: Vec<ObjectRef> = gone.into_iter().filter(|key| self.shared.state().objects.contains_key(key)).collect();
+        let alive: BTreeSet<ObjectRef> = {
+            let state = self.shared.state();
+            let is_alive = |key: &&ObjectRef| state.objects.get(*key).and_then(object_of).is_some_and(|object| !object.is_deleted());
+            state.files.keys().filter(|key| key.kind != ostler_crds::Kind::DomainOperation).filter(is_alive).cloned().collect()
+        };
+        let dying: BTreeSet<&ObjectRef> = gone.iter().filter(|key| alive.contains(key)).collect();
+        let would_be_empty = !dying.is_empty() && dying.len() == alive.len();
+        for key in &gone {
+            let asked = self.shared.store.deletion_path(key).exists();
+            let protected = self.shared.state().objects.get(key).is_some_and(|value| value.pointer("/spec/deletion/protect") == Some(&true.into()));
+            if protected {
+                self.problems.push(SourceProblem::DeletionHeld(format!("{key}: its manifest is gone, but spec.deletion.protect forbids its deletion")));
+                continue;
+            }
+            if would_be_empty && !asked && !self.shared.config.allow_empty && alive.contains(key) {
+                let message = format!("{key}: its manifest is gone, and no other is left; 'ostler delete' or --allow-empty deletes the last");
+                self.problems.push(SourceProblem::DeletionHeld(message));
+                continue;
+            }
+            if let Err(error) = self.shared.mark_deleted(key) {
+                self.problems.push(SourceProblem::Refused { file: key.to_string(), message: crate::reconcile::chain(&error) });
+                self.look_again(LOST_RETRY);
+            }
+        }
+    }
+}
+
+/// The manifests of a directory; editors' own files are none.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_manifest = [".yaml", ".yml", ".json"].iter().any(|suffix| name.ends_with(suffix));
+        if is_manifest && !name.starts_with(['.', '#', '~']) && path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
