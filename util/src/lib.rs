@@ -6,13 +6,17 @@ pub mod cpuset;
 pub mod error_code;
 pub mod file;
 pub mod mac;
+pub mod namespace;
+pub mod netfilter_events;
 pub mod passwd;
 pub mod pidfd;
 pub mod range_lock;
 pub mod run;
 pub mod size;
 pub mod spawn;
+pub mod sysctl;
 pub mod tap;
+pub mod watch;
 
 pub use cpuset::CpuSet;
 pub use error_code::ErrorCode;

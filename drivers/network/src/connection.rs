@@ -1,0 +1,320 @@
+//! The driver's calls.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use ostler_conf::{MacAddress, Network};
+use ostler_driver::{
+    Connection, Error, Event, Events, Feature, HostFacts, Lease, NetworkEvent, NetworkSummary, Networks, Port, PortRequest, Result,
+};
+use ostler_util::{ErrorCode, file};
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::check::bridge_name;
+use crate::config::Config;
+use crate::store::{self, Entry};
+use crate::{bridge, dnsmasq, firewall, leases, ports, routes, upkeep};
+
+const FEATURES: &[Feature] = &[Feature::Network, Feature::NetworkLeases, Feature::NetworkPorts];
+
+/// The network driver.
+#[derive(Clone, Debug)]
+pub struct NetworkDriver {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) netlink: rtnetlink::Handle,
+    networks: Mutex<store::Networks>,
+    events: broadcast::Sender<Event>,
+    /// One start, stop or repair of a network at a time.
+    locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl NetworkDriver {
+    /// Opens the driver; networks that are up are watched from now on.
+    ///
+    /// # Errors
+    /// Folders that can't be made or read; no netlink.
+    pub async fn open(config: Config) -> Result<Self> {
+        let failed = |error| Error::system("open the network driver", error);
+        file::create_directory(&config.run_dir.join("network"), 0o711).map_err(failed)?;
+        let networks = store::Networks::load(&config).map_err(failed)?;
+        let (connection, netlink, _) = rtnetlink::new_connection().map_err(failed)?;
+        let mut tasks = vec![tokio::spawn(connection)];
+        let inner = Arc::new(Inner {
+            config,
+            netlink,
+            networks: Mutex::new(networks),
+            events: broadcast::channel(1024).0,
+            locks: Mutex::default(),
+            tasks: Mutex::default(),
+        });
+        tasks.extend(upkeep::start(&inner).map_err(failed)?);
+        inner.tasks.lock().expect("nothing panics while it holds the tasks").extend(tasks);
+        for name in inner.active_names() {
+            upkeep::watch_dnsmasq(&inner, &name);
+        }
+        Ok(NetworkDriver { inner })
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, store::Networks> {
+        self.networks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn active_names(&self) -> Vec<String> {
+        self.lock().all().filter(|entry| entry.active).map(|entry| entry.definition.name.clone()).collect()
+    }
+
+    pub(crate) fn entry(&self, name: &str) -> Result<Entry> {
+        self.lock().get(name).cloned()
+    }
+
+    pub(crate) fn tell(&self, name: &str, event: NetworkEvent) {
+        // Nobody needs to listen.
+        let _ = self.events.send(Event::Network { name: name.to_owned(), event });
+    }
+
+    pub(crate) fn own_task(&self, task: JoinHandle<()>) {
+        let mut tasks = self.tasks.lock().expect("nothing panics while it holds the tasks");
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
+    async fn exclusively(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = self.locks.lock().expect("nothing panics while it holds the locks").entry(name.to_owned()).or_default().clone();
+        lock.lock_owned().await
+    }
+
+    /// Makes whatever is missing of a network. Gives whether anything was.
+    pub(crate) async fn ensure(self: &Arc<Self>, name: &str) -> Result<bool> {
+        let _alone = self.exclusively(name).await;
+        let entry = self.entry(name)?;
+        let network = entry.definition;
+        if !entry.active {
+            routes::check(&network)?;
+        }
+        let run = self.config.run(network.uuid.unwrap_or_default());
+        // The folder says that the network is up; it comes first, so that a crash leaves nothing that is not known.
+        file::create_directory(&run, 0o711).map_err(|error| Error::system(format!("make {}", run.display()), error))?;
+        let made = self.make(&network).await;
+        if made.is_err() && !entry.active {
+            // What failed at its first start is taken back; the error says what it was.
+            let _ = self.unmake(&network).await;
+        }
+        let (changed, problem) = made?;
+        if let Ok(entry) = self.lock().get_mut(name) {
+            entry.active = true;
+            entry.problem = problem;
+        }
+        upkeep::watch_dnsmasq(self, name);
+        Ok(changed || !entry.active)
+    }
+
+    async fn make(&self, network: &Network) -> Result<(bool, Option<(String, String)>)> {
+        let mut changed = bridge::ensure(&self.netlink, network).await?;
+        let (config, definition) = (self.config.clone(), network.clone());
+        let (done, problem) = blocking(move || {
+            let found = firewall::look(&config.nft, &definition)?;
+            let rules = config.run(definition.uuid.unwrap_or_default()).join("rules.nft");
+            let wanted = firewall::ruleset(&definition);
+            let is_applied = found.has_table && std::fs::read_to_string(&rules).is_ok_and(|applied| applied == wanted);
+            if !is_applied {
+                firewall::apply(&config.nft, &definition)?;
+                file::write_atomic(&rules, wanted.as_bytes(), 0o600).map_err(|error| Error::system("note the rules", error))?;
+            }
+            let served = if dnsmasq::is_needed(&definition) { dnsmasq::ensure(&config, &definition)? } else { false };
+            let problem = found.blocker.map(|chain| {
+                ("ForwardBlocked".to_owned(), format!("the chain {chain} drops what it doesn't accept, our guests' packets too: accept those of bridge {} there", bridge_name(&definition)))
+            });
+            Ok((!is_applied || served, problem))
+        })
+        .await?;
+        changed |= done;
+        for port in self.ports_of(&network.name)? {
+            if bridge::find(&self.netlink, &port.tap).await?.is_some() {
+                changed |= bridge::plug(&self.netlink, &port.tap, &port.bridge, port.mtu).await?;
+            }
+        }
+        Ok((changed, problem))
+    }
+
+    async fn unmake(&self, network: &Network) -> Result<()> {
+        let (config, definition) = (self.config.clone(), network.clone());
+        blocking(move || {
+            dnsmasq::stop(&config, &definition)?;
+            firewall::remove(&config.nft, &definition)
+        })
+        .await?;
+        bridge::remove(&self.netlink, bridge_name(network)).await?;
+        let run = self.config.run(network.uuid.unwrap_or_default());
+        match std::fs::remove_dir_all(&run) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::system(format!("remove {}", run.display()), error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn all_ports(&self) -> Result<Vec<Port>> {
+        ports::all(&self.config.ports()).map_err(|error| Error::system("read the networks' ports", error))
+    }
+
+    fn ports_of(&self, network: &str) -> Result<Vec<Port>> {
+        Ok(self.all_ports()?.into_iter().filter(|port| port.network == network).collect())
+    }
+}
+
+/// Runs what waits for a process on a thread of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(ErrorCode::InternalError, "a network task ended unexpectedly").with_source(error))?
+}
+
+#[async_trait]
+impl Connection for NetworkDriver {
+    fn driver(&self) -> &'static str {
+        "network"
+    }
+
+    fn uri(&self) -> &str {
+        "network:///system"
+    }
+
+    fn features(&self) -> &'static [Feature] {
+        FEATURES
+    }
+
+    async fn host(&self) -> Result<HostFacts> {
+        Ok(HostFacts::default())
+    }
+
+    fn events(&self) -> Events {
+        self.inner.events.subscribe()
+    }
+
+    fn networks(&self) -> Option<&dyn Networks> {
+        Some(self)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.tasks.lock().expect("nothing panics while it holds the tasks").drain(..).for_each(|task| task.abort());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Networks for NetworkDriver {
+    async fn check(&self, definition: &Network) -> Result<Network> {
+        self.inner.lock().check(definition)
+    }
+
+    async fn define(&self, definition: &Network) -> Result<Network> {
+        let (definition, changed) = self.inner.lock().define(&self.inner.config, definition)?;
+        if changed {
+            self.inner.tell(&definition.name, NetworkEvent::Defined);
+        }
+        Ok(definition)
+    }
+
+    async fn undefine(&self, name: &str) -> Result<()> {
+        self.inner.lock().undefine(&self.inner.config, name)?;
+        self.inner.tell(name, NetworkEvent::Undefined);
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<NetworkSummary>> {
+        Ok(self.inner.lock().all().map(summary).collect())
+    }
+
+    async fn get(&self, name: &str) -> Result<NetworkSummary> {
+        self.inner.lock().get(name).map(summary)
+    }
+
+    async fn definition(&self, name: &str) -> Result<Network> {
+        self.inner.lock().get(name).map(|entry| entry.definition.clone())
+    }
+
+    async fn start(&self, name: &str) -> Result<()> {
+        let was_active = self.inner.entry(name)?.active;
+        let changed = self.inner.ensure(name).await?;
+        match (was_active, changed) {
+            (false, _) => self.inner.tell(name, NetworkEvent::Started),
+            (true, true) => self.inner.tell(name, NetworkEvent::Healed),
+            (true, false) => {}
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, name: &str) -> Result<()> {
+        let _alone = self.inner.exclusively(name).await;
+        let entry = self.inner.entry(name)?;
+        let ports = self.inner.ports_of(name)?;
+        if !ports.is_empty() {
+            let users: Vec<&str> = ports.iter().map(|port| port.owner_name.as_str()).collect();
+            return Err(Error::new(ErrorCode::ResourceBusy, format!("the network '{name}' is in use by {}", users.join(", "))));
+        }
+        self.inner.unmake(&entry.definition).await?;
+        if let Ok(entry) = self.inner.lock().get_mut(name) {
+            entry.active = false;
+            entry.problem = None;
+        }
+        self.inner.tell(name, NetworkEvent::Stopped);
+        Ok(())
+    }
+
+    async fn leases(&self, name: &str) -> Result<Vec<Lease>> {
+        let entry = self.inner.entry(name)?;
+        Ok(leases::read(&self.inner.config.leases(entry.uuid()), &entry.definition))
+    }
+
+    async fn create_port(&self, network: &str, request: &PortRequest) -> Result<Port> {
+        let entry = self.inner.entry(network)?;
+        if !entry.active {
+            return Err(Error::new(ErrorCode::OperationInvalid, format!("the network '{network}' is not active")));
+        }
+        let port = Port {
+            network: network.to_owned(),
+            owner: request.owner,
+            owner_name: request.owner_name.clone(),
+            mac: request.mac,
+            bridge: bridge_name(&entry.definition).to_owned(),
+            tap: ports::tap_name(request.owner, request.mac),
+            mtu: entry.definition.mtu.as_ref().map(|mtu| mtu.size),
+        };
+        ports::put(&self.inner.config.ports(), &port).map_err(|error| Error::system(format!("note a port of network '{network}'"), error))?;
+        Ok(port)
+    }
+
+    async fn plug_port(&self, port: &Port) -> Result<()> {
+        bridge::plug(&self.inner.netlink, &port.tap, &port.bridge, port.mtu).await.map(|_| ())
+    }
+
+    async fn delete_ports(&self, owner: Uuid, mac: Option<MacAddress>) -> Result<()> {
+        for port in self.inner.all_ports()?.iter().filter(|port| port.owner == owner && mac.is_none_or(|mac| mac == port.mac)) {
+            ports::remove(&self.inner.config.ports(), port).map_err(|error| Error::system("forget a port", error))?;
+        }
+        Ok(())
+    }
+
+    async fn ports(&self) -> Result<Vec<Port>> {
+        self.inner.all_ports()
+    }
+}
+
+fn summary(entry: &Entry) -> NetworkSummary {
+    NetworkSummary {
+        uuid: entry.uuid(),
+        name: entry.definition.name.clone(),
+        active: entry.active,
+        bridge: entry.definition.bridge.as_ref().and_then(|bridge| bridge.name.clone()),
+        problem: entry.problem.clone(),
+    }
+}
