@@ -39,6 +39,16 @@ pub fn set_mac(name: &str, mac: MacAddress) -> io::Result<()> {
     ask(libc::SIOCSIFHWADDR as _, &mut request)
 }
 
+/// Sets the largest packet of the device `name`, in bytes.
+///
+/// # Errors
+/// The operating system's.
+pub fn set_mtu(name: &str, mtu: u32) -> io::Result<()> {
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_mtu = mtu.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    ask(libc::SIOCSIFMTU as _, &mut request)
+}
+
 /// Plugs the device `name` into `bridge` and brings it up. One that is there already stays there.
 ///
 /// # Errors

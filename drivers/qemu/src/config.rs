@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostler_driver::{Networks, Security, Storage};
+use ostler_driver::{Networks, Result, Security, Storage};
 
 /// Where the driver keeps its state, and what it runs as whom.
 #[derive(Clone, Debug)]
@@ -23,6 +23,32 @@ pub struct Config {
     pub monitor_timeout: Duration,
     /// How long QEMU may take to end by itself when a guest is destroyed, before it is killed.
     pub quit_timeout: Duration,
+    /// For tests of what a crash or an error leaves: see [`FailurePoints`].
+    pub failure_points: FailurePoints,
+}
+
+/// Where a test can make a start fail: its hook is called with the name of each point that a start has reached. An error
+/// that it returns is the start's; a panic is as good as a crash, since no part of a start cleans up by being dropped.
+#[derive(Clone, Default)]
+pub struct FailurePoints(Option<Arc<Hook>>);
+
+type Hook = dyn Fn(&'static str) -> Result<()> + Send + Sync;
+
+impl FailurePoints {
+    /// Calls `hook` at each point.
+    pub fn new(hook: impl Fn(&'static str) -> Result<()> + Send + Sync + 'static) -> Self {
+        FailurePoints(Some(Arc::new(hook)))
+    }
+
+    pub(crate) fn reach(&self, point: &'static str) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |hook| hook(point))
+    }
+}
+
+impl std::fmt::Debug for FailurePoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("FailurePoints").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Default for Config {
@@ -35,6 +61,7 @@ impl Default for Config {
             cgroup: "ostler".into(),
             monitor_timeout: Duration::from_secs(20),
             quit_timeout: Duration::from_secs(5),
+            failure_points: FailurePoints::default(),
         }
     }
 }

@@ -1,11 +1,29 @@
 //! The QEMU driver: guests as QEMU processes that outlive us.
+//!
+//! A definition is completed (`complete`), checked (`check`) and stored (`store`); started (`start`), it becomes a command
+//! line (`args`) and a process in a control group of its own, which a task watches over (`guest`) by its monitor
+//! (`monitor`, QMP) and by its handle until its end (`stop`). The next driver takes running guests back (`attach`).
 
 mod alias;
 mod args;
+mod attach;
+mod change;
 mod check;
 mod complete;
 mod config;
+mod domains;
+mod driver;
+mod entry;
+mod guest;
+mod images;
+mod log;
 mod monitor;
 mod probe;
+mod readable;
+mod start;
+mod stop;
+mod store;
+mod warnings;
 
-pub use config::{Config, Services};
+pub use config::{Config, FailurePoints, Services};
+pub use driver::QemuDriver;

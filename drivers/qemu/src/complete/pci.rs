@@ -12,8 +12,8 @@ use ostler_conf::domain::{Address, Controller, ControllerKind, ControllerModel a
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 
-pub(crate) use buses::{Buses, Connection, Place};
-pub(crate) use devices::{disk_connection, interface_connection, rng_connection, watchdog_connection};
+use buses::{Buses, Connection, Place};
+pub(crate) use devices::{interface_connection, rng_connection, watchdog_connection};
 
 use super::{MachineFamily, family};
 

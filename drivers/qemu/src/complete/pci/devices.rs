@@ -92,7 +92,7 @@ pub(crate) fn interface_connection(interface: &Interface) -> Option<Connection> 
 }
 
 /// Where a disk sits, if it sits on PCI itself.
-pub(crate) fn disk_connection(disk: &Disk) -> Option<Connection> {
+fn disk_connection(disk: &Disk) -> Option<Connection> {
     (disk.target.bus == Some(DiskBus::Virtio)).then_some(Connection::Express)
 }
 

@@ -1,0 +1,279 @@
+//! Taking guests back: what runs already, what ended while nobody watched, what a crash left half done.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler_driver::{DomainState, PausedReason, Result, RunningReason, ShutoffReason};
+use ostler_util::boot::boot_id;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::driver::{Core, blocking};
+use crate::entry::Entry;
+use crate::guest::{self, Guest, events};
+use crate::monitor::{Monitor, MonitorError, MonitorEvents};
+use crate::stop;
+use crate::store::{Phase, Status};
+
+/// How long opening waits for monitors; those that are slower are attached meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Reads all that is stored and brings it in line with what runs.
+///
+/// Flow: 1. stored definitions; 2. for each state of a guest: a start that was not finished is undone, a guest whose process
+/// has gone is released, one that runs is watched again and asked for all that it told nobody; 3. control groups without a
+/// state; 4. claims and ports of guests that don't run.
+pub(crate) async fn take_back(core: &Arc<Core>) -> Result<()> {
+    load_definitions(core).await?;
+    let running = core.running.clone();
+    let statuses = blocking(move || running.load()).await?;
+    let mut attached = Vec::new();
+    for (uuid, status) in statuses {
+        let entry = core.entry_or_new(uuid);
+        match status {
+            Ok(status) => attached.extend(take_back_one(core, &entry, status).await),
+            Err(reason) => {
+                tracing::warn!(%uuid, reason, "a guest is left alone");
+                let has_processes = core.cgroup(uuid).pids().is_ok_and(|pids| !pids.is_empty());
+                let mut state = entry.state();
+                state.damaged = Some(reason);
+                state.has_processes = has_processes;
+            }
+        }
+    }
+    let all = async {
+        for task in &mut attached {
+            // A sender that is gone has attached or given up.
+            let _ = task.await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, all).await;
+    clear_leftovers(core).await;
+    settle_records(core).await;
+    Ok(())
+}
+
+async fn load_definitions(core: &Arc<Core>) -> Result<()> {
+    let definitions = core.definitions.clone();
+    let mut names = BTreeSet::new();
+    for (uuid, stored) in blocking(move || definitions.load()).await? {
+        let entry = core.entry_or_new(uuid);
+        let mut state = entry.state();
+        match stored {
+            Ok(stored) if names.insert(stored.definition.name.clone()) => {
+                state.definition = Some(Arc::new(stored.definition));
+                state.record = stored.record;
+            }
+            Ok(stored) => state.damaged = Some(format!("another domain has its name, {}", stored.definition.name)),
+            Err(reason) => {
+                tracing::warn!(%uuid, reason, "a definition is left alone");
+                state.damaged = Some(reason);
+            }
+        }
+    }
+    Ok(())
+}
+
+type Attached = tokio::sync::oneshot::Receiver<()>;
+
+/// Gives a receiver that ends when the guest is attached, if it runs.
+async fn take_back_one(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) -> Option<Attached> {
+    let uuid = entry.uuid;
+    let process = match guest::find_process(status.process.as_ref()) {
+        Ok(process) => process,
+        Err(error) => {
+            entry.state().damaged = Some(error.to_string());
+            return None;
+        }
+    };
+    match (status.phase, process) {
+        // Nobody was told that it runs: as if it had never been started.
+        (Phase::Starting, _) => undo(core, entry, status, None).await,
+        (Phase::Running, None) => {
+            let same_boot = status.process.as_ref().is_some_and(|process| process.boot_id == boot_id());
+            let reason = if same_boot { ShutoffReason::Failed } else { ShutoffReason::HostReboot };
+            undo(core, entry, status, Some(reason)).await;
+        }
+        (Phase::Running, Some(process)) => {
+            let connected = Monitor::connect(&core.running.monitor(uuid), core.config.monitor_timeout).await;
+            let (monitor, notices) = match connected {
+                Ok((monitor, notices)) => (Some(monitor), Some(notices)),
+                Err(error) => {
+                    tracing::warn!(%error, %uuid, "QEMU's monitor can't be reached: the guest is left as it is");
+                    (None, None)
+                }
+            };
+            let state = DomainState::Running(RunningReason::Unknown);
+            let guest = Arc::new(Guest::new(uuid, process, monitor, status, state));
+            entry.state().guest = Some(guest.clone());
+            let (done, attached) = tokio::sync::oneshot::channel();
+            let (core_of_task, entry) = (core.clone(), entry.clone());
+            core.spawn(async move {
+                attach(&core_of_task, &entry, &guest, notices, done).await;
+            });
+            return Some(attached);
+        }
+    }
+    None
+}
+
+/// Releases what a guest that does not run held.
+async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status, end: Option<ShutoffReason>) {
+    if let Some(reason) = end {
+        if let Err(error) = stop::record_end(core, entry, reason).await {
+            tracing::warn!(%error, uuid = %entry.uuid, "record how a guest ended");
+        }
+    } else {
+        entry.state().record.running_in_boot = None;
+    }
+    if let Err(error) = stop::clean(core, entry.uuid, status.sockets).await {
+        tracing::warn!(%error, uuid = %entry.uuid, "release what a guest held");
+    }
+    if entry.state().definition.is_none() && entry.state().damaged.is_none() {
+        core.entries().remove(&entry.uuid);
+    }
+}
+
+/// Negotiates with the guest's QEMU, however long that takes, asks for what it told nobody, then watches over it.
+async fn attach(core: &Arc<Core>, entry: &Entry, guest: &Arc<Guest>, notices: Option<MonitorEvents>, done: tokio::sync::oneshot::Sender<()>) {
+    let watching = tokio::spawn(guest::run(core.clone(), guest.clone(), notices));
+    if guest.monitor().is_ok() {
+        match catch_up(core, guest).await {
+            Ok(()) => {}
+            Err(CatchUp::Another(uuid)) => entry.state().damaged = Some(format!("QEMU answers with another guest's uuid, {uuid}")),
+            Err(CatchUp::Monitor(error)) => tracing::warn!(%error, uuid = %guest.uuid, "take a guest back"),
+        }
+    }
+    drop(done);
+    // An abort of this task must be one of the other.
+    struct Abort(tokio::task::JoinHandle<()>);
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+    let mut watching = Abort(watching);
+    let _ = (&mut watching.0).await;
+}
+
+enum CatchUp {
+    Another(Uuid),
+    Monitor(MonitorError),
+}
+
+impl From<MonitorError> for CatchUp {
+    fn from(error: MonitorError) -> Self {
+        CatchUp::Monitor(error)
+    }
+}
+
+/// What missed events would have told is queried.
+async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "UUID")]
+        uuid: Uuid,
+    }
+    #[derive(Deserialize)]
+    struct RunState {
+        status: String,
+    }
+    let Ok(monitor) = guest.monitor() else { return Ok(()) };
+    loop {
+        match monitor.negotiate().await {
+            Ok(()) => break,
+            // It is told as silent; when it speaks again it is greeted.
+            Err(MonitorError::Silent { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let answer: Answer = monitor.execute("query-uuid", Value::Null).await?;
+    if answer.uuid != guest.uuid {
+        return Err(CatchUp::Another(answer.uuid));
+    }
+    let run_state: RunState = monitor.execute("query-status", Value::Null).await?;
+    let state = match run_state.status.as_str() {
+        "running" => DomainState::Running(RunningReason::Unknown),
+        "suspended" => DomainState::Running(RunningReason::Unknown),
+        "io-error" => DomainState::Paused(PausedReason::IoError),
+        "watchdog" => DomainState::Paused(PausedReason::Watchdog),
+        "shutdown" => {
+            // It says that the run ended, not how: a reboot ends one only where the definition says so.
+            let ends_at_reboot = guest.status().definition.on_reboot == Some(ostler_conf::domain::LifecycleAction::Destroy);
+            let cause = if ends_at_reboot && !guest.status().reboots { events::Cause::Reboot } else { events::Cause::Poweroff };
+            events::ended(core, guest, cause).await;
+            return Ok(());
+        }
+        "guest-panicked" => {
+            events::ended(core, guest, events::Cause::Crash).await;
+            return Ok(());
+        }
+        "internal-error" => DomainState::Paused(PausedReason::Unknown),
+        // "paused", "prelaunch": somebody asked for it.
+        _ => DomainState::Paused(PausedReason::User),
+    };
+    guest.set_state(core, state);
+    Ok(())
+}
+
+/// Control groups without a state, and claims and ports of guests that don't run.
+async fn clear_leftovers(core: &Arc<Core>) {
+    let names = core.hierarchies.children(&core.config.cgroup).unwrap_or_default();
+    for uuid in names.iter().filter_map(|name| name.strip_prefix("qemu-")?.parse::<Uuid>().ok()) {
+        let cgroup = core.cgroup(uuid);
+        if !is_idle(core, uuid) {
+            continue;
+        }
+        match cgroup.pids() {
+            Ok(pids) if pids.is_empty() => {
+                if let Err(error) = cgroup.remove() {
+                    tracing::warn!(%error, %uuid, "remove a control group");
+                }
+            }
+            // A start leaves its intent before its process: this is none of an unfinished start, so somebody needs it.
+            _ => {
+                let entry = core.entry_or_new(uuid);
+                let mut state = entry.state();
+                state.has_processes = true;
+                state.damaged.get_or_insert_with(|| "a QEMU runs in its control group, but the guest's state is lost".to_owned());
+            }
+        }
+    }
+    let owners = core.services.security.owners().await.unwrap_or_default();
+    let ports = core.services.networks.ports().await.unwrap_or_default();
+    let known: BTreeSet<Uuid> = core.entries().keys().copied().collect();
+    let leftover = owners.into_iter().chain(ports.into_iter().map(|port| port.owner)).collect::<BTreeSet<_>>();
+    for uuid in leftover.into_iter().filter(|uuid| known.contains(uuid) && is_idle(core, *uuid)) {
+        let (files, ports) = tokio::join!(core.services.security.release(uuid), core.services.networks.delete_ports(uuid, None));
+        if let Err(error) = files.and(ports) {
+            tracing::warn!(%error, %uuid, "release what a guest held");
+        }
+    }
+}
+
+/// Whether nothing runs for this uuid, for all that we can know.
+fn is_idle(core: &Core, uuid: Uuid) -> bool {
+    let entry = core.entries().get(&uuid).cloned();
+    entry.is_none_or(|entry| {
+        let state = entry.state();
+        state.guest.is_none() && !state.has_processes && !core.running.exists(uuid)
+    })
+}
+
+/// A guest that ran when the host went down has no state left.
+async fn settle_records(core: &Arc<Core>) {
+    let entries: Vec<Arc<Entry>> = core.entries().values().cloned().collect();
+    for entry in entries {
+        let lost = {
+            let state = entry.state();
+            state.record.running_in_boot.is_some() && state.guest.is_none() && !state.has_processes && state.damaged.is_none()
+        };
+        if lost {
+            if let Err(error) = stop::record_end(core, &entry, ShutoffReason::HostReboot).await {
+                tracing::warn!(%error, uuid = %entry.uuid, "record how a guest ended");
+            }
+        }
+    }
+}

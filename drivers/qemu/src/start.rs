@@ -1,0 +1,318 @@
+//! The start of a guest.
+
+pub(crate) mod chardevs;
+pub(crate) mod interfaces;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+
+use ostler_conf::Domain;
+use ostler_conf::domain::{DomainType, LifecycleAction, LinkState, MemballoonModel};
+use ostler_driver::{Access, DomainState, Error, PausedReason, Result, RunningReason, ShutoffReason, StartOptions};
+use ostler_util::ErrorCode;
+use ostler_util::boot::boot_id;
+use ostler_util::pidfd::Process;
+use ostler_util::spawn::{FIRST_FD, Spawn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::args::{Runtime, arguments};
+use crate::driver::{Core, blocking};
+use crate::entry::Entry;
+use crate::guest::{self, Guest};
+use crate::monitor::{Monitor, MonitorError};
+use crate::readable::readable;
+use crate::store::{Phase, Status};
+use crate::{alias, check, images, log, stop, warnings};
+
+/// Descriptors that QEMU gets, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Descriptors(Vec<OwnedFd>);
+
+impl Descriptors {
+    /// Adds one; gives its number in QEMU.
+    pub(super) fn add(&mut self, fd: impl Into<OwnedFd>) -> i32 {
+        self.0.push(fd.into());
+        FIRST_FD + i32::try_from(self.0.len() - 1).expect("fewer descriptors than 2^31")
+    }
+}
+
+/// Starts the domain.
+///
+/// Flow: 1. its definition is checked again, and all that it refers to must be there; 2. the intent is stored; 3. files are
+/// claimed, images looked up, ports made, sockets and logs opened; 4. QEMU is started, with its CPUs stopped; 5. its monitor
+/// must answer with the right uuid; 6. the live state is stored; 7. the CPUs run.
+///
+/// # Guarantees
+/// What fails is undone before this returns. A crash at any point is undone by the next agent, up to step 6; from then on
+/// it takes the guest back.
+pub(crate) async fn start(core: &Arc<Core>, entry: &Arc<Entry>, options: StartOptions) -> Result<()> {
+    let definition = startable(core, entry).await?;
+    let mut status = Status::starting(live_definition(core, &definition));
+    let result = async {
+        record_start(core, entry).await?;
+        run(core, entry, &mut status, options).await
+    };
+    let result = result.await;
+    if let Err(error) = &result {
+        tracing::warn!(%error, uuid = %entry.uuid, "start a guest");
+        undo(core, entry, status).await;
+    }
+    result
+}
+
+/// The definition, if it can be started now.
+async fn startable(core: &Arc<Core>, entry: &Arc<Entry>) -> Result<Arc<Domain>> {
+    let ending = {
+        let state = entry.state();
+        state.usable()?;
+        match &state.guest {
+            Some(guest) if guest.state().is_active() => {
+                let name = state.name().unwrap_or_default();
+                return Err(Error::new(ErrorCode::OperationInvalid, format!("the domain {name} runs already")));
+            }
+            guest => guest.clone(),
+        }
+    };
+    if let Some(guest) = ending {
+        guest.wait(core.config.quit_timeout).await?;
+    }
+    let definition = entry.state().definition.clone();
+    let definition = definition.ok_or_else(|| Error::new(ErrorCode::NoDomain, "the domain is not defined"))?;
+    if core.running.exists(entry.uuid) {
+        // What its last end could not release.
+        stop::clean(core, entry.uuid, Vec::new()).await?;
+    }
+    let host = core.host_for(&definition, None).await?;
+    check::check(&definition, &host)?;
+    if definition.r#type == Some(DomainType::Kvm) && !core.probe.kvm_works(&host.emulator).await {
+        let message = "the domain was defined with KVM, which does not run guests on this host";
+        return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("type"));
+    }
+    if let Some(missing) = warnings::missing_files(&definition).into_iter().next() {
+        return Err(Error::new(ErrorCode::SystemError, missing.message).at(missing.field));
+    }
+    Ok(definition)
+}
+
+/// What the guest will show as its own: the definition with its number and the names of its devices.
+fn live_definition(core: &Core, definition: &Domain) -> Domain {
+    let mut live = definition.clone();
+    live.id = Some(core.next_id());
+    alias::assign(&mut live);
+    live
+}
+
+async fn record_start(core: &Arc<Core>, entry: &Entry) -> Result<()> {
+    let record = {
+        let mut state = entry.state();
+        state.record.running_in_boot = Some(boot_id().to_owned());
+        state.record.clone()
+    };
+    let (definitions, uuid) = (core.definitions.clone(), entry.uuid);
+    blocking(move || definitions.save_record(uuid, &record)).await
+}
+
+async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) {
+    if let Err(error) = stop::clean(core, entry.uuid, status.sockets).await {
+        tracing::warn!(%error, uuid = %entry.uuid, "undo a start");
+    }
+    let record = {
+        let mut state = entry.state();
+        state.record.running_in_boot = None;
+        state.record.clone()
+    };
+    let (definitions, uuid) = (core.definitions.clone(), entry.uuid);
+    if let Err(error) = blocking(move || definitions.save_record(uuid, &record)).await {
+        tracing::warn!(%error, uuid = %entry.uuid, "undo a start");
+    }
+}
+
+async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options: StartOptions) -> Result<()> {
+    let uuid = entry.uuid;
+    status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
+    intend(core, uuid, status).await?;
+    core.point("intended")?;
+    let mut runtime = Runtime::default();
+    let mut descriptors = Descriptors::default();
+    claim_files(core, &status.definition, uuid, &mut runtime).await?;
+    core.point("claimed")?;
+    let ports = interfaces::open(core, uuid, &mut status.definition, &mut runtime, &mut descriptors).await?;
+    core.point("ports made")?;
+    let process = spawn(core, uuid, &status.definition, runtime, descriptors).await?;
+    core.point("spawned")?;
+    // QEMU takes its time to begin; the network is plugged in meanwhile.
+    let (greeted, plugged) = tokio::join!(greet(core, uuid, &process), interfaces::plug(core, &ports));
+    let (monitor, notices) = greeted?;
+    plugged?;
+    core.point("greeted")?;
+    settle(&monitor, &mut status.definition).await?;
+    (status.phase, status.process) = (Phase::Running, Some(process));
+    save(core, uuid, status).await?;
+    core.point("stored")?;
+    let handle = guest::find_process(status.process.as_ref())?.ok_or_else(|| vanished(core, uuid))?;
+    let state = if options.paused { DomainState::Paused(PausedReason::StartingUp) } else { DomainState::Running(RunningReason::Booted) };
+    if !options.paused {
+        monitor.execute::<Value>("cont", Value::Null).await?;
+    }
+    let guest = Arc::new(Guest::new(uuid, handle, Some(monitor), status.clone(), DomainState::Shutoff(ShutoffReason::Unknown)));
+    entry.state().guest = Some(guest.clone());
+    guest.set_state(core, state);
+    core.spawn(guest::run(core.clone(), guest, Some(notices)));
+    Ok(())
+}
+
+/// The intent is on disk before anything is made.
+async fn intend(core: &Arc<Core>, uuid: Uuid, status: &Status) -> Result<()> {
+    let (running, status) = (core.running.clone(), status.clone());
+    blocking(move || {
+        running.create(uuid)?;
+        running.save(uuid, &status)
+    })
+    .await
+}
+
+async fn save(core: &Arc<Core>, uuid: Uuid, status: &Status) -> Result<()> {
+    let (running, status) = (core.running.clone(), status.clone());
+    blocking(move || running.save(uuid, &status)).await
+}
+
+/// Finds the images of all disks and gives QEMU's user access to them, to kernel and initrd.
+async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Runtime) -> Result<()> {
+    let (uid, gid) = core.ids();
+    let security = &core.services.security;
+    for disk in &domain.devices.disks {
+        let Some(chain) = images::resolve(disk, core.services.storage.as_ref()).await? else { continue };
+        for (depth, image) in chain.images.iter().enumerate() {
+            let access = match (depth, disk.readonly, disk.shareable) {
+                (0, false, false) => Access::Write,
+                (0, false, true) => Access::Shared,
+                _ => Access::Read,
+            };
+            let claim = security.claim(uuid, &image.path, access, uid, gid).await;
+            claim.map_err(|error| error.at(format!("devices.disks[{}].source", disk.name)))?;
+        }
+        runtime.images.insert(disk.name.clone(), chain);
+    }
+    for (path, field) in [(&domain.os.kernel, "os.kernel"), (&domain.os.initrd, "os.initrd")] {
+        if let Some(path) = path {
+            security.claim(uuid, path.as_ref(), Access::Read, uid, gid).await.map_err(|error| error.at(field))?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts QEMU, stopped, in its own control group.
+async fn spawn(core: &Arc<Core>, uuid: Uuid, domain: &Domain, mut runtime: Runtime, mut descriptors: Descriptors) -> Result<Process> {
+    let (core, domain) = (core.clone(), domain.clone());
+    blocking(move || {
+        runtime.monitor = descriptors.add(listen(&core.running.monitor(uuid))?);
+        chardevs::open(&core.running, uuid, &domain, &mut runtime, &mut descriptors)?;
+        let args = arguments(&domain, &runtime)?;
+        let group = core.cgroup(uuid);
+        let join = || {
+            group.create()?;
+            group.entrances()
+        };
+        let cgroups = join().map_err(|error| Error::system("make the guest's control groups", error))?;
+        let log = core.running.log(uuid);
+        let output = log::open(&log).map_err(|error| Error::system(format!("open {}", log.display()), error))?;
+        let spawn = Spawn {
+            program: domain.devices.emulator.clone().unwrap_or_default().into(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: environment(&domain),
+            directory: "/".into(),
+            credentials: core.credentials.clone(),
+            cgroups,
+            output,
+            fds: descriptors.0,
+        };
+        spawn.detached().map_err(|error| {
+            let message = format!("start {}: {error}", domain.devices.emulator.as_deref().unwrap_or_default());
+            Error::new(ErrorCode::InternalError, message).with_source(error)
+        })
+    })
+    .await
+}
+
+fn environment(domain: &Domain) -> Vec<std::ffi::OsString> {
+    let mut env = vec!["LC_ALL=C".to_owned(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(), "HOME=/".into()];
+    let clock = domain.clock.as_ref();
+    if let Some(zone) = clock.and_then(|clock| clock.timezone.as_ref()) {
+        env.push(format!("TZ={zone}"));
+    }
+    for variable in domain.qemu_commandline.iter().flat_map(|commandline| &commandline.env) {
+        env.push(format!("{}={}", variable.name, variable.value.as_deref().unwrap_or_default()));
+    }
+    env.into_iter().map(Into::into).collect()
+}
+
+/// A listening socket at `path`: whoever connects before QEMU accepts is not refused.
+fn listen(path: &std::path::Path) -> Result<UnixListener> {
+    let listen = || {
+        ostler_util::file::remove_durably(path)?;
+        UnixListener::bind(path)
+    };
+    listen().map_err(|error| Error::system(format!("listen on {}", path.display()), error))
+}
+
+/// Connects to the new QEMU's monitor, which must know the guest.
+async fn greet(core: &Core, uuid: Uuid, process: &Process) -> Result<(Monitor, crate::monitor::MonitorEvents)> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "UUID")]
+        uuid: Uuid,
+    }
+    let path = core.running.monitor(uuid);
+    let connected = Monitor::connect(&path, core.config.monitor_timeout).await;
+    let (monitor, notices) = connected.map_err(|error| Error::system(format!("connect to {}", path.display()), error))?;
+    let talk = async {
+        monitor.negotiate().await?;
+        monitor.execute::<Answer>("query-uuid", Value::Null).await
+    };
+    // A QEMU that ends before it listens leaves us waiting: its own end is noticed by its handle.
+    let answer = tokio::select! {
+        answer = talk => answer,
+        () = ended(process) => Err(MonitorError::Closed),
+    };
+    match answer {
+        Ok(answer) if answer.uuid == uuid => Ok((monitor, notices)),
+        Ok(answer) => Err(Error::new(ErrorCode::InternalError, format!("QEMU answers with another guest's uuid, {}", answer.uuid))),
+        Err(MonitorError::Closed) => Err(vanished(core, uuid)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn ended(process: &Process) {
+    let Ok(Some(handle)) = process.open() else { return };
+    let Ok(handle) = readable(OwnedFd::from(handle)) else {
+        return std::future::pending().await;
+    };
+    drop(handle.readable().await);
+}
+
+/// QEMU's own word for why it ended.
+fn vanished(core: &Core, uuid: Uuid) -> Error {
+    let said = log::tail(&core.running.log(uuid));
+    Error::new(ErrorCode::InternalError, format!("QEMU ended before the guest began: {said}"))
+}
+
+/// What can be set only once QEMU runs, and what only it knows.
+async fn settle(monitor: &Monitor, domain: &mut Domain) -> Result<()> {
+    chardevs::learn_terminals(monitor, domain).await?;
+    if domain.on_reboot == Some(LifecycleAction::Destroy) || domain.on_reboot == Some(LifecycleAction::Preserve) {
+        monitor.execute::<Value>("set-action", json!({ "reboot": "shutdown" })).await?;
+    }
+    for interface in domain.devices.interfaces.iter().filter(|nic| nic.link.as_ref().is_some_and(|link| link.state == LinkState::Down)) {
+        let name = interface.alias.as_ref().map(|alias| &alias.name);
+        monitor.execute::<Value>("set_link", json!({ "name": name, "up": false })).await?;
+    }
+    let current = domain.current_memory.as_ref().map_or(0, |memory| memory.size.0.kib());
+    let has_balloon = domain.devices.memballoon.as_ref().is_some_and(|balloon| balloon.model == MemballoonModel::Virtio);
+    if has_balloon && current > 0 && current < domain.memory_kib() {
+        monitor.execute::<Value>("balloon", json!({ "value": current * 1024 })).await?;
+    }
+    Ok(())
+}

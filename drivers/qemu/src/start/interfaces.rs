@@ -1,0 +1,109 @@
+//! The host's ends of a guest's network cables.
+
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+
+use ostler_conf::Domain;
+use ostler_conf::domain::{DomainType, Interface, InterfaceSource, InterfaceTarget};
+use ostler_driver::{Error, Port, PortRequest, Result};
+use ostler_util::{MacAddress, tap};
+use uuid::Uuid;
+
+use super::Descriptors;
+use crate::args::{Runtime, Tap};
+use crate::driver::Core;
+
+/// A tap device to be plugged in.
+#[derive(Debug)]
+pub(crate) enum Plug {
+    /// Into a virtual network.
+    Network(Box<Port>),
+    /// Into a bridge of the host.
+    Bridge {
+        /// The device.
+        tap: String,
+        /// The bridge.
+        bridge: String,
+    },
+}
+
+/// Makes the tap devices of all interfaces that have one; the definition learns their names.
+pub(super) async fn open(core: &Core, uuid: Uuid, domain: &mut Domain, runtime: &mut Runtime, descriptors: &mut Descriptors) -> Result<Vec<Plug>> {
+    let is_kvm = domain.r#type == Some(DomainType::Kvm);
+    let owner_name = domain.name.clone();
+    let mut plugs = Vec::new();
+    for interface in &mut domain.devices.interfaces {
+        let Some((fd, plug)) = open_one(core, uuid, &owner_name, interface).await? else { continue };
+        let vhost = vhost(interface, is_kvm).map(|fd| descriptors.add(fd));
+        let alias = interface.alias.as_ref().map(|alias| alias.name.clone()).unwrap_or_default();
+        runtime.taps.insert(alias, Tap { fd: descriptors.add(fd), vhost });
+        plugs.push(plug);
+    }
+    Ok(plugs)
+}
+
+/// Makes the tap device of one interface, if it has one.
+pub(crate) async fn open_one(core: &Core, owner: Uuid, owner_name: &str, interface: &mut Interface) -> Result<Option<(OwnedFd, Plug)>> {
+    let field = format!("devices.interfaces[{}].source", interface.name);
+    let mac = interface.mac.as_ref().map(|mac| mac.address).expect("a completed interface has an address");
+    let mtu = interface.mtu.as_ref().map(|mtu| mtu.size);
+    let (name, plug) = match &mut interface.source {
+        InterfaceSource::User(_) => return Ok(None),
+        InterfaceSource::Network(source) => {
+            let request = PortRequest { owner, owner_name: owner_name.to_owned(), mac };
+            let port = core.services.networks.create_port(&source.network, &request).await.map_err(|error| error.at(field))?;
+            source.bridge = Some(port.bridge.clone());
+            (port.tap.clone(), Plug::Network(Box::new(port)))
+        }
+        InterfaceSource::Bridge(source) => {
+            let chosen = interface.target.as_ref().and_then(|target| target.dev.clone());
+            let name = chosen.unwrap_or_else(|| tap_name(owner, mac));
+            (name.clone(), Plug::Bridge { tap: name, bridge: source.bridge.clone() })
+        }
+    };
+    let open = || {
+        let fd = tap::open(&name)?;
+        // The host's end has an address of its own, higher than any that a bridge would take over from it.
+        let MacAddress(mut bytes) = mac;
+        bytes[0] = 0xfe;
+        tap::set_mac(&name, MacAddress(bytes))?;
+        if let Some(mtu) = mtu {
+            tap::set_mtu(&name, mtu)?;
+        }
+        Ok(fd)
+    };
+    let fd = open().map_err(|error| Error::system(format!("make the tap device {name}"), error))?;
+    interface.target = Some(InterfaceTarget { dev: Some(name) });
+    Ok(Some((fd, plug)))
+}
+
+/// Plugs the tap devices in.
+pub(super) async fn plug(core: &Core, plugs: &[Plug]) -> Result<()> {
+    for one in plugs {
+        plug_one(core, one).await?;
+    }
+    Ok(())
+}
+
+/// Plugs one tap device in.
+pub(crate) async fn plug_one(core: &Core, plug: &Plug) -> Result<()> {
+    match plug {
+        Plug::Network(port) => core.services.networks.plug_port(port).await,
+        Plug::Bridge { tap, bridge } => {
+            tap::join_bridge(tap, bridge).map_err(|error| Error::system(format!("plug {tap} into the bridge {bridge}"), error))
+        }
+    }
+}
+
+/// The name of a tap device that no network names: the same for the same guest and interface.
+fn tap_name(owner: Uuid, mac: MacAddress) -> String {
+    let digest = Uuid::new_v5(&owner, mac.to_string().as_bytes());
+    format!("ot{}", &digest.simple().to_string()[..12])
+}
+
+/// The kernel's back end, which saves a way through QEMU for guests that run under KVM.
+pub(crate) fn vhost(interface: &Interface, is_kvm: bool) -> Option<OwnedFd> {
+    let is_virtio = interface.model.as_ref().is_some_and(|model| model.r#type == "virtio");
+    let open = || OpenOptions::new().read(true).write(true).open("/dev/vhost-net").ok();
+    (is_kvm && is_virtio).then(open).flatten().map(OwnedFd::from)
+}

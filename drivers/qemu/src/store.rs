@@ -1,0 +1,19 @@
+//! What outlives us: definitions below the state folder, running guests below the run folder. Everything is named by uuid.
+
+mod definitions;
+mod running;
+
+pub(crate) use definitions::{Definitions, Record};
+pub(crate) use running::{Phase, Running, Status};
+
+use std::io;
+
+use ostler_driver::Error;
+
+/// Raised when an older version would misread what we write.
+const FORMAT: u32 = 1;
+
+/// A failed write or removal of state; nothing has changed.
+fn failed(what: impl Into<String>, error: io::Error) -> Error {
+    Error::system(what, error)
+}
