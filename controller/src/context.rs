@@ -49,6 +49,7 @@ struct State {
     problems: Vec<SourceProblem>,
     waker: Option<UnboundedSender<ObjectRef>>,
     synced: bool,
+    draining: bool,
 }
 
 impl std::fmt::Debug for Context {
@@ -182,6 +183,16 @@ impl Context {
     /// Whether all objects that were there at the start are known.
     pub fn is_synced(&self) -> bool {
         self.state().synced
+    }
+
+    /// The host goes down: guests that end stay so.
+    pub fn set_draining(&self) {
+        self.state().draining = true;
+    }
+
+    /// Whether the host goes down.
+    pub fn is_draining(&self) -> bool {
+        self.state().draining
     }
 
     pub(crate) fn set_source_problems(&self, problems: Vec<SourceProblem>) {

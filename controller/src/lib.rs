@@ -6,6 +6,7 @@
 pub mod plan;
 pub mod source;
 pub mod admission;
+pub mod agent;
 pub mod context;
 pub mod engine;
 pub mod journal;

@@ -1,53 +1,75 @@
-//! What the agent counts of itself.
+//! What the agent counts of itself, as Prometheus reads it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ostler_crds::Kind;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
 
-/// Counters, which an exporter reads.
-#[derive(Debug, Default)]
+/// Counters; labels have few values, never names of objects.
+#[derive(Debug)]
 pub struct Metrics {
-    kinds: [KindMetrics; Kind::ALL.len()],
-    queue_depth: AtomicUsize,
+    registry: Registry,
+    runs: Family<KindLabel, Counter>,
+    failures: Family<FailureLabel, Counter>,
+    durations: Family<KindLabel, Histogram>,
+    queue_depth: Gauge,
 }
 
-/// Counters of one kind.
-#[derive(Debug, Default)]
-pub struct KindMetrics {
-    /// Reconciliations.
-    pub runs: AtomicU64,
-    /// Those that failed and are tried again.
-    pub failures: AtomicU64,
-    /// Their time in all, in microseconds.
-    pub time_us: AtomicU64,
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabel {
+    kind: &'static str,
+    reason: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("ostler");
+        let runs = Family::default();
+        let failures = Family::default();
+        // From a millisecond to half a minute.
+        let durations = Family::<KindLabel, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 15)));
+        let queue_depth = Gauge::default();
+        registry.register("reconcile_runs", "Reconciliations, by kind", runs.clone());
+        registry.register("reconcile_failures", "Reconciliations that are tried again, by kind and reason", failures.clone());
+        registry.register("reconcile_duration_seconds", "Time of a reconciliation, by kind", durations.clone());
+        registry.register("queue_depth", "Objects that wait to be looked at", queue_depth.clone());
+        Metrics { registry, runs, failures, durations, queue_depth }
+    }
 }
 
 impl Metrics {
     /// Counts a reconciliation.
     pub fn ran(&self, kind: Kind, time: Duration) {
-        let metrics = self.kind(kind);
-        metrics.runs.fetch_add(1, Ordering::Relaxed);
-        metrics.time_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let label = KindLabel { kind: kind.name() };
+        self.runs.get_or_create(&label).inc();
+        self.durations.get_or_create(&label).observe(time.as_secs_f64());
     }
 
     /// Counts a failed one.
-    pub fn failed(&self, kind: Kind, _reason: &'static str) {
-        self.kind(kind).failures.fetch_add(1, Ordering::Relaxed);
+    pub fn failed(&self, kind: Kind, reason: &'static str) {
+        self.failures.get_or_create(&FailureLabel { kind: kind.name(), reason }).inc();
     }
 
     /// Sets how many objects wait.
     pub fn queue_depth(&self, depth: usize) {
-        self.queue_depth.store(depth, Ordering::Relaxed);
+        self.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
     }
 
-    /// How many objects wait.
-    pub fn queued(&self) -> usize {
-        self.queue_depth.load(Ordering::Relaxed)
-    }
-
-    /// A kind's counters.
-    pub fn kind(&self, kind: Kind) -> &KindMetrics {
-        &self.kinds[Kind::ALL.iter().position(|k| *k == kind).unwrap_or(0)]
+    /// All counters in OpenMetrics' text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // A String takes all that is written.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
     }
 }

@@ -40,6 +40,9 @@ impl From<Again> for Outcome {
 
 /// Brings a guest nearer to its spec; `request`: and carries out a verb. The caller holds the domain's lock.
 pub(super) async fn reconcile(context: &Context, key: &ObjectRef, domain: &Domain, request: Option<Verb>) -> Result<Outcome, Error> {
+    if context.is_draining() {
+        return Ok(Outcome { again: Again::No, refused: Some("the host is going down".to_owned()) });
+    }
     let object = Object::from(domain.clone());
     let generation = object.generation();
     let mut status: DomainStatus = context.status(key);

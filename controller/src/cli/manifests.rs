@@ -1,0 +1,85 @@
+//! `ostler validate`, and reading manifests for other commands.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use ostler::admission;
+use ostler_crds::manifest::{self, Manifest, ManifestProblem};
+use serde_json::json;
+
+use super::{Format, Outcome, exit, out};
+
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    /// Manifest, or directory of manifests; "-": standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Problems as data
+    #[arg(short, long)]
+    output: Option<Format>,
+}
+
+pub(super) fn validate(args: &ValidateArgs) -> Outcome {
+    let mut found = Vec::new();
+    let mut count = 0;
+    for (file, text) in read(&args.file)? {
+        match check(&text) {
+            Ok(manifests) => count += manifests.len(),
+            Err(problems) => found.extend(problems.into_iter().map(|problem| (file.clone(), text.clone(), problem))),
+        }
+    }
+    match args.output {
+        Some(format) => {
+            let list: Vec<_> = found
+                .iter()
+                .map(|(file, _, p)| json!({ "file": file, "line": p.line, "column": p.column, "path": p.path, "message": p.message }))
+                .collect();
+            let value = json!({ "objects": count, "problems": list });
+            out::print(&if format == Format::Json { out::json(&value)? } else { out::yaml(&value)? })?;
+        }
+        None => {
+            let shown: Vec<String> = found.iter().map(|(file, text, problem)| problem.render(file, text)).collect();
+            out::print(&shown.join("\n"))?;
+            let objects = if count == 1 { "1 object is valid".to_owned() } else { format!("{count} objects are valid") };
+            out::note(&if found.is_empty() { objects } else { format!("{} problems", found.len()) });
+        }
+    }
+    Ok(if found.is_empty() { 0 } else { exit::FAILED })
+}
+
+/// Everything that is wrong with a text: its form, its schema, and libvirt's rules.
+pub(super) fn check(text: &str) -> Result<Vec<Manifest>, Vec<ManifestProblem>> {
+    let manifests = manifest::read(text)?;
+    let problems: Vec<ManifestProblem> = manifests
+        .iter()
+        .flat_map(|manifest| admission::validate(&manifest.object).into_iter().map(|p| manifest.positions.problem(&p.path, p.message)))
+        .collect();
+    if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+}
+
+/// The texts of a file, of a directory's manifests, or of standard input.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    if path == Path::new("-") {
+        return Ok(vec![("-".to_owned(), std::io::read_to_string(std::io::stdin())?)]);
+    }
+    let mut files = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).with_context(|| format!("read {}", path.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known)) {
+                files.push(path);
+            }
+        }
+        files.sort();
+    } else {
+        files.push(path.to_owned());
+    }
+    files
+        .into_iter()
+        .map(|file| {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+            Ok((file.display().to_string(), text))
+        })
+        .collect()
+}
