@@ -144,6 +144,18 @@ impl Cgroup {
         Ok(pids)
     }
 
+    /// Whether a process in the group is alive. One that has ended is listed until it was reaped.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn is_alive(&self) -> io::Result<bool> {
+        Ok(!self.handles()?.is_empty())
+    }
+
+    fn handles(&self) -> io::Result<Vec<PidFd>> {
+        Ok(self.pids()?.into_iter().filter_map(|pid| Process::of(pid).ok()?.open().ok()?).collect())
+    }
+
     /// Kills every process in the group and waits for their end. An empty or missing group is fine.
     ///
     /// # Errors
@@ -151,9 +163,7 @@ impl Cgroup {
     pub fn kill(&self, timeout: Duration) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
         loop {
-            let handles: Vec<PidFd> =
-                self.pids()?.into_iter().filter_map(|pid| Process::of(pid).ok()?.open().ok()?).collect();
-            // What has ended is still listed until it was reaped.
+            let handles = self.handles()?;
             if handles.is_empty() {
                 return Ok(());
             }

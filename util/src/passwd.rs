@@ -42,7 +42,7 @@ pub fn find_or_create(name: &str) -> io::Result<Credentials> {
     }
     let output = Run::new("useradd")
         .args(["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"])
-        .args(["--shell", "/usr/sbin/nologin", "--comment", "Ostler guests", name])
+        .args(["--shell", "/usr/sbin/nologin", "--comment", "Ostler", name])
         .timeout(Duration::from_secs(30))
         .output()?;
     // Another process may have made it at the same time.

@@ -36,7 +36,7 @@ pub(crate) async fn take_back(core: &Arc<Core>) -> Result<()> {
             Ok(status) => attached.extend(take_back_one(core, &entry, status).await),
             Err(reason) => {
                 tracing::warn!(%uuid, reason, "a guest is left alone");
-                let has_processes = core.cgroup(uuid).pids().is_ok_and(|pids| !pids.is_empty());
+                let has_processes = core.cgroup(uuid).is_alive().unwrap_or(true);
                 let mut state = entry.state();
                 state.damaged = Some(reason);
                 state.has_processes = has_processes;
@@ -211,7 +211,11 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
             return Ok(());
         }
         "internal-error" => DomainState::Paused(PausedReason::Unknown),
-        // "paused", "prelaunch": somebody asked for it.
+        "prelaunch" if !guest.status().paused => {
+            monitor.execute::<Value>("cont", Value::Null).await?;
+            DomainState::Running(RunningReason::Booted)
+        }
+        // Somebody asked for it.
         _ => DomainState::Paused(PausedReason::User),
     };
     guest.set_state(core, state);
@@ -226,8 +230,8 @@ async fn clear_leftovers(core: &Arc<Core>) {
         if !is_idle(core, uuid) {
             continue;
         }
-        match cgroup.pids() {
-            Ok(pids) if pids.is_empty() => {
+        match cgroup.is_alive() {
+            Ok(false) => {
                 if let Err(error) = cgroup.remove() {
                     tracing::warn!(%error, %uuid, "remove a control group");
                 }

@@ -208,17 +208,24 @@ impl Domains for QemuDriver {
             LifecycleAction::Restart => OnEvent::Restart,
             LifecycleAction::Preserve => OnEvent::Preserve,
         };
-        if event == LifecycleEvent::Reboot {
-            // QEMU resets the guest by itself; only its end is left to us.
-            let reboot = if action == OnEvent::Restart { "reset" } else { "shutdown" };
-            guest.execute::<Value>("set-action", json!({ "reboot": reboot })).await?;
-        }
+        let before = guest.status().definition.on_reboot;
         let change = |status: &mut crate::store::Status| match event {
             LifecycleEvent::Poweroff => status.definition.on_poweroff = Some(action),
             LifecycleEvent::Reboot => status.definition.on_reboot = Some(action),
             LifecycleEvent::Crash => status.definition.on_crash = Some(action),
         };
-        guest.store(&self.core, change).await
+        // What we do at the guest's end is settled before QEMU can bring that end about.
+        guest.store(&self.core, change).await?;
+        if event != LifecycleEvent::Reboot {
+            return Ok(());
+        }
+        // QEMU resets the guest by itself; only its end is left to us.
+        let reboot = if action == OnEvent::Restart { "reset" } else { "shutdown" };
+        let set = guest.execute::<Value>("set-action", json!({ "reboot": reboot })).await;
+        if set.is_err() {
+            guest.store(&self.core, |status| status.definition.on_reboot = before).await?;
+        }
+        set.map(drop)
     }
 
     async fn change(&self, uuid: Uuid, change: &Change) -> Result<()> {

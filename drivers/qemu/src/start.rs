@@ -51,6 +51,7 @@ impl Descriptors {
 pub(crate) async fn start(core: &Arc<Core>, entry: &Arc<Entry>, options: StartOptions) -> Result<()> {
     let definition = startable(core, entry).await?;
     let mut status = Status::starting(live_definition(core, &definition));
+    status.paused = options.paused;
     let result = async {
         record_start(core, entry).await?;
         run(core, entry, &mut status, options).await

@@ -97,8 +97,8 @@ pub(crate) async fn ended(core: &Arc<Core>, guest: &Arc<Guest>, cause: Cause) {
         }
         Action::Restart | Action::RenameRestart | Action::CoredumpRestart => {
             if let Err(error) = restart(core, guest, status.reboots).await {
-                tracing::warn!(%error, uuid = %guest.uuid, "let the guest start again");
-                guest.set_state(core, DomainState::Shutdown);
+                tracing::warn!(%error, uuid = %guest.uuid, "let the guest start again: it is ended");
+                guest.end(reason);
             }
         }
     }

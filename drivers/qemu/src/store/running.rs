@@ -27,6 +27,8 @@ pub(crate) struct Status {
     pub(crate) phase: Phase,
     /// Its process, once there is one.
     pub(crate) process: Option<Process>,
+    /// Whether it was started to stay paused: else a crash before its CPUs ran is made up for.
+    pub(crate) paused: bool,
     /// Whether its next power-off is the first half of a reboot that we were asked for.
     pub(crate) reboots: bool,
     /// Sockets that were made outside its folder.
@@ -48,7 +50,7 @@ pub(crate) enum Phase {
 
 impl Status {
     pub(crate) fn starting(definition: Domain) -> Self {
-        Status { format: FORMAT, phase: Phase::Starting, process: None, reboots: false, sockets: Vec::new(), definition }
+        Status { format: FORMAT, phase: Phase::Starting, process: None, paused: false, reboots: false, sockets: Vec::new(), definition }
     }
 }
 
