@@ -1,6 +1,7 @@
 //! `<domain>`: a guest. libvirt: formatdomain.html.
 
 mod address;
+mod carry_over;
 mod chardev;
 mod complete;
 mod controller;
@@ -17,29 +18,33 @@ mod time;
 mod validate;
 
 pub use address::{
-    Address, CcidAddress, DriveAddress, IsaAddress, MmioAddress, PciAddress, UnassignedAddress, UsbAddress, VirtioSerialAddress,
+    Address, CcidAddress, DriveAddress, IsaAddress, MmioAddress, PciAddress, UnassignedAddress, UsbAddress,
+    VirtioSerialAddress,
 };
 pub use chardev::{
-    Channel, ChannelTarget, ChannelTargetKind, CharSource, CharSourceFile, CharSourcePath, CharSourcePlain, CharSourceUnix, CharSourceUnixMode, Console,
-    ConsoleTarget, ConsoleTargetKind, Log, Serial, SerialTarget, SerialTargetKind, SerialTargetModel, SerialTargetModelName,
+    Channel, ChannelTarget, ChannelTargetKind, CharSource, CharSourceFile, CharSourcePath, CharSourcePlain,
+    CharSourceUnix, CharSourceUnixMode, Console, ConsoleTarget, ConsoleTargetKind, Log, Serial, SerialTarget,
+    SerialTargetKind, SerialTargetModel, SerialTargetModelName,
 };
-pub use controller::{Controller, ControllerKind, ControllerModel, ControllerModelName, ControllerTarget, PciModelName};
+pub use controller::{
+    Controller, ControllerKind, ControllerModel, ControllerModelName, ControllerTarget, PciModelName,
+};
 pub use cpu::{Cpu, CpuCheck, CpuFeature, CpuFeaturePolicy, CpuMatch, CpuMode, CpuModel, CpuModelFallback, Topology};
 pub use devices::Devices;
 pub use disk::{
-    BackingStore, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskDriver, DiskErrorPolicy, DiskIo,
-    DiskSource, DiskTarget, FileSource, BlockSource, ImageFormat, ImageFormatName, Tray, VolumeSource,
+    BackingStore, BlockSource, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskDriver,
+    DiskErrorPolicy, DiskIo, DiskSource, DiskTarget, FileSource, ImageFormat, ImageFormatName, Tray, VolumeSource,
 };
 pub use interface::{
-    BridgeSource, Interface, InterfaceModel, InterfaceSource, InterfaceTarget, Link, LinkState, Mac, Mtu, NetworkSource,
-    UserSource,
+    BridgeSource, Interface, InterfaceModel, InterfaceSource, InterfaceTarget, Link, LinkState, Mac, Mtu,
+    NetworkSource, UserSource,
 };
 pub use metadata::{DeviceLabel, Metadata, OstlerMark, Owner};
 pub use os::{Apic, BootDevice, BootEntry, BootMenu, Features, Os, OsKind, OsType};
 pub use qemu::{QemuArg, QemuCommandline, QemuEnv};
 pub use small_devices::{
-    Audio, AudioKind, Boot, Alias, Input, InputBus, InputKind, Memballoon, MemballoonModel, Rng, RngBackend, RngModel, RandomBackend, Watchdog,
-    WatchdogAction, WatchdogModel,
+    Alias, Audio, AudioKind, Boot, Input, InputBus, InputKind, Memballoon, MemballoonModel, RandomBackend, Rng,
+    RngBackend, RngModel, Watchdog, WatchdogAction, WatchdogModel,
 };
 pub use time::{Clock, ClockOffset, LifecycleAction, Pm, PmState, TickPolicy, Timer, TimerName};
 

@@ -101,7 +101,11 @@ pub struct Octal(pub u32);
 
 impl crate::xml::Value for Octal {
     fn parse(text: &str) -> Result<Self, String> {
-        u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).map(Octal).ok_or_else(|| "a mode of up to four octal digits".to_owned())
+        u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o7777)
+            .map(Octal)
+            .ok_or_else(|| "a mode of up to four octal digits".to_owned())
     }
     fn format(&self) -> std::borrow::Cow<'_, str> {
         format!("{:04o}", self.0).into()
@@ -117,7 +121,8 @@ impl serde::Serialize for Octal {
 impl<'de> serde::Deserialize<'de> for Octal {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        crate::xml::Value::parse(&text).map_err(|expected| serde::de::Error::custom(format!("'{text}' is not {expected}")))
+        crate::xml::Value::parse(&text)
+            .map_err(|expected| serde::de::Error::custom(format!("'{text}' is not {expected}")))
     }
 }
 
@@ -168,12 +173,17 @@ impl StoragePool {
         if self.name.is_empty() {
             problems.push(Problem::new(ErrorCode::XmlError, "name", "a pool needs a name"));
         } else if self.name.contains('/') {
-            problems.push(Problem::new(ErrorCode::XmlError, "name", format!("the name '{}' can't hold a '/'", self.name)));
+            problems.push(Problem::new(
+                ErrorCode::XmlError,
+                "name",
+                format!("the name '{}' can't hold a '/'", self.name),
+            ));
         }
         if let Some(path) = self.target.as_ref().and_then(|target| target.path.as_deref())
-            && !path.starts_with('/') {
-                problems.push(Problem::new(ErrorCode::XmlError, "target.path", format!("'{path}' is no absolute path")));
-            }
+            && !path.starts_with('/')
+        {
+            problems.push(Problem::new(ErrorCode::XmlError, "target.path", format!("'{path}' is no absolute path")));
+        }
         Invalid::check(problems)
     }
 }

@@ -136,7 +136,10 @@ pub struct VolumeBacking {
 impl StorageVolume {
     /// The format; libvirt's default is `raw`.
     pub fn format(&self) -> VolumeFormatName {
-        self.target.as_ref().and_then(|target| target.format.as_ref()).map_or(VolumeFormatName::Raw, |format| format.r#type)
+        self.target
+            .as_ref()
+            .and_then(|target| target.format.as_ref())
+            .map_or(VolumeFormatName::Raw, |format| format.r#type)
     }
 
     /// The driver-independent rules.

@@ -43,7 +43,12 @@ pub fn validate(object: &Object) -> Vec<Problem> {
             problems.extend(below("spec.volume", document.validate()));
         }
         Object::Domain(domain) => {
-            if domain.spec.placement.as_ref().is_some_and(|placement| placement.host.is_some() && placement.host_selector.is_some()) {
+            if domain
+                .spec
+                .placement
+                .as_ref()
+                .is_some_and(|placement| placement.host.is_some() && placement.host_selector.is_some())
+            {
                 invalid("spec.placement", "host and hostSelector exclude each other");
             }
             let mut document = domain.spec.domain.clone();
@@ -60,7 +65,11 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut fixed = |field: &str, same: bool| {
         if !same {
-            problems.push(Problem::new(ErrorCode::ConfigUnsupported, field, "this can't change once it is set: delete the object and make it anew"));
+            problems.push(Problem::new(
+                ErrorCode::ConfigUnsupported,
+                field,
+                "this can't change once it is set: delete the object and make it anew",
+            ));
         }
     };
     match (old, new) {
@@ -69,13 +78,19 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<Problem> {
             fixed("spec.pool", old.spec.pool == new.spec.pool);
             fixed("spec.source", old.spec.source == new.spec.source);
             fixed("spec.volume.target.format", old.spec.volume.format() == new.spec.volume.format());
-            let shrinks = matches!((old.spec.volume.capacity, new.spec.volume.capacity), (Some(old), Some(new)) if new.0 < old.0);
+            let shrinks =
+                matches!((old.spec.volume.capacity, new.spec.volume.capacity), (Some(old), Some(new)) if new.0 < old.0);
             if shrinks {
-                problems.push(Problem::new(ErrorCode::InvalidArg, "spec.volume.capacity", "a volume is never made smaller"));
+                problems.push(Problem::new(
+                    ErrorCode::InvalidArg,
+                    "spec.volume.capacity",
+                    "a volume is never made smaller",
+                ));
             }
         }
         (Object::StoragePool(old), Object::StoragePool(new)) => {
-            let path = |pool: &ostler_crds::StoragePool| pool.spec.pool.target.as_ref().and_then(|target| target.path.clone());
+            let path =
+                |pool: &ostler_crds::StoragePool| pool.spec.pool.target.as_ref().and_then(|target| target.path.clone());
             fixed("spec.pool.target.path", path(old) == path(new));
         }
         (Object::Domain(old), Object::Domain(new)) => {

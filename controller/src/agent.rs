@@ -49,7 +49,8 @@ pub struct Config {
 /// What keeps the agent from starting, or a part of it that ended unexpectedly.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let _lock = lock::acquire(&config.state_dir).await.context("lock the state folder")?;
-    ostler_util::file::create_directory(&config.run_dir, 0o711).with_context(|| format!("make {}", config.run_dir.display()))?;
+    ostler_util::file::create_directory(&config.run_dir, 0o711)
+        .with_context(|| format!("make {}", config.run_dir.display()))?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let manifests = std::path::absolute(&config.manifests).context("find the manifests")?;
     let (directory, source) = Directory::open(directory::Config {
@@ -74,7 +75,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let control = control::serve(&config.run_dir, context.clone()).context("listen for commands")?;
     let http = match config.listen {
-        Some(address) => Some(http::serve(address, context.clone()).await.with_context(|| format!("listen on {address}"))?),
+        Some(address) => {
+            Some(http::serve(address, context.clone()).await.with_context(|| format!("listen on {address}"))?)
+        }
         None => None,
     };
     info!(manifests = %manifests.display(), state = %config.state_dir.display(), "the agent is at work");

@@ -66,7 +66,9 @@ enum Command {
     #[command(after_help = "Example:\n  ostler plan -f web.yaml --exit-code")]
     Plan(plan::PlanArgs),
     /// Convert libvirt's XML to a manifest, or a manifest to libvirt's XML
-    #[command(after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml")]
+    #[command(
+        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml"
+    )]
     Convert(convert::ConvertArgs),
     /// Delete an object with its manifest
     #[command(after_help = "Example:\n  ostler delete dom web")]
@@ -183,7 +185,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Resume(args) => operation::run(Verb::Resume, &args, &cli.place),
         Command::HostShutdown(args) => operation::host_shutdown(&args, &cli.place),
         Command::Crds => print_crds(),
-        Command::Completion { shell } => print_generated(|out| clap_complete::generate(shell, &mut Cli::command(), "ostler", out)),
+        Command::Completion { shell } => {
+            print_generated(|out| clap_complete::generate(shell, &mut Cli::command(), "ostler", out))
+        }
         Command::Man => print_generated(|out| {
             // A buffer takes all that is written.
             let _ = clap_mangen::Man::new(Cli::command()).render(out);

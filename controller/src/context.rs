@@ -100,7 +100,9 @@ impl Context {
         // What we wrote ourselves is newer than what the source gives back; only the first is news.
         if !state.statuses.contains_key(&key) {
             let status = object.to_value().get("status").cloned().unwrap_or(Value::Null);
-            if let Some(uuid) = status.pointer("/resolved/uuid").and_then(Value::as_str).and_then(|uuid| uuid.parse().ok()) {
+            if let Some(uuid) =
+                status.pointer("/resolved/uuid").and_then(Value::as_str).and_then(|uuid| uuid.parse().ok())
+            {
                 state.domains.insert(uuid, key.clone());
             }
             state.statuses.insert(key, status);
@@ -222,7 +224,11 @@ impl Context {
     /// Objects of a kind whose name on the host is this.
     pub fn named_on_host(&self, kind: Kind, name: &str) -> Vec<ObjectRef> {
         let index = self.index();
-        index.of_kind(kind).filter(|object| crate::names::host_name(object) == name).map(|object| object.object_ref()).collect()
+        index
+            .of_kind(kind)
+            .filter(|object| crate::names::host_name(object) == name)
+            .map(|object| object.object_ref())
+            .collect()
     }
 
     /// For how long a guest has been asked to shut down.
@@ -288,8 +294,11 @@ impl Context {
         found.ok_or_else(|| {
             let drivers: Vec<_> = self.hypervisors.iter().map(|connection| connection.driver()).collect();
             let wanted = name.unwrap_or("any");
-            Error::new(ostler_conf::ErrorCode::ConfigUnsupported, format!("host {} has no driver '{wanted}': it has {}", self.host, drivers.join(", ")))
-                .at("driver")
+            Error::new(
+                ostler_conf::ErrorCode::ConfigUnsupported,
+                format!("host {} has no driver '{wanted}': it has {}", self.host, drivers.join(", ")),
+            )
+            .at("driver")
         })
     }
 

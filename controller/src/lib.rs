@@ -3,8 +3,6 @@
 //! The reconcilers know nothing of where objects come from: a [`source::Source`] tells of objects, a [`source::Sink`] takes
 //! their status. A directory of manifests is one such pair.
 
-pub mod plan;
-pub mod source;
 pub mod admission;
 pub mod agent;
 pub mod context;
@@ -12,4 +10,6 @@ pub mod engine;
 pub mod journal;
 pub mod metrics;
 pub mod names;
+pub mod plan;
 pub mod reconcile;
+pub mod source;

@@ -37,10 +37,16 @@ impl Default for Metrics {
         let runs = Family::default();
         let failures = Family::default();
         // From a millisecond to half a minute.
-        let durations = Family::<KindLabel, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 15)));
+        let durations = Family::<KindLabel, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.001, 2.0, 15))
+        });
         let queue_depth = Gauge::default();
         registry.register("reconcile_runs", "Reconciliations, by kind", runs.clone());
-        registry.register("reconcile_failures", "Reconciliations that are tried again, by kind and reason", failures.clone());
+        registry.register(
+            "reconcile_failures",
+            "Reconciliations that are tried again, by kind and reason",
+            failures.clone(),
+        );
         registry.register("reconcile_duration_seconds", "Time of a reconciliation, by kind", durations.clone());
         registry.register("queue_depth", "Objects that wait to be looked at", queue_depth.clone());
         Metrics { registry, runs, failures, durations, queue_depth }

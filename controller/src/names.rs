@@ -38,7 +38,14 @@ pub fn host_uuid(object: &Object) -> Uuid {
 /// The mark that an object leaves on what it owns.
 pub fn owner_mark(owner: &str, object: &Object) -> Owner {
     let key = object.object_ref();
-    Owner { id: owner.to_owned(), namespace: key.namespace, name: key.name, uid: object.uid().to_owned(), claim: None, spec: None }
+    Owner {
+        id: owner.to_owned(),
+        namespace: key.namespace,
+        name: key.name,
+        uid: object.uid().to_owned(),
+        claim: None,
+        spec: None,
+    }
 }
 
 /// The kinds whose objects are named on the host.

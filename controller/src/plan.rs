@@ -135,7 +135,9 @@ pub fn plan(desired: &Desired<'_>, observed: &Observed<'_>, can_change: &dyn Fn(
     let mut actions = definition.actions;
     actions.extend(power.actions);
     let verdict = match power.verdict {
-        Verdict::Settled if definition.pending.iter().any(|change| change.apply != ostler_crds::Apply::Live) => Verdict::RestartPending,
+        Verdict::Settled if definition.pending.iter().any(|change| change.apply != ostler_crds::Apply::Live) => {
+            Verdict::RestartPending
+        }
         verdict => verdict,
     };
     Plan { actions, pending: definition.pending, run: power.run, wake: power.wake, verdict }

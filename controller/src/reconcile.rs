@@ -97,7 +97,14 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Sets the conditions for a driver's error; gives when to try again.
-async fn report_failure(context: &Context, key: &ObjectRef, conditions: &mut Conditions, error: &ostler_driver::Error, prefix: &str, generation: i64) -> Again {
+async fn report_failure(
+    context: &Context,
+    key: &ObjectRef,
+    conditions: &mut Conditions,
+    error: &ostler_driver::Error,
+    prefix: &str,
+    generation: i64,
+) -> Again {
     let message = match &error.field {
         Some(field) if !error.to_string().contains(field.as_str()) => format!("{prefix}{field}: {error}"),
         Some(_) | None => error.to_string(),

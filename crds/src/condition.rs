@@ -86,7 +86,14 @@ pub struct Conditions(pub Vec<Condition>);
 
 impl Conditions {
     /// Sets a condition.
-    pub fn set(&mut self, type_: &str, status: impl Into<ConditionStatus>, reason: &str, message: impl Into<String>, generation: i64) {
+    pub fn set(
+        &mut self,
+        type_: &str,
+        status: impl Into<ConditionStatus>,
+        reason: &str,
+        message: impl Into<String>,
+        generation: i64,
+    ) {
         let (status, message) = (status.into(), message.into());
         let since = match self.get(type_) {
             Some(old) if old.status == status => old.last_transition_time.clone(),

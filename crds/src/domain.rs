@@ -12,8 +12,16 @@ use crate::{Conditions, Duration, Placement};
 /// What a guest should be.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
-    group = "ostler.dev", version = "v1alpha1", kind = "Domain", plural = "domains", namespaced, shortname = "dom", category = "ostler",
-    status = "DomainStatus", derive = "PartialEq", selectable = ".status.host",
+    group = "ostler.dev",
+    version = "v1alpha1",
+    kind = "Domain",
+    plural = "domains",
+    namespaced,
+    shortname = "dom",
+    category = "ostler",
+    status = "DomainStatus",
+    derive = "PartialEq",
+    selectable = ".status.host",
     doc = "A guest: a virtual machine or container on one host.",
     printcolumn(name = "Host", type_ = "string", json_path = ".status.host"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),

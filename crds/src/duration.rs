@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn reads_and_writes() {
-        for (input, output) in [("180s", "3m"), ("1h30m", "1h30m"), ("500ms", "500ms"), ("0s", "0s"), ("90s", "1m30s")] {
+        for (input, output) in [("180s", "3m"), ("1h30m", "1h30m"), ("500ms", "500ms"), ("0s", "0s"), ("90s", "1m30s")]
+        {
             assert_eq!(input.parse::<Duration>().unwrap().to_string(), output);
         }
         for bad in ["", "10", "s", "-1s", "1d", "1 s", "99999999999999999999s"] {

@@ -9,7 +9,13 @@ use crate::Conditions;
 /// What a host should be.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
-    group = "ostler.dev", version = "v1alpha1", kind = "Host", plural = "hosts", category = "ostler", status = "HostStatus", derive = "PartialEq",
+    group = "ostler.dev",
+    version = "v1alpha1",
+    kind = "Host",
+    plural = "hosts",
+    category = "ostler",
+    status = "HostStatus",
+    derive = "PartialEq",
     doc = "A hypervisor host: one a node agent.",
     printcolumn(name = "Drivers", type_ = "string", json_path = ".status.drivers"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),

@@ -21,8 +21,8 @@ mod volume;
 pub use common::{HostCounts, HostSelector, Placement, RetainOrDelete, StorageDeletion};
 pub use condition::{Condition, ConditionStatus, Conditions, reasons, types};
 pub use domain::{
-    Adopt, Apply, Deletion, DeletionPolicy, DeletionState, Disruption, Domain, DomainSpec, DomainStatus, OnHostShutdown, PendingChange,
-    Phase, Resolved, RestartApproval, RunRecord, RunStrategy, Shutdown,
+    Adopt, Apply, Deletion, DeletionPolicy, DeletionState, Disruption, Domain, DomainSpec, DomainStatus,
+    OnHostShutdown, PendingChange, Phase, Resolved, RestartApproval, RunRecord, RunStrategy, Shutdown,
 };
 pub use duration::Duration;
 pub use host::{Host, HostOutcome, HostSpec, HostStatus, Orphan};
@@ -31,7 +31,9 @@ pub use object::{Kind, Object, ObjectRef};
 pub use operation::{DomainOperation, DomainOperationSpec, DomainOperationStatus, OperationState, Verb};
 pub use pool::{StoragePool, StoragePoolSpec, StoragePoolStatus};
 pub use schema::{crd, crds, schema_of};
-pub use volume::{BackingVolume, Checksum, EmptySource, HttpSource, StorageVolume, StorageVolumeSpec, StorageVolumeStatus, VolumeFill};
+pub use volume::{
+    BackingVolume, Checksum, EmptySource, HttpSource, StorageVolume, StorageVolumeSpec, StorageVolumeStatus, VolumeFill,
+};
 
 /// The API group.
 pub const GROUP: &str = "ostler.dev";

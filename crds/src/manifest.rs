@@ -49,14 +49,29 @@ impl ManifestProblem {
         let line = text.lines().nth(self.line.saturating_sub(1)).unwrap_or_default();
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let indent: String = line.chars().take(self.column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let indent: String =
+            line.chars().take(self.column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let said = if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) };
-        format!("error: {said}\n{margin}--> {file}:{}:{}\n{margin} |\n{number} | {line}\n{margin} | {indent}^\n", self.line, self.column)
+        format!(
+            "error: {said}\n{margin}--> {file}:{}:{}\n{margin} |\n{number} | {line}\n{margin} | {indent}^\n",
+            self.line, self.column
+        )
     }
 }
 
 /// Fields that `kubectl get -o yaml` writes and only the server may set: taken off, as `kubectl apply` does.
-const SERVER_FIELDS: &[&str] = &["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "ownerReferences"];
+const SERVER_FIELDS: &[&str] = &[
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+    "selfLink",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "finalizers",
+    "ownerReferences",
+];
 
 /// What `metadata` may hold.
 const METADATA_FIELDS: &[&str] = &["name", "namespace", "labels", "annotations"];
@@ -87,12 +102,14 @@ fn read_document(value: &mut Value, positions: &Positions) -> Result<Object, Vec
         return Err(problem("", "a manifest is a mapping with apiVersion, kind, metadata and spec".into()));
     }
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let version = text(value, "apiVersion").ok_or_else(|| problem("apiVersion", format!("apiVersion is missing: write 'apiVersion: {API_VERSION}'")))?;
+    let version = text(value, "apiVersion")
+        .ok_or_else(|| problem("apiVersion", format!("apiVersion is missing: write 'apiVersion: {API_VERSION}'")))?;
     if version != API_VERSION {
         return Err(problem("apiVersion", format!("'{version}' is not known: '{API_VERSION}' is")));
     }
     let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    let kind = text(value, "kind").ok_or_else(|| problem("kind", format!("kind is missing: one of {}", names.join(", "))))?;
+    let kind =
+        text(value, "kind").ok_or_else(|| problem("kind", format!("kind is missing: one of {}", names.join(", "))))?;
     let Some(kind) = Kind::from_name(&kind) else {
         return Err(problem("kind", format!("'{kind}' is not known: {}", suggest(&kind, &names))));
     };
@@ -123,14 +140,20 @@ fn check_metadata(value: &mut Value, kind: Kind, positions: &Positions) -> Vec<M
         return vec![positions.problem("metadata", "metadata is missing: write 'metadata: {name: …}'".into())];
     };
     metadata.retain(|key, _| !SERVER_FIELDS.contains(&key.as_str()));
-    let mut add = |field: &str, message: String| problems.push(positions.problem(&format!("metadata.{field}"), message));
+    let mut add =
+        |field: &str, message: String| problems.push(positions.problem(&format!("metadata.{field}"), message));
     for key in metadata.keys().filter(|key| !METADATA_FIELDS.contains(&key.as_str())) {
         add(key, format!("unknown field: {}", suggest(key, METADATA_FIELDS)));
     }
     match metadata.get("name") {
         None => add("name", "the name is missing".into()),
         Some(Value::String(name)) if is_label(name) => {}
-        Some(Value::String(name)) => add("name", format!("'{name}' is no name: up to 63 lower-case letters, digits and '-', a letter or digit first and last")),
+        Some(Value::String(name)) => add(
+            "name",
+            format!(
+                "'{name}' is no name: up to 63 lower-case letters, digits and '-', a letter or digit first and last"
+            ),
+        ),
         Some(other) => add("name", format!("{other} is no text: write it in quotes")),
     }
     match metadata.get("namespace") {
@@ -155,12 +178,16 @@ fn check_metadata(value: &mut Value, kind: Kind, positions: &Positions) -> Vec<M
 /// A DNS label (RFC 1123).
 fn is_label(name: &str) -> bool {
     let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    (1..=63).contains(&name.len()) && name.starts_with(is_edge) && name.ends_with(is_edge) && name.chars().all(|c| is_edge(c) || c == '-')
+    (1..=63).contains(&name.len())
+        && name.starts_with(is_edge)
+        && name.ends_with(is_edge)
+        && name.chars().all(|c| is_edge(c) || c == '-')
 }
 
 /// "did you mean 'x'?", or all that there are.
 pub(crate) fn suggest(word: &str, known: &[&str]) -> String {
-    let near = known.iter().map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name)).min();
+    let near =
+        known.iter().map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name)).min();
     match near {
         Some((distance, name)) if distance <= 2.max(word.len() / 3) => format!("did you mean '{name}'?"),
         _ if known.is_empty() => "nothing is expected here".to_owned(),

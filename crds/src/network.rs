@@ -9,8 +9,15 @@ use crate::{Conditions, HostCounts, HostSelector};
 /// What a virtual network should be, on every host that carries it out.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
-    group = "ostler.dev", version = "v1alpha1", kind = "Network", plural = "networks", namespaced, shortname = "vnet", category = "ostler",
-    status = "NetworkStatus", derive = "PartialEq",
+    group = "ostler.dev",
+    version = "v1alpha1",
+    kind = "Network",
+    plural = "networks",
+    namespaced,
+    shortname = "vnet",
+    category = "ostler",
+    status = "NetworkStatus",
+    derive = "PartialEq",
     doc = "A virtual network. A host carries it out while a guest placed there refers to it, or always where hostSelector picks it.",
     printcolumn(name = "Hosts", type_ = "integer", json_path = ".status.hosts.ready"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),

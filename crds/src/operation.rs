@@ -9,8 +9,15 @@ use crate::Conditions;
 /// What is to be done, once.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
-    group = "ostler.dev", version = "v1alpha1", kind = "DomainOperation", plural = "domainoperations", namespaced, shortname = "domop",
-    category = "ostler", status = "DomainOperationStatus", derive = "PartialEq",
+    group = "ostler.dev",
+    version = "v1alpha1",
+    kind = "DomainOperation",
+    plural = "domainoperations",
+    namespaced,
+    shortname = "domop",
+    category = "ostler",
+    status = "DomainOperationStatus",
+    derive = "PartialEq",
     doc = "A verb for a guest, carried out once. It can't be changed.",
     printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
     printcolumn(name = "Verb", type_ = "string", json_path = ".spec.verb"),
@@ -65,8 +72,16 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: &'static [Verb] =
-        &[Verb::Start, Verb::Shutdown, Verb::PowerOff, Verb::Restart, Verb::Reboot, Verb::Reset, Verb::Suspend, Verb::Resume];
+    pub const ALL: &'static [Verb] = &[
+        Verb::Start,
+        Verb::Shutdown,
+        Verb::PowerOff,
+        Verb::Restart,
+        Verb::Reboot,
+        Verb::Reset,
+        Verb::Suspend,
+        Verb::Resume,
+    ];
 }
 
 /// How it went.

@@ -9,8 +9,15 @@ use crate::{Conditions, HostCounts, HostSelector, StorageDeletion};
 /// What a storage pool should be, on every host that carries it out.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
-    group = "ostler.dev", version = "v1alpha1", kind = "StoragePool", plural = "storagepools", namespaced, shortname = "pool",
-    category = "ostler", status = "StoragePoolStatus", derive = "PartialEq",
+    group = "ostler.dev",
+    version = "v1alpha1",
+    kind = "StoragePool",
+    plural = "storagepools",
+    namespaced,
+    shortname = "pool",
+    category = "ostler",
+    status = "StoragePoolStatus",
+    derive = "PartialEq",
     doc = "A storage pool. A host carries it out while a volume placed there refers to it, or always where hostSelector picks it.",
     printcolumn(name = "Hosts", type_ = "integer", json_path = ".status.hosts.ready"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),

@@ -39,7 +39,9 @@ pub fn crds() -> Vec<Value> {
 pub fn schema_of(kind: Kind) -> &'static Value {
     static SCHEMAS: OnceLock<Vec<(Kind, Value)>> = OnceLock::new();
     let schemas = SCHEMAS.get_or_init(|| {
-        let schema = |kind| crd(kind).pointer_mut("/spec/versions/0/schema/openAPIV3Schema").map(Value::take).unwrap_or_default();
+        let schema = |kind| {
+            crd(kind).pointer_mut("/spec/versions/0/schema/openAPIV3Schema").map(Value::take).unwrap_or_default()
+        };
         Kind::ALL.iter().map(|kind| (*kind, schema(*kind))).collect()
     });
     schemas.iter().find(|(k, _)| *k == kind).map_or(&Value::Null, |(_, schema)| schema)

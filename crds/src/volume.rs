@@ -10,8 +10,16 @@ use crate::{Conditions, Placement, StorageDeletion};
 /// What a volume should be.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
-    group = "ostler.dev", version = "v1alpha1", kind = "StorageVolume", plural = "storagevolumes", namespaced, shortname = "vol",
-    category = "ostler", status = "StorageVolumeStatus", derive = "PartialEq", selectable = ".status.host",
+    group = "ostler.dev",
+    version = "v1alpha1",
+    kind = "StorageVolume",
+    plural = "storagevolumes",
+    namespaced,
+    shortname = "vol",
+    category = "ostler",
+    status = "StorageVolumeStatus",
+    derive = "PartialEq",
+    selectable = ".status.host",
     doc = "A disk image in a storage pool. It binds to the host of its first user, or to its own placement.",
     printcolumn(name = "Pool", type_ = "string", json_path = ".spec.pool"),
     printcolumn(name = "Host", type_ = "string", json_path = ".status.host"),

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The operating system's, with nothing changed (`ENOSPC`, `EROFS`, …).
 pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory = path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no directory"))?;
+    let directory =
+        path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no directory"))?;
     let temporary = temporary_path(path);
     let result = (|| {
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
@@ -69,7 +70,10 @@ pub fn remove_temporary_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let is_ours = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with('.') && n.ends_with(TEMPORARY_SUFFIX));
+        let is_ours = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|n| n.starts_with('.') && n.ends_with(TEMPORARY_SUFFIX));
         if is_ours {
             fs::remove_file(&path)?;
             removed.push(path);

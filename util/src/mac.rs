@@ -11,7 +11,9 @@ pub struct MacAddress(pub [u8; 6]);
 
 /// Why a text is no MAC address.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("'{0}' is not a MAC address: six pairs of hexadecimal digits with colons are expected, as in 52:54:00:6b:3c:58")]
+#[error(
+    "'{0}' is not a MAC address: six pairs of hexadecimal digits with colons are expected, as in 52:54:00:6b:3c:58"
+)]
 pub struct InvalidMac(pub String);
 
 impl MacAddress {
@@ -94,7 +96,14 @@ mod tests {
     #[test]
     fn reads_and_writes() {
         assert_eq!("52:54:0:6B:3c:58".parse::<MacAddress>().unwrap().to_string(), "52:54:00:6b:3c:58");
-        for bad in ["", "52:54:00:6b:3c", "52:54:00:6b:3c:58:00", "52-54-00-6b-3c-58", "zz:54:00:6b:3c:58", "+1:54:00:6b:3c:58"] {
+        for bad in [
+            "",
+            "52:54:00:6b:3c",
+            "52:54:00:6b:3c:58:00",
+            "52-54-00-6b-3c-58",
+            "zz:54:00:6b:3c:58",
+            "+1:54:00:6b:3c:58",
+        ] {
             assert!(bad.parse::<MacAddress>().is_err(), "{bad}");
         }
     }

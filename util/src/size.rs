@@ -15,7 +15,9 @@ pub struct Size(u64);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidSize {
     /// No unit was given.
-    #[error("'{0}' has no unit: write '{0}' bytes as a quantity with a unit such as '{1}', or libvirt's KiB as '{0}Ki'")]
+    #[error(
+        "'{0}' has no unit: write '{0}' bytes as a quantity with a unit such as '{1}', or libvirt's KiB as '{0}Ki'"
+    )]
     NoUnit(String, Size),
     /// Neither a number nor a known unit.
     #[error("'{0}' is not a size: a number and one of Ki, Mi, Gi, Ti, Pi, Ei, k, M, G, T, P, E is expected, as in 2Gi")]
@@ -27,18 +29,43 @@ pub enum InvalidSize {
 
 /// Suffixes of Kubernetes quantities, with their bytes.
 const QUANTITY_SUFFIXES: &[(&str, u64)] = &[
-    ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50), ("Ei", 1 << 60),
-    ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000),
-    ("P", 1_000_000_000_000_000), ("E", 1_000_000_000_000_000_000),
+    ("Ki", 1 << 10),
+    ("Mi", 1 << 20),
+    ("Gi", 1 << 30),
+    ("Ti", 1 << 40),
+    ("Pi", 1 << 50),
+    ("Ei", 1 << 60),
+    ("k", 1_000),
+    ("M", 1_000_000),
+    ("G", 1_000_000_000),
+    ("T", 1_000_000_000_000),
+    ("P", 1_000_000_000_000_000),
+    ("E", 1_000_000_000_000_000_000),
 ];
 
 /// Units of libvirt's scaled integers (format page "memory allocation"), lower case, with their bytes.
 const XML_UNITS: &[(&str, u64)] = &[
-    ("b", 1), ("byte", 1), ("bytes", 1),
-    ("k", 1 << 10), ("kib", 1 << 10), ("m", 1 << 20), ("mib", 1 << 20), ("g", 1 << 30), ("gib", 1 << 30),
-    ("t", 1 << 40), ("tib", 1 << 40), ("p", 1 << 50), ("pib", 1 << 50), ("e", 1 << 60), ("eib", 1 << 60),
-    ("kb", 1_000), ("mb", 1_000_000), ("gb", 1_000_000_000), ("tb", 1_000_000_000_000),
-    ("pb", 1_000_000_000_000_000), ("eb", 1_000_000_000_000_000_000),
+    ("b", 1),
+    ("byte", 1),
+    ("bytes", 1),
+    ("k", 1 << 10),
+    ("kib", 1 << 10),
+    ("m", 1 << 20),
+    ("mib", 1 << 20),
+    ("g", 1 << 30),
+    ("gib", 1 << 30),
+    ("t", 1 << 40),
+    ("tib", 1 << 40),
+    ("p", 1 << 50),
+    ("pib", 1 << 50),
+    ("e", 1 << 60),
+    ("eib", 1 << 60),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+    ("pb", 1_000_000_000_000_000),
+    ("eb", 1_000_000_000_000_000_000),
 ];
 
 impl Size {
@@ -85,7 +112,8 @@ impl FromStr for Size {
         let too_large = || InvalidSize::TooLarge(text.to_owned());
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let is_number = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || !is_number(whole) || !is_number(fraction) || fraction.len() > 9 || digits.ends_with('.') {
+        if whole.is_empty() || !is_number(whole) || !is_number(fraction) || fraction.len() > 9 || digits.ends_with('.')
+        {
             return Err(malformed());
         }
         if suffix.is_empty() {
@@ -96,7 +124,8 @@ impl FromStr for Size {
         let whole = whole.parse::<u128>().map_err(|_| too_large())?;
         let scale = 10_u128.pow(fraction.len() as u32);
         let part = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().map_err(|_| malformed())? };
-        let bytes = whole.checked_mul(u128::from(*factor)).ok_or_else(too_large)? + (part * u128::from(*factor)).div_ceil(scale);
+        let bytes = whole.checked_mul(u128::from(*factor)).ok_or_else(too_large)?
+            + (part * u128::from(*factor)).div_ceil(scale);
         u64::try_from(bytes).map(Size).map_err(|_| too_large())
     }
 }

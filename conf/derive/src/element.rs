@@ -24,12 +24,20 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
             for field in &mut named.named {
                 let parsed = Field::take(field)?;
                 match parsed.shape {
-                    Shape::Optional => field.attrs.push(syn::parse_quote!(#[serde(skip_serializing_if = "Option::is_none")])),
-                    Shape::List => field.attrs.push(syn::parse_quote!(#[serde(default, skip_serializing_if = "Vec::is_empty")])),
-                    Shape::Plain if matches!(parsed.kind, Kind::Flag) => {
-                        field.attrs.push(syn::parse_quote!(#[serde(default, skip_serializing_if = "std::ops::Not::not")]));
+                    Shape::Optional => {
+                        field.attrs.push(syn::parse_quote!(#[serde(skip_serializing_if = "Option::is_none")]))
                     }
-                    Shape::Plain if parsed.default && !matches!(parsed.kind, Kind::Skip) => field.attrs.push(syn::parse_quote!(#[serde(default)])),
+                    Shape::List => {
+                        field.attrs.push(syn::parse_quote!(#[serde(default, skip_serializing_if = "Vec::is_empty")]))
+                    }
+                    Shape::Plain if matches!(parsed.kind, Kind::Flag) => {
+                        field
+                            .attrs
+                            .push(syn::parse_quote!(#[serde(default, skip_serializing_if = "std::ops::Not::not")]));
+                    }
+                    Shape::Plain if parsed.default && !matches!(parsed.kind, Kind::Skip) => {
+                        field.attrs.push(syn::parse_quote!(#[serde(default)]))
+                    }
                     Shape::Plain => {}
                 }
                 fields.push(parsed);
@@ -45,8 +53,20 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
     let body = fields.iter().filter_map(|field| write_body(field, &fields));
     let open = options.open.then(|| quote!(writer.open();));
     let root = options.root.map(|name| {
-        let before_write = options.before_write.then(|| quote!(fn before_write(&self) -> Option<Self> { Self::before_write(self) }));
-        let after_read = options.after_read.then(|| quote!(fn after_read(&mut self) { Self::after_read(self) }));
+        let before_write = options.before_write.then(|| {
+            quote!(
+                fn before_write(&self) -> Option<Self> {
+                    Self::before_write(self)
+                }
+            )
+        });
+        let after_read = options.after_read.then(|| {
+            quote!(
+                fn after_read(&mut self) {
+                    Self::after_read(self)
+                }
+            )
+        });
         quote! {
             impl ::ostler_conf::xml::Root for #ident {
                 const NAME: &'static str = #name;
@@ -130,7 +150,11 @@ fn read_field(field: &Field) -> TokenStream {
                 (None, Shape::Optional) => quote!(None),
                 (None, _) => quote!(return Err(reader.problem(::std::format!("the attribute '{}' is missing", #attr)))),
             };
-            let wrap = if *shape == Shape::Optional { quote!() } else { quote!(.expect("the attribute is there or its absence was reported")) };
+            let wrap = if *shape == Shape::Optional {
+                quote!()
+            } else {
+                quote!(.expect("the attribute is there or its absence was reported"))
+            };
             quote!({
                 let tag: Option<&str> = match reader.attr_text(#attr) { Some(tag) => Some(tag), None => #missing };
                 ::ostler_conf::xml::read_choice(reader, #attr, tag, &#content)? #wrap
@@ -192,7 +216,9 @@ fn write_body(field: &Field, all: &[Field]) -> Option<TokenStream> {
     match &field.kind {
         Kind::Attr { .. } | Kind::Skip => None,
         Kind::Text => Some(match shape {
-            Shape::Optional => quote!(if let Some(value) = &self.#ident { ::ostler_conf::xml::Element::body(value, writer); }),
+            Shape::Optional => {
+                quote!(if let Some(value) = &self.#ident { ::ostler_conf::xml::Element::body(value, writer); })
+            }
             _ => quote!(::ostler_conf::xml::Element::body(&self.#ident, writer);),
         }),
         Kind::Flag => Some(quote!(if self.#ident { writer.element(#name, true, |_| {}); })),

@@ -34,7 +34,8 @@ pub(crate) enum Shape {
 impl Field {
     /// Reads and removes the field's `#[xml(…)]`.
     pub(crate) fn take(field: &mut syn::Field) -> syn::Result<Self> {
-        let ident = field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&*field, "an element's fields have names"))?;
+        let ident =
+            field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&*field, "an element's fields have names"))?;
         let mut name = None;
         let (mut attr, mut text, mut flag, mut flatten, mut skip) = (false, false, false, false, false);
         let (mut default, mut keep, mut bind) = (false, false, false);

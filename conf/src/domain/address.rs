@@ -120,12 +120,23 @@ pub struct UnassignedAddress {}
 impl PciAddress {
     /// An address in domain 0 with function 0.
     pub const fn new(bus: u32, slot: u32) -> Self {
-        PciAddress { domain: Some(Hex(0)), bus: Some(Hex(bus)), slot: Some(Hex(slot)), function: Some(Hex(0)), multifunction: None }
+        PciAddress {
+            domain: Some(Hex(0)),
+            bus: Some(Hex(bus)),
+            slot: Some(Hex(slot)),
+            function: Some(Hex(0)),
+            multifunction: None,
+        }
     }
 
     /// Domain, bus, slot and function; what is not given is 0.
     pub fn key(&self) -> (u32, u32, u32, u32) {
         let number = |value: Option<u32>| value.unwrap_or(0);
-        (number(self.domain.map(|h| h.0)), number(self.bus.map(|h| h.0)), number(self.slot.map(|h| h.0)), number(self.function.map(|h| h.0)))
+        (
+            number(self.domain.map(|h| h.0)),
+            number(self.bus.map(|h| h.0)),
+            number(self.slot.map(|h| h.0)),
+            number(self.function.map(|h| h.0)),
+        )
     }
 }

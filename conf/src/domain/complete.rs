@@ -1,9 +1,9 @@
 //! The driver-independent defaults of a domain, as libvirt fills them in. What is set stays.
 
 use super::{
-    Address, BootDevice, BootEntry, CharSource, CharSourcePath, Clock, ClockOffset, Console, ConsoleTarget, ConsoleTargetKind,
-    Controller, ControllerKind, CurrentMemory, Disk, DiskBus, DiskDevice, Domain, DriveAddress, LifecycleAction, OsKind,
-    SerialTarget, Vcpu, VcpuPlacement, VirtioSerialAddress,
+    Address, BootDevice, BootEntry, CharSource, CharSourcePath, Clock, ClockOffset, Console, ConsoleTarget,
+    ConsoleTargetKind, Controller, ControllerKind, CurrentMemory, Disk, DiskBus, DiskDevice, Domain, DriveAddress,
+    LifecycleAction, OsKind, SerialTarget, Vcpu, VcpuPlacement, VirtioSerialAddress,
 };
 
 pub(super) fn complete(domain: &mut Domain) {
@@ -37,7 +37,8 @@ fn complete_resources(domain: &mut Domain) {
 /// Without any other word, a hardware-like guest boots from its hard disk.
 fn complete_boot(domain: &mut Domain) {
     let kind = *domain.os.r#type.kind.get_or_insert(OsKind::Hvm);
-    let has_order = domain.devices.disks.iter().any(|d| d.boot.is_some()) || domain.devices.interfaces.iter().any(|i| i.boot.is_some());
+    let has_order = domain.devices.disks.iter().any(|d| d.boot.is_some())
+        || domain.devices.interfaces.iter().any(|i| i.boot.is_some());
     let boots_by_itself = domain.os.boot.is_empty() && domain.os.kernel.is_none() && !has_order;
     if kind == OsKind::Hvm && boots_by_itself {
         domain.os.boot.push(BootEntry { dev: BootDevice::Hd });
@@ -60,7 +61,12 @@ fn complete_disk(disk: &mut Disk) {
 /// The bus that a target's name stands for.
 fn bus_of(name: &str, device: DiskDevice) -> Option<DiskBus> {
     const PREFIXES: &[(&str, DiskBus)] = &[
-        ("hd", DiskBus::Ide), ("sd", DiskBus::Scsi), ("vd", DiskBus::Virtio), ("xvd", DiskBus::Xen), ("ubd", DiskBus::Uml), ("nvme", DiskBus::Nvme),
+        ("hd", DiskBus::Ide),
+        ("sd", DiskBus::Scsi),
+        ("vd", DiskBus::Virtio),
+        ("xvd", DiskBus::Xen),
+        ("ubd", DiskBus::Uml),
+        ("nvme", DiskBus::Nvme),
     ];
     if device == DiskDevice::Floppy || name.starts_with("fd") {
         return Some(DiskBus::Fdc);
@@ -119,7 +125,9 @@ fn complete_chardevs(domain: &mut Domain) {
             alias: None,
             address: None,
         }),
-        (None, Some(console)) if console.target.as_ref().is_some_and(|t| t.r#type == Some(ConsoleTargetKind::Serial)) => {
+        (None, Some(console))
+            if console.target.as_ref().is_some_and(|t| t.r#type == Some(ConsoleTargetKind::Serial)) =>
+        {
             devices.serials.push(super::Serial {
                 name: String::new(),
                 source: console.source.clone(),
@@ -129,7 +137,9 @@ fn complete_chardevs(domain: &mut Domain) {
                 address: None,
             });
         }
-        (Some(serial), Some(_)) if devices.consoles[0].target.as_ref().is_some_and(|t| t.r#type == Some(ConsoleTargetKind::Serial)) => {
+        (Some(serial), Some(_))
+            if devices.consoles[0].target.as_ref().is_some_and(|t| t.r#type == Some(ConsoleTargetKind::Serial)) =>
+        {
             // Said twice, the serial port is right.
             (devices.consoles[0].source, devices.consoles[0].log) = (serial.source.clone(), serial.log.clone());
         }
@@ -163,7 +173,11 @@ fn complete_controllers(domain: &mut Domain) {
             // Port 0 of a virtio serial controller is kept for a console.
             let port = (1..).find(|port| !ports.contains(port)).expect("there are more numbers than channels");
             ports.push(port);
-            channel.address = Some(Address::VirtioSerial(VirtioSerialAddress { controller: Some(0), bus: Some(0), port: Some(port) }));
+            channel.address = Some(Address::VirtioSerial(VirtioSerialAddress {
+                controller: Some(0),
+                bus: Some(0),
+                port: Some(port),
+            }));
         }
         needed.push((ControllerKind::VirtioSerial, 0));
     }
@@ -185,7 +199,7 @@ fn used_serial_ports(domain: &Domain) -> Vec<u32> {
     domain.devices.channels.iter().filter_map(|channel| port(&channel.address)).collect()
 }
 
-fn number_controllers(controllers: &mut [Controller]) {
+pub(super) fn number_controllers(controllers: &mut [Controller]) {
     for at in 0..controllers.len() {
         if controllers[at].index.is_none() {
             let kind = controllers[at].r#type;
@@ -202,7 +216,15 @@ mod tests {
 
     #[test]
     fn targets_count_like_spreadsheet_columns() {
-        for (name, index) in [("vda", Some(0)), ("sdz", Some(25)), ("vdaa", Some(26)), ("vda1", None), ("vd", None), ("zzz", None), ("xvdb", Some(1))] {
+        for (name, index) in [
+            ("vda", Some(0)),
+            ("sdz", Some(25)),
+            ("vdaa", Some(26)),
+            ("vda1", None),
+            ("vd", None),
+            ("zzz", None),
+            ("xvdb", Some(1)),
+        ] {
             assert_eq!(target_index(name), index, "{name}");
         }
     }

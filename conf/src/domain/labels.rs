@@ -20,16 +20,19 @@ macro_rules! each_list {
 impl Domain {
     /// Gives every unnamed device a name: the one our metadata holds, else prefix and number (`net0`), the same on every run.
     pub fn label_devices(&mut self) {
-        let labels = self.metadata.as_ref().and_then(|m| m.ostler.as_ref()).map(|o| o.labels.clone()).unwrap_or_default();
+        let labels =
+            self.metadata.as_ref().and_then(|m| m.ostler.as_ref()).map(|o| o.labels.clone()).unwrap_or_default();
         macro_rules! name {
             ($kind:literal, $prefix:literal, $list:expr) => {
                 for index in 0..$list.len() {
                     if !$list[index].name.is_empty() {
                         continue;
                     }
-                    let stored = labels.iter().find(|l| l.kind == $kind && l.index as usize == index).map(|l| l.name.clone());
+                    let stored =
+                        labels.iter().find(|l| l.kind == $kind && l.index as usize == index).map(|l| l.name.clone());
                     let taken = |name: &String| $list.iter().any(|device| device.name == *name);
-                    let made = (index..).map(|number| format!(concat!($prefix, "{}"), number)).find(|name| !taken(name));
+                    let made =
+                        (index..).map(|number| format!(concat!($prefix, "{}"), number)).find(|name| !taken(name));
                     $list[index].name = stored.or(made).expect("there are more numbers than devices");
                 }
             };
@@ -100,7 +103,10 @@ mod tests {
 
     #[test]
     fn foreign_metadata_stays_as_it_is() {
-        let text = TWO_NICS.replace("  <memory", "  <metadata>\n    <a:x xmlns:a=\"urn:a\">  odd &amp; </a:x>\n  </metadata>\n  <memory");
+        let text = TWO_NICS.replace(
+            "  <memory",
+            "  <metadata>\n    <a:x xmlns:a=\"urn:a\">  odd &amp; </a:x>\n  </metadata>\n  <memory",
+        );
         let mut domain = parse::<Domain>(&text).unwrap().strict().unwrap();
         assert_eq!(format(&domain), text);
         domain.devices.interfaces[0].name = "lan".into();

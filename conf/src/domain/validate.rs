@@ -54,7 +54,11 @@ fn check_resources(domain: &Domain, problems: &mut Problems) {
         problems.add(Code::XmlError, "vcpu.count", "a domain needs one virtual CPU at least");
     }
     if vcpu.current.is_some_and(|current| current > vcpu.count) {
-        problems.add(Code::ConfigUnsupported, "vcpu.current", format!("more virtual CPUs at boot than the {} that there are at most", vcpu.count));
+        problems.add(
+            Code::ConfigUnsupported,
+            "vcpu.current",
+            format!("more virtual CPUs at boot than the {} that there are at most", vcpu.count),
+        );
     }
     if vcpu.current == Some(0) {
         problems.add(Code::XmlError, "vcpu.current", "a domain boots with one virtual CPU at least");
@@ -70,7 +74,8 @@ fn check_resources(domain: &Domain, problems: &mut Problems) {
 
 fn check_boot_order(domain: &Domain, problems: &mut Problems) {
     let disks = domain.devices.disks.iter().map(|disk| (format!("devices.disks[{}].boot", disk.name), &disk.boot));
-    let interfaces = domain.devices.interfaces.iter().map(|nic| (format!("devices.interfaces[{}].boot", nic.name), &nic.boot));
+    let interfaces =
+        domain.devices.interfaces.iter().map(|nic| (format!("devices.interfaces[{}].boot", nic.name), &nic.boot));
     let mut seen: BTreeMap<u32, String> = BTreeMap::new();
     for (path, boot) in disks.chain(interfaces) {
         let Some(boot) = boot else { continue };
@@ -78,10 +83,18 @@ fn check_boot_order(domain: &Domain, problems: &mut Problems) {
             problems.add(Code::XmlError, format!("{path}.order"), "the boot order counts from 1");
         }
         if !domain.os.boot.is_empty() {
-            problems.add(Code::ConfigUnsupported, path.clone(), "a device's boot order and os.boot can't be used together");
+            problems.add(
+                Code::ConfigUnsupported,
+                path.clone(),
+                "a device's boot order and os.boot can't be used together",
+            );
         }
         if let Some(other) = seen.insert(boot.order, path.clone()) {
-            problems.add(Code::ConfigUnsupported, format!("{path}.order"), format!("{} is the order of {other} already", boot.order));
+            problems.add(
+                Code::ConfigUnsupported,
+                format!("{path}.order"),
+                format!("{} is the order of {other} already", boot.order),
+            );
         }
     }
 }
@@ -96,7 +109,11 @@ fn check_disks(domain: &Domain, problems: &mut Problems) {
         if disk.name.is_empty() {
             problems.add(Code::NoTarget, format!("devices.disks[{at}].name"), "a disk needs a target, as in vda");
         } else if target_index(&disk.name).is_none() && disk.address.is_none() {
-            problems.add(Code::XmlError, format!("{path}.name"), format!("'{}' is no disk target: vda, sda, hda or fda and so on is expected", disk.name));
+            problems.add(
+                Code::XmlError,
+                format!("{path}.name"),
+                format!("'{}' is no disk target: vda, sda, hda or fda and so on is expected", disk.name),
+            );
         }
         if disk.device() == DiskDevice::Lun && matches!(disk.source, Some(DiskSource::File(_))) {
             problems.add(
@@ -112,7 +129,11 @@ fn check_disks(domain: &Domain, problems: &mut Problems) {
             problems.add(Code::InternalError, format!("{path}.target.bus"), "bus 'fdc' is for floppy drives");
         }
         if disk.source.as_ref().and_then(DiskSource::path).is_some_and(str::is_empty) {
-            problems.add(Code::XmlError, format!("{path}.source"), "the source's path is empty: leave it out for an empty drive");
+            problems.add(
+                Code::XmlError,
+                format!("{path}.source"),
+                "the source's path is empty: leave it out for an empty drive",
+            );
         }
     }
 }
@@ -120,9 +141,14 @@ fn check_disks(domain: &Domain, problems: &mut Problems) {
 fn check_interface(interface: &Interface, problems: &mut Problems) {
     let path = format!("devices.interfaces[{}]", interface.name);
     if let Some(mac) = &interface.mac
-        && mac.address.is_multicast() {
-            problems.add(Code::XmlError, format!("{path}.mac.address"), format!("{} is a multicast address: the first byte must be even", mac.address));
-        }
+        && mac.address.is_multicast()
+    {
+        problems.add(
+            Code::XmlError,
+            format!("{path}.mac.address"),
+            format!("{} is a multicast address: the first byte must be even", mac.address),
+        );
+    }
     match &interface.source {
         InterfaceSource::Network(source) if source.network.is_empty() => {
             problems.add(Code::XmlError, format!("{path}.source.network.network"), "name the network");
@@ -164,13 +190,23 @@ fn check_addresses(domain: &Domain, problems: &mut Problems) {
 
 fn check_pci(address: &PciAddress, path: &str, problems: &mut Problems) {
     let (domain, bus, slot, function) = address.key();
-    for (field, value, max) in [("domain", domain, 0xffff), ("bus", bus, 0xff), ("slot", slot, 0x1f), ("function", function, 7)] {
+    for (field, value, max) in
+        [("domain", domain, 0xffff), ("bus", bus, 0xff), ("slot", slot, 0x1f), ("function", function, 7)]
+    {
         if value > max {
-            problems.add(Code::XmlError, format!("{path}.pci.{field}"), format!("{value:#x} is too large: {max:#x} at most"));
+            problems.add(
+                Code::XmlError,
+                format!("{path}.pci.{field}"),
+                format!("{value:#x} is too large: {max:#x} at most"),
+            );
         }
     }
     if (domain, bus, slot) == (0, 0, 0) && address.slot.is_some() {
-        problems.add(Code::XmlError, path, "0000:00:00 is the host bridge's: give another slot, or none for a free one");
+        problems.add(
+            Code::XmlError,
+            path,
+            "0000:00:00 is the host bridge's: give another slot, or none for a free one",
+        );
     }
 }
 
@@ -180,7 +216,11 @@ fn check_names(domain: &Domain, problems: &mut Problems) {
     let mut check = |list: &str, names: Vec<&String>| {
         for (at, name) in names.iter().enumerate() {
             if !name.is_empty() && names[..at].contains(name) {
-                problems.add(Code::XmlError, format!("devices.{list}[{name}]"), format!("the name '{name}' is another's already"));
+                problems.add(
+                    Code::XmlError,
+                    format!("devices.{list}[{name}]"),
+                    format!("the name '{name}' is another's already"),
+                );
             }
         }
     };

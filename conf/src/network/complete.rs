@@ -7,7 +7,8 @@ pub(super) fn complete(network: &mut Network) {
     if let Some(forward) = &mut network.forward {
         complete_forward(forward);
     }
-    let has_own_bridge = matches!(network.forward_mode(), None | Some(ForwardMode::Nat | ForwardMode::Route | ForwardMode::Open));
+    let has_own_bridge =
+        matches!(network.forward_mode(), None | Some(ForwardMode::Nat | ForwardMode::Route | ForwardMode::Open));
     if has_own_bridge {
         let bridge = network.bridge.get_or_insert_with(Bridge::default);
         bridge.stp.get_or_insert(OnOff(true));

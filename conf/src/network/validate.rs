@@ -16,13 +16,30 @@ pub(super) fn problems(network: &Network) -> Vec<Problem> {
         add(ErrorCode::XmlError, "name", format!("the name '{}' can't hold a '/'", network.name));
     }
     if let Some(name) = network.bridge.as_ref().and_then(|bridge| bridge.name.as_deref())
-        && (name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '%']) || matches!(name, "." | "..")) {
-            add(ErrorCode::XmlError, "bridge.name", format!("'{name}' is no name for a bridge: 1 to 15 bytes without '/', '%' and blanks"));
-        }
-    let uses_foreign_bridge =
-        matches!(network.forward_mode(), Some(ForwardMode::Bridge | ForwardMode::Private | ForwardMode::Vepa | ForwardMode::Passthrough | ForwardMode::Hostdev));
+        && (name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '%']) || matches!(name, "." | ".."))
+    {
+        add(
+            ErrorCode::XmlError,
+            "bridge.name",
+            format!("'{name}' is no name for a bridge: 1 to 15 bytes without '/', '%' and blanks"),
+        );
+    }
+    let uses_foreign_bridge = matches!(
+        network.forward_mode(),
+        Some(
+            ForwardMode::Bridge
+                | ForwardMode::Private
+                | ForwardMode::Vepa
+                | ForwardMode::Passthrough
+                | ForwardMode::Hostdev
+        )
+    );
     if uses_foreign_bridge && !network.ips.is_empty() {
-        add(ErrorCode::ConfigUnsupported, "ips", "a network with this forward mode has no addresses of the host".into());
+        add(
+            ErrorCode::ConfigUnsupported,
+            "ips",
+            "a network with this forward mode has no addresses of the host".into(),
+        );
     }
     if network.forward_mode() == Some(ForwardMode::Route) && network.ips.is_empty() {
         add(ErrorCode::XmlError, "ips", "a routed network needs an address of the host".into());
@@ -55,7 +72,9 @@ fn ip_problems(ip: &Ip, path: &str) -> Vec<Problem> {
     }
     match ip.netmask {
         Some(IpAddr::V6(_)) => add(format!("{path}.netmask"), "IPv6 has prefixes, no netmasks".into()),
-        Some(IpAddr::V4(_)) if address.is_ipv6() => add(format!("{path}.netmask"), "IPv6 has prefixes, no netmasks".into()),
+        Some(IpAddr::V4(_)) if address.is_ipv6() => {
+            add(format!("{path}.netmask"), "IPv6 has prefixes, no netmasks".into())
+        }
         Some(IpAddr::V4(mask)) if mask.to_bits().leading_ones() + mask.to_bits().trailing_zeros() != 32 => {
             add(format!("{path}.netmask"), format!("{mask} is no netmask: its ones must come first"));
         }
@@ -74,13 +93,22 @@ fn dhcp_problems(dhcp: &Dhcp, host: IpAddr, prefix: u8, path: &str) -> Vec<Probl
         let path = format!("{path}.ranges[{index}]");
         for (field, address) in [("start", range.start), ("end", range.end)] {
             if subnet(address, prefix) != subnet(host, prefix) {
-                add(ErrorCode::InternalError, format!("{path}.{field}"), format!("{address} is outside of the subnet of {host}/{prefix}"));
+                add(
+                    ErrorCode::InternalError,
+                    format!("{path}.{field}"),
+                    format!("{address} is outside of the subnet of {host}/{prefix}"),
+                );
             }
         }
         if range.start.is_ipv4() == range.end.is_ipv4() && range.start > range.end {
-            add(ErrorCode::InternalError, path.clone(), format!("the range's start {} is behind its end {}", range.start, range.end));
+            add(
+                ErrorCode::InternalError,
+                path.clone(),
+                format!("the range's start {} is behind its end {}", range.start, range.end),
+            );
         }
-        if range.lease.as_ref().is_some_and(|lease| lease.expiry == 1 && lease.unit == Some(super::LeaseUnit::Seconds)) {
+        if range.lease.as_ref().is_some_and(|lease| lease.expiry == 1 && lease.unit == Some(super::LeaseUnit::Seconds))
+        {
             add(ErrorCode::XmlError, format!("{path}.lease"), "a lease lasts 2 minutes at least".into());
         }
     }
@@ -113,6 +141,8 @@ fn dhcp_problems(dhcp: &Dhcp, host: IpAddr, prefix: u8, path: &str) -> Vec<Probl
 fn subnet(address: IpAddr, prefix: u8) -> (bool, u128) {
     match address {
         IpAddr::V4(address) => (true, u128::from(u64::from(address.to_bits()) >> 32_u8.saturating_sub(prefix))),
-        IpAddr::V6(address) => (false, address.to_bits().checked_shr(u32::from(128_u8.saturating_sub(prefix))).unwrap_or(0)),
+        IpAddr::V6(address) => {
+            (false, address.to_bits().checked_shr(u32::from(128_u8.saturating_sub(prefix))).unwrap_or(0))
+        }
     }
 }

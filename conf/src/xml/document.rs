@@ -86,7 +86,9 @@ impl<'a> Document<'a> {
                     document.nodes[node].content.end = start;
                     document.nodes[node].end = end;
                 }
-                Event::Text(content) => document.append(&open, start, borrow(text, start, end, content.into_inner()))?,
+                Event::Text(content) => {
+                    document.append(&open, start, borrow(text, start, end, content.into_inner()))?
+                }
                 Event::CData(content) => document.append(&open, start, content.into_inner())?,
                 Event::GeneralRef(reference) => {
                     let character = resolve(&reference).ok_or_else(|| {
@@ -94,7 +96,9 @@ impl<'a> Document<'a> {
                     })?;
                     document.append(&open, start, Cow::Owned(character.to_string()))?;
                 }
-                Event::DocType(_) => return Err(document.malformed(start, "a document type declaration is not accepted")),
+                Event::DocType(_) => {
+                    return Err(document.malformed(start, "a document type declaration is not accepted"));
+                }
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
                 Event::Eof => break,
             }
@@ -149,7 +153,12 @@ impl<'a> Document<'a> {
                 .normalized_value(XmlVersion::Explicit1_0)
                 .map_err(|error| self.malformed(offset, error.to_string()))?;
             let value = borrow_value(source, offset + key.len(), value);
-            attributes.push(Attribute { name: &source[offset..offset + key.len()], value, offset, taken: Cell::new(false) });
+            attributes.push(Attribute {
+                name: &source[offset..offset + key.len()],
+                value,
+                offset,
+                taken: Cell::new(false),
+            });
         }
         let index = self.nodes.len();
         let mut node = Node {
@@ -198,7 +207,11 @@ impl<'a> Document<'a> {
             return if is_blank { Ok(()) } else { Err(self.malformed(offset, "text outside the root element")) };
         };
         let node = &mut self.nodes[*node];
-        if node.text.is_empty() { node.text = text } else { node.text.to_mut().push_str(&text) }
+        if node.text.is_empty() {
+            node.text = text
+        } else {
+            node.text.to_mut().push_str(&text)
+        }
         Ok(())
     }
 }

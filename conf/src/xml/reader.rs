@@ -102,7 +102,8 @@ impl<'d> Reader<'d> {
     pub fn children(&self, name: &str) -> impl Iterator<Item = Reader<'d>> {
         let reader = *self;
         let children = self.get().map_or(&[][..], |node| node.children.as_slice());
-        let taken: Vec<usize> = children.iter().copied().filter(|c| matches(&reader.document.nodes[*c], name)).collect();
+        let taken: Vec<usize> =
+            children.iter().copied().filter(|c| matches(&reader.document.nodes[*c], name)).collect();
         taken.into_iter().map(move |child| {
             reader.document.nodes[child].taken.set(true);
             reader.at(child)
@@ -165,10 +166,17 @@ impl<'d> Reader<'d> {
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         let (offset, path) = match (self.get(), self.absent) {
             (Some(node), _) => (node.start, self.path(self.node.unwrap_or(0))),
-            (None, Some((parent, name))) => (self.document.nodes[parent].start, format!("{}/{name}", self.path(parent))),
+            (None, Some((parent, name))) => {
+                (self.document.nodes[parent].start, format!("{}/{name}", self.path(parent)))
+            }
             (None, None) => (0, String::new()),
         };
-        Problem { code: ErrorCode::XmlError, path, position: Some(self.document.position(offset)), message: message.into() }
+        Problem {
+            code: ErrorCode::XmlError,
+            path,
+            position: Some(self.document.position(offset)),
+            message: message.into(),
+        }
     }
 
     /// A problem with an attribute's value.
@@ -200,7 +208,9 @@ impl<'d> Reader<'d> {
         if node.opaque.get() {
             return;
         }
-        for attribute in node.attributes.iter().filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':')) {
+        for attribute in
+            node.attributes.iter().filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':'))
+        {
             let mut problem = reader.problem("this attribute is not known here");
             problem.path = format!("{}/@{}", problem.path, attribute.name);
             problem.position = Some(self.document.position(attribute.offset));

@@ -95,7 +95,12 @@ pub trait Union: Sized {
 ///
 /// # Errors
 /// A tag that names no variant; what the variant refuses.
-pub fn read_choice<T: Union>(holder: &Reader<'_>, attr: &str, tag: Option<&str>, content: &Reader<'_>) -> Result<Option<T>, Problem> {
+pub fn read_choice<T: Union>(
+    holder: &Reader<'_>,
+    attr: &str,
+    tag: Option<&str>,
+    content: &Reader<'_>,
+) -> Result<Option<T>, Problem> {
     let Some(tag) = tag else { return Ok(None) };
     match T::read_tagged(tag, content)? {
         Some(value) => Ok(Some(value)),
@@ -122,6 +127,9 @@ pub fn read_scaled(reader: &Reader<'_>, default_unit: &str) -> Result<Size, Prob
             problem.code = ErrorCode::Overflow;
             Err(problem)
         }
-        None => Err(Problem { code: ErrorCode::InvalidArg, ..reader.invalid_attr("unit", unit, "a unit such as KiB, MiB or GiB") }),
+        None => Err(Problem {
+            code: ErrorCode::InvalidArg,
+            ..reader.invalid_attr("unit", unit, "a unit such as KiB, MiB or GiB")
+        }),
     }
 }

@@ -129,7 +129,10 @@ async fn console(context: &Context, namespace: &str, name: &str, device: Option<
     let found = async {
         let connection = context.hypervisor(domain.spec.driver.as_deref())?;
         let status: ostler_crds::DomainStatus = context.status(&key);
-        let uuid = status.resolved.and_then(|resolved| resolved.uuid.parse().ok()).unwrap_or_else(|| crate::names::host_uuid(&object));
+        let uuid = status
+            .resolved
+            .and_then(|resolved| resolved.uuid.parse().ok())
+            .unwrap_or_else(|| crate::names::host_uuid(&object));
         domains(connection.as_ref())?.console(uuid, device).await
     };
     match found.await {

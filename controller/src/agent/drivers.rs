@@ -17,7 +17,8 @@ pub(super) struct Opened {
 }
 
 pub(super) async fn open(config: &Config) -> Result<Opened> {
-    let networks = Arc::new(NetworkDriver::open(ostler_driver_network::Config::new(&config.state_dir, &config.run_dir)).await?);
+    let networks =
+        Arc::new(NetworkDriver::open(ostler_driver_network::Config::new(&config.state_dir, &config.run_dir)).await?);
     let storage = Arc::new(StorageDriver::open(ostler_driver_storage::Config {
         state_dir: config.state_dir.clone(),
         pools_dir: config.state_dir.join("pools"),
@@ -29,12 +30,18 @@ pub(super) async fn open(config: &Config) -> Result<Opened> {
     Ok(Opened { hypervisors, networks, storage })
 }
 
-async fn hypervisor(name: &str, config: &Config, networks: &Arc<NetworkDriver>, storage: &Arc<StorageDriver>) -> Result<Arc<dyn Connection>> {
+async fn hypervisor(
+    name: &str,
+    config: &Config,
+    networks: &Arc<NetworkDriver>,
+    storage: &Arc<StorageDriver>,
+) -> Result<Arc<dyn Connection>> {
     match name {
         #[cfg(feature = "qemu")]
         "qemu" => {
             let security = Arc::new(ostler_driver_security::SecurityDriver::open(&config.state_dir)?);
-            let services = ostler_driver_qemu::Services { networks: networks.clone(), storage: storage.clone(), security };
+            let services =
+                ostler_driver_qemu::Services { networks: networks.clone(), storage: storage.clone(), security };
             let qemu = ostler_driver_qemu::Config {
                 state_dir: config.state_dir.clone(),
                 run_dir: config.run_dir.clone(),

@@ -22,8 +22,12 @@ pub(super) async fn run(context: &Arc<Context>, timeout: Duration) -> Value {
     for object in context.index().of_kind(Kind::Domain) {
         let Object::Domain(domain) = &**object else { continue };
         let key = object.object_ref();
-        let status: ostler_crds::DomainStatus = serde_json::from_value(object.to_value()["status"].clone()).unwrap_or_default();
-        let uuid = status.resolved.and_then(|resolved| resolved.uuid.parse().ok()).unwrap_or_else(|| crate::names::host_uuid(object));
+        let status: ostler_crds::DomainStatus =
+            serde_json::from_value(object.to_value()["status"].clone()).unwrap_or_default();
+        let uuid = status
+            .resolved
+            .and_then(|resolved| resolved.uuid.parse().ok())
+            .unwrap_or_else(|| crate::names::host_uuid(object));
         if let Ok(connection) = context.hypervisor(domain.spec.driver.as_deref()) {
             guests.push((key, connection.clone(), uuid, domain.spec.shutdown.on_host_shutdown));
         }
@@ -49,7 +53,12 @@ pub(super) async fn run(context: &Arc<Context>, timeout: Duration) -> Value {
 }
 
 /// `None`: it did not run.
-async fn end(connection: &dyn Connection, uuid: Uuid, how: OnHostShutdown, deadline: Instant) -> ostler_driver::Result<Option<bool>> {
+async fn end(
+    connection: &dyn Connection,
+    uuid: Uuid,
+    how: OnHostShutdown,
+    deadline: Instant,
+) -> ostler_driver::Result<Option<bool>> {
     let domains = domains(connection)?;
     let mut events: Events = connection.events();
     let is_active = async |uuid| domains.get(uuid).await.is_ok_and(|summary| summary.state.is_active());

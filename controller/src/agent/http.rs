@@ -24,7 +24,9 @@ pub(super) async fn serve(address: SocketAddr, context: Arc<Context>) -> std::io
             let context = context.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request| answer(request, context.clone()));
-                if let Err(error) = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+                if let Err(error) =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+                {
                     debug!(%error, "an HTTP client went away");
                 }
             });
@@ -32,7 +34,10 @@ pub(super) async fn serve(address: SocketAddr, context: Arc<Context>) -> std::io
     }))
 }
 
-async fn answer(request: Request<hyper::body::Incoming>, context: Arc<Context>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    request: Request<hyper::body::Incoming>,
+    context: Arc<Context>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, text) = match request.uri().path() {
         "/metrics" => (StatusCode::OK, context.metrics.text()),
         "/healthz" => (StatusCode::OK, "ok\n".to_owned()),

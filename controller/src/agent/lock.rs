@@ -19,7 +19,9 @@ pub(super) async fn acquire(state_dir: &Path) -> io::Result<File> {
         let holder = std::fs::read_to_string(&path).unwrap_or_default();
         warn!(path = %path.display(), "another agent ({}) works on this state: waiting for its end", holder.trim());
         let waiting = file.try_clone()?;
-        tokio::task::spawn_blocking(move || flock(&waiting, FlockOperation::LockExclusive)).await.map_err(io::Error::other)??;
+        tokio::task::spawn_blocking(move || flock(&waiting, FlockOperation::LockExclusive))
+            .await
+            .map_err(io::Error::other)??;
         info!("the other agent has ended");
     }
     file.set_len(0)?;

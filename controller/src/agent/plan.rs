@@ -9,7 +9,8 @@ use crate::reconcile::{self, chain};
 use crate::{admission, names, plan};
 
 pub(super) async fn plan(context: &Context, value: &Value) -> Result<Value, String> {
-    let kind = value.get("kind").and_then(Value::as_str).and_then(Kind::from_name).ok_or("the object has no known kind")?;
+    let kind =
+        value.get("kind").and_then(Value::as_str).and_then(Kind::from_name).ok_or("the object has no known kind")?;
     let mut object = Object::from_value(kind, value.clone()).map_err(|error| error.to_string())?;
     let key = object.object_ref();
     let known = context.get(&key);
@@ -40,11 +41,15 @@ async fn pending(context: &Context, object: &Object, domain: &ostler_crds::Domai
     let connection = context.hypervisor(domain.spec.driver.as_deref())?;
     let domains = domains(connection.as_ref())?;
     let status: DomainStatus = context.status(&object.object_ref());
-    let uuid = status.resolved.and_then(|resolved| resolved.uuid.parse().ok()).unwrap_or_else(|| names::host_uuid(object));
-    let mut definition = reconcile::preview(object, domain, &context.owner, |key| context.get(key).map(|object| names::host_name(&object)));
+    let uuid =
+        status.resolved.and_then(|resolved| resolved.uuid.parse().ok()).unwrap_or_else(|| names::host_uuid(object));
+    let mut definition = reconcile::preview(object, domain, &context.owner, |key| {
+        context.get(key).map(|object| names::host_name(&object))
+    });
     definition.uuid = Some(uuid);
     let checked = domains.check(&definition).await?;
     let Ok(live) = domains.definition(uuid, Definition::Live).await else { return Ok(json!([])) };
-    let (pending, _) = plan::pending_changes(&live, &checked.definition, &|live, change| domains.can_change(live, change));
+    let (pending, _) =
+        plan::pending_changes(&live, &checked.definition, &|live, change| domains.can_change(live, change));
     Ok(serde_json::to_value(pending).expect("our types have only text keys"))
 }

@@ -28,10 +28,21 @@ pub(super) struct ConsoleArgs {
 }
 
 pub(super) fn run(args: &ConsoleArgs, place: &Place) -> Outcome {
-    let request = Request::Console { namespace: args.namespace.namespace.clone(), name: args.name.clone(), device: args.device.clone() };
+    let request = Request::Console {
+        namespace: args.namespace.namespace.clone(),
+        name: args.name.clone(),
+        device: args.device.clone(),
+    };
     let console: OwnedFd = match ask(&place.run_dir, &request).context("ask the agent of this host; is it running?")? {
-        Response::Pty(path) => File::options().read(true).write(true).open(&path).with_context(|| format!("open {}", path.display()))?.into(),
-        Response::Socket(path) => UnixStream::connect(&path).with_context(|| format!("open {}", path.display()))?.into(),
+        Response::Pty(path) => File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("open {}", path.display()))?
+            .into(),
+        Response::Socket(path) => {
+            UnixStream::connect(&path).with_context(|| format!("open {}", path.display()))?.into()
+        }
         Response::Error(message) => bail!("{message}"),
         Response::Value(_) => bail!("the agent gave another answer"),
     };

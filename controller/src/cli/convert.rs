@@ -56,7 +56,10 @@ pub(super) fn run(args: &ConvertArgs) -> Outcome {
 }
 
 fn to_manifest(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Value> {
-    let root = text.split('<').map(|part| part.split([' ', '>', '\n', '/']).next().unwrap_or_default()).find(|name| !name.is_empty() && !name.starts_with(['?', '!']));
+    let root = text
+        .split('<')
+        .map(|part| part.split([' ', '>', '\n', '/']).next().unwrap_or_default())
+        .find(|name| !name.is_empty() && !name.starts_with(['?', '!']));
     match root.unwrap_or_default() {
         Domain::NAME => {
             let mut domain = read::<Domain>(args, file, text)?;
@@ -79,7 +82,12 @@ fn to_manifest(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Val
         }
         StorageVolume::NAME => {
             let volume = read::<StorageVolume>(args, file, text)?;
-            Ok(manifest(args, "StorageVolume", &volume.name, json!({ "pool": args.pool, "volume": named(&volume, &volume.name) })))
+            Ok(manifest(
+                args,
+                "StorageVolume",
+                &volume.name,
+                json!({ "pool": args.pool, "volume": named(&volume, &volume.name) }),
+            ))
         }
         other => bail!("{file}: <{other}> is no document that can be converted: domain, network, pool and volume can"),
     }
@@ -127,7 +135,11 @@ fn prune(value: &mut Value) {
 
 /// A legal object name made from a name of libvirt's, the same on every run.
 fn label(name: &str) -> String {
-    let mapped: String = name.to_lowercase().chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
+    let mapped: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+        .collect();
     let trimmed = mapped.trim_matches('-');
     let short: String = trimmed.chars().take(63).collect();
     match short.trim_end_matches('-') {
@@ -170,7 +182,9 @@ mod tests {
 
     #[test]
     fn names_become_legal() {
-        for (name, legal) in [("web", "web"), ("windows_10", "windows-10"), ("macOS", "macos"), ("-a b-", "a-b"), ("äöü", "unnamed")] {
+        for (name, legal) in
+            [("web", "web"), ("windows_10", "windows-10"), ("macOS", "macos"), ("-a b-", "a-b"), ("äöü", "unnamed")]
+        {
             assert_eq!(label(name), legal);
         }
     }

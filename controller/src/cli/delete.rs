@@ -44,7 +44,10 @@ pub(super) fn run(args: &DeleteArgs, place: &Place) -> Outcome {
     if object.pointer("/spec/deletion/protect") == Some(&Value::Bool(true)) {
         bail!("{key}: spec.deletion.protect forbids its deletion");
     }
-    let source = object.pointer("/metadata/annotations/ostler.dev~1source-file").and_then(Value::as_str).context("the object has no manifest")?;
+    let source = object
+        .pointer("/metadata/annotations/ostler.dev~1source-file")
+        .and_then(Value::as_str)
+        .context("the object has no manifest")?;
     let watch = Watch::open(&store)?;
     // The note comes first: with it the last manifest may go as well.
     file::create_directory(&store.deletions_dir(), 0o700)?;
@@ -60,7 +63,11 @@ pub(super) fn run(args: &DeleteArgs, place: &Place) -> Outcome {
                 let conditions = object.pointer("/status/conditions")?.as_array()?.clone();
                 conditions.iter().find(|condition| condition["type"] == "Ready")?["message"].as_str().map(str::to_owned)
             });
-            bail!("{key} is not gone after {}: {}", args.timeout, why.unwrap_or_else(|| "no agent saw to it".to_owned()));
+            bail!(
+                "{key} is not gone after {}: {}",
+                args.timeout,
+                why.unwrap_or_else(|| "no agent saw to it".to_owned())
+            );
         }
     }
     out::note(&format!("{key} is gone"));
@@ -74,7 +81,8 @@ fn remove_from(path: &Path, key: &ObjectRef) -> anyhow::Result<()> {
         text => text?,
     };
     let is_it = |document: &str| {
-        manifest::read(document).is_ok_and(|manifests| manifests.iter().any(|manifest| manifest.object.object_ref() == *key))
+        manifest::read(document)
+            .is_ok_and(|manifests| manifests.iter().any(|manifest| manifest.object.object_ref() == *key))
     };
     let mut documents: Vec<Vec<&str>> = vec![Vec::new()];
     for line in text.lines() {
@@ -84,7 +92,8 @@ fn remove_from(path: &Path, key: &ObjectRef) -> anyhow::Result<()> {
             last.push(line);
         }
     }
-    let kept: Vec<String> = documents.iter().map(|lines| lines.join("\n")).filter(|document| !is_it(document)).collect();
+    let kept: Vec<String> =
+        documents.iter().map(|lines| lines.join("\n")).filter(|document| !is_it(document)).collect();
     let is_empty = kept.iter().all(|document| manifest::read(document).is_ok_and(|manifests| manifests.is_empty()));
     if is_empty {
         return Ok(file::remove_durably(path)?);
@@ -101,7 +110,11 @@ mod tests {
     fn only_the_named_document_goes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("two.yaml");
-        let network = |name: &str| format!("# {name}\napiVersion: ostler.dev/v1alpha1\nkind: Network\nmetadata: {{name: {name}}}\nspec: {{network: {{}}}}");
+        let network = |name: &str| {
+            format!(
+                "# {name}\napiVersion: ostler.dev/v1alpha1\nkind: Network\nmetadata: {{name: {name}}}\nspec: {{network: {{}}}}"
+            )
+        };
         std::fs::write(&path, format!("{}\n---\n{}\n", network("a"), network("b"))).unwrap();
         remove_from(&path, &ObjectRef::new(Kind::Network, "default", "a")).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), network("b") + "\n");

@@ -72,7 +72,11 @@ pub(super) fn run(args: &GetArgs, place: &Place) -> Outcome {
 /// The kinds that a word means: names, plurals and short names as kubectl has them.
 pub(super) fn kinds(word: &str) -> anyhow::Result<Vec<Kind>> {
     const SHORT: &[(&str, Kind)] = &[
-        ("dom", Kind::Domain), ("vnet", Kind::Network), ("pool", Kind::StoragePool), ("vol", Kind::StorageVolume), ("domop", Kind::DomainOperation),
+        ("dom", Kind::Domain),
+        ("vnet", Kind::Network),
+        ("pool", Kind::StoragePool),
+        ("vol", Kind::StorageVolume),
+        ("domop", Kind::DomainOperation),
     ];
     if word == "all" {
         return Ok(Kind::ALL.to_vec());
@@ -88,11 +92,16 @@ pub(super) fn kinds(word: &str) -> anyhow::Result<Vec<Kind>> {
 fn select(args: &GetArgs, kinds: &[Kind], store: &Store) -> anyhow::Result<Vec<Value>> {
     let (objects, damaged) = store.all().context("read the objects of this host; is an agent's --state-dir given?")?;
     damaged.iter().for_each(|message| out::note(message));
-    let text = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let is_wanted = |object: &Value| {
         let Some(kind) = Kind::from_name(&text(object, "/kind")) else { return false };
-        let in_namespace = args.all_namespaces || !kind.is_namespaced() || text(object, "/metadata/namespace") == args.namespace.namespace;
-        kinds.contains(&kind) && in_namespace && args.name.as_ref().is_none_or(|name| *name == text(object, "/metadata/name"))
+        let in_namespace = args.all_namespaces
+            || !kind.is_namespaced()
+            || text(object, "/metadata/namespace") == args.namespace.namespace;
+        kinds.contains(&kind)
+            && in_namespace
+            && args.name.as_ref().is_none_or(|name| *name == text(object, "/metadata/name"))
     };
     Ok(objects.into_iter().filter(is_wanted).collect())
 }
@@ -106,7 +115,10 @@ fn show(args: &GetArgs, kinds: &[Kind], objects: &[Value]) -> anyhow::Result<Str
             };
             if args.output == Output::Json { out::json(&value) } else { out::yaml(&value) }
         }
-        Output::Name => Ok(objects.iter().map(|object| format!("{}/{}\n", field(object, "/kind").to_lowercase(), field(object, "/metadata/name"))).collect()),
+        Output::Name => Ok(objects
+            .iter()
+            .map(|object| format!("{}/{}\n", field(object, "/kind").to_lowercase(), field(object, "/metadata/name")))
+            .collect()),
         Output::Table | Output::Wide => Ok(tables(args, kinds, objects)),
     }
 }
@@ -116,7 +128,9 @@ type Column = (&'static str, &'static str);
 
 fn columns(kind: Kind) -> &'static [Column] {
     match kind {
-        Kind::Host => &[("CPUS", "/status/cpus"), ("MEMORY", "/status/memory"), ("ACCELERATORS", "/status/accelerators")],
+        Kind::Host => {
+            &[("CPUS", "/status/cpus"), ("MEMORY", "/status/memory"), ("ACCELERATORS", "/status/accelerators")]
+        }
         Kind::Network | Kind::StoragePool => &[("HOSTS", "/status/hosts/ready")],
         Kind::StorageVolume => &[("POOL", "/spec/pool"), ("CAPACITY", "/status/capacity"), ("HOST", "/status/host")],
         Kind::Domain => &[("HOST", "/status/host"), ("PHASE", "/status/phase"), ("ADDRESS", "/status/addresses/0")],
@@ -169,7 +183,9 @@ fn table(args: &GetArgs, kind: Kind, rows: &[&Value], with_kind: bool) -> String
 
 fn ready(object: &Value) -> &Value {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.and_then(|conditions| conditions.iter().find(|condition| condition["type"] == "Ready")).unwrap_or(&Value::Null)
+    conditions
+        .and_then(|conditions| conditions.iter().find(|condition| condition["type"] == "Ready"))
+        .unwrap_or(&Value::Null)
 }
 
 fn field(object: &Value, pointer: &str) -> String {
@@ -183,13 +199,16 @@ fn field(object: &Value, pointer: &str) -> String {
 
 /// Columns as wide as their widest value.
 fn align(lines: &[Vec<String>], colours: bool) -> String {
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
         let mut cells = Vec::new();
         for (column, cell) in line.iter().enumerate() {
-            let padded = if column + 1 == line.len() { cell.clone() } else { format!("{cell:<width$}", width = widths[column]) };
+            let padded =
+                if column + 1 == line.len() { cell.clone() } else { format!("{cell:<width$}", width = widths[column]) };
             let style = if colours { style_of(number, cell) } else { Style::new() };
             cells.push(format!("{style}{padded}{style:#}"));
         }
@@ -220,12 +239,18 @@ impl Watch {
     pub(super) fn open(store: &Store) -> anyhow::Result<Self> {
         use notify::Watcher;
         let (sender, changes) = std::sync::mpsc::channel();
-        let mut watcher = notify::recommended_watcher(move |_| {
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Our own looking is an access as well.
+            if event.is_ok_and(|event| matches!(event.kind, notify::EventKind::Access(_))) {
+                return;
+            }
             // The reader has gone, and this process with it.
             let _ = sender.send(());
         })?;
         let directory = store.objects_dir();
-        watcher.watch(&directory, notify::RecursiveMode::Recursive).with_context(|| format!("watch {}", directory.display()))?;
+        watcher
+            .watch(&directory, notify::RecursiveMode::Recursive)
+            .with_context(|| format!("watch {}", directory.display()))?;
         Ok(Watch { changes, _watcher: watcher })
     }
 
@@ -257,7 +282,8 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let lines = vec![vec!["NAME".to_owned(), "READY".to_owned()], vec!["a-long-name".to_owned(), "True".to_owned()]];
+        let lines =
+            vec![vec!["NAME".to_owned(), "READY".to_owned()], vec!["a-long-name".to_owned(), "True".to_owned()]];
         assert_eq!(align(&lines, false), "NAME          READY\na-long-name   True\n");
     }
 

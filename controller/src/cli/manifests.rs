@@ -41,7 +41,8 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
         None => {
             let shown: Vec<String> = found.iter().map(|(file, text, problem)| problem.render(file, text)).collect();
             out::print(&shown.join("\n"))?;
-            let objects = if count == 1 { "1 object is valid".to_owned() } else { format!("{count} objects are valid") };
+            let objects =
+                if count == 1 { "1 object is valid".to_owned() } else { format!("{count} objects are valid") };
             out::note(&if found.is_empty() { objects } else { format!("{} problems", found.len()) });
         }
     }
@@ -53,7 +54,9 @@ pub(super) fn check(text: &str) -> Result<Vec<Manifest>, Vec<ManifestProblem>> {
     let manifests = manifest::read(text)?;
     let problems: Vec<ManifestProblem> = manifests
         .iter()
-        .flat_map(|manifest| admission::validate(&manifest.object).into_iter().map(|p| manifest.positions.problem(&p.path, p.message)))
+        .flat_map(|manifest| {
+            admission::validate(&manifest.object).into_iter().map(|p| manifest.positions.problem(&p.path, p.message))
+        })
         .collect();
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
 }
@@ -67,7 +70,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path).with_context(|| format!("read {}", path.display()))? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known)) {
+            if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+            {
                 files.push(path);
             }
         }

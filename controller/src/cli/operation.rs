@@ -83,7 +83,12 @@ pub(super) fn host_shutdown(args: &HostShutdownArgs, place: &Place) -> Outcome {
     match ask(&place.run_dir, &request).context("ask the agent of this host; is it running?")? {
         Response::Value(outcome) => {
             let list = |key: &str| -> Vec<String> {
-                outcome[key].as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+                outcome[key]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|item| item.as_str().map(str::to_owned))
+                    .collect()
             };
             let (ended, left) = (list("ended"), list("left"));
             out::print(&format!("{} guests were stopped\n", ended.len()))?;

@@ -15,7 +15,8 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 /// Tells what went wrong.
 pub(super) fn error(message: &str) {
     let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
-    let text = if colours(&io::stderr()) { format!("{red}error:{red:#} {message}\n") } else { format!("error: {message}\n") };
+    let text =
+        if colours(&io::stderr()) { format!("{red}error:{red:#} {message}\n") } else { format!("error: {message}\n") };
     // Nobody is left to tell of a failure here.
     let _ = io::stderr().write_all(text.as_bytes());
 }

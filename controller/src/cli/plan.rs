@@ -41,7 +41,9 @@ pub(super) fn run(args: &PlanArgs, place: &Place) -> Outcome {
             }
         }
     }
-    let changes = plans.iter().any(|plan| plan["exists"] == false || !is_empty(&plan["changes"]) || !is_empty(&plan["pendingChanges"]));
+    let changes = plans
+        .iter()
+        .any(|plan| plan["exists"] == false || !is_empty(&plan["changes"]) || !is_empty(&plan["pendingChanges"]));
     match args.output {
         Some(Format::Json) => out::print(&out::json(&plans)?)?,
         Some(Format::Yaml) => out::print(&out::yaml(&plans)?)?,
@@ -61,11 +63,21 @@ fn show(plan: &Value) -> String {
     }
     let mut text = String::new();
     for change in plan["changes"].as_array().into_iter().flatten() {
-        text += &format!("  spec.{}: {} -> {}\n", change["path"].as_str().unwrap_or_default(), word(&change["current"]), word(&change["desired"]));
+        text += &format!(
+            "  spec.{}: {} -> {}\n",
+            change["path"].as_str().unwrap_or_default(),
+            word(&change["current"]),
+            word(&change["desired"])
+        );
     }
     for change in plan["pendingChanges"].as_array().into_iter().flatten() {
         let when = if change["apply"] == "Live" { "while it runs" } else { "at its restart" };
-        text += &format!("  {} ({when}): {} -> {}\n", change["path"].as_str().unwrap_or_default(), word(&change["current"]), word(&change["desired"]));
+        text += &format!(
+            "  {} ({when}): {} -> {}\n",
+            change["path"].as_str().unwrap_or_default(),
+            word(&change["current"]),
+            word(&change["desired"])
+        );
     }
     if text.is_empty() { format!("{object}: nothing changes\n") } else { format!("{object}:\n{text}") }
 }

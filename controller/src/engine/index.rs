@@ -62,7 +62,9 @@ pub(crate) fn references(object: &Object) -> Vec<ObjectRef> {
         Object::Domain(domain) => {
             let devices = &domain.spec.domain.devices;
             let disks = devices.disks.iter().filter_map(|disk| match &disk.source {
-                Some(DiskSource::Volume(source)) => Some([named(Kind::StorageVolume, &source.volume), named(Kind::StoragePool, &source.pool)]),
+                Some(DiskSource::Volume(source)) => {
+                    Some([named(Kind::StorageVolume, &source.volume), named(Kind::StoragePool, &source.pool)])
+                }
                 Some(DiskSource::File(_) | DiskSource::Block(_)) | None => None,
             });
             let interfaces = devices.interfaces.iter().filter_map(|nic| match &nic.source {

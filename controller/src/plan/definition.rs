@@ -18,12 +18,18 @@ impl DefinitionPlan {
     }
 }
 
-pub(super) fn plan(desired: &Desired<'_>, observed: &Observed<'_>, can_change: &dyn Fn(&Domain, &Change) -> bool) -> DefinitionPlan {
+pub(super) fn plan(
+    desired: &Desired<'_>,
+    observed: &Observed<'_>,
+    can_change: &dyn Fn(&Domain, &Change) -> bool,
+) -> DefinitionPlan {
     let mut actions = Vec::new();
     if desired.deleted {
         return DefinitionPlan { actions, pending: Vec::new() };
     }
-    let is_stored = observed.persistent.is_some_and(|stored| ostler_conf::format(stored) == ostler_conf::format(desired.definition));
+    let is_stored = observed
+        .persistent
+        .is_some_and(|stored| ostler_conf::format(stored) == ostler_conf::format(desired.definition));
     if !is_stored {
         actions.push(Action::Define);
     }
@@ -49,11 +55,20 @@ fn with_reboot_action(mut plan: DefinitionPlan, desired: &Desired<'_>, live: &Do
 }
 
 /// What differs between a running guest and its desired definition, and the changes that can be made while it runs.
-pub fn pending_changes(live: &Domain, desired: &Domain, can_change: &dyn Fn(&Domain, &Change) -> bool) -> (Vec<PendingChange>, Vec<Change>) {
+pub fn pending_changes(
+    live: &Domain,
+    desired: &Domain,
+    can_change: &dyn Fn(&Domain, &Change) -> bool,
+) -> (Vec<PendingChange>, Vec<Change>) {
     let (running, wanted) = (without_live_values(live), without_live_values(desired));
-    let changes: Vec<Change> = candidates(&running, &wanted).into_iter().filter(|change| can_change(live, change)).collect();
+    let changes: Vec<Change> =
+        candidates(&running, &wanted).into_iter().filter(|change| can_change(live, change)).collect();
     let prefixes: Vec<String> = changes.iter().flat_map(|change| covered_paths(change, &running)).collect();
-    let is_live = |path: &str| prefixes.iter().any(|prefix| path == prefix || path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('.')));
+    let is_live = |path: &str| {
+        prefixes.iter().any(|prefix| {
+            path == prefix || path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        })
+    };
     let pending = diff::diff(&running, &wanted)
         .into_iter()
         .map(|difference| PendingChange {

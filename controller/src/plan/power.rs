@@ -39,7 +39,9 @@ impl PowerPlan {
 pub(super) fn plan(desired: &Desired<'_>, observed: &Observed<'_>, needs_restart: bool) -> PowerPlan {
     match observed.state {
         DomainState::Shutoff(reason) => off(desired, observed, reason),
-        DomainState::Running(_) | DomainState::Paused(_) | DomainState::Shutdown | DomainState::Crashed => on(desired, observed, needs_restart),
+        DomainState::Running(_) | DomainState::Paused(_) | DomainState::Shutdown | DomainState::Crashed => {
+            on(desired, observed, needs_restart)
+        }
     }
 }
 
@@ -52,7 +54,11 @@ fn on(desired: &Desired<'_>, observed: &Observed<'_>, needs_restart: bool) -> Po
         Some(Verb::Shutdown) => {
             // Said again, the guest is asked again.
             run.manual = Some(false);
-            return PowerPlan { wake: Some(desired.shutdown_timeout), verdict: Verdict::ShuttingDown, ..PowerPlan::act(run, Action::Shutdown) };
+            return PowerPlan {
+                wake: Some(desired.shutdown_timeout),
+                verdict: Verdict::ShuttingDown,
+                ..PowerPlan::act(run, Action::Shutdown)
+            };
         }
         Some(Verb::PowerOff) => {
             (run.manual, run.restarting) = (Some(false), false);
@@ -91,11 +97,19 @@ fn end(desired: &Desired<'_>, observed: &Observed<'_>, run: RunRecord) -> PowerP
         return PowerPlan::act(run, Action::Destroy);
     }
     match observed.shutdown_asked {
-        None => PowerPlan { wake: Some(desired.shutdown_timeout), verdict: Verdict::ShuttingDown, ..PowerPlan::act(run, Action::Shutdown) },
-        Some(asked) if asked < desired.shutdown_timeout => {
-            PowerPlan { wake: Some(desired.shutdown_timeout - asked), verdict: Verdict::ShuttingDown, ..PowerPlan::settled(run) }
+        None => PowerPlan {
+            wake: Some(desired.shutdown_timeout),
+            verdict: Verdict::ShuttingDown,
+            ..PowerPlan::act(run, Action::Shutdown)
+        },
+        Some(asked) if asked < desired.shutdown_timeout => PowerPlan {
+            wake: Some(desired.shutdown_timeout - asked),
+            verdict: Verdict::ShuttingDown,
+            ..PowerPlan::settled(run)
+        },
+        Some(_) if desired.force => {
+            PowerPlan { verdict: Verdict::ShuttingDown, ..PowerPlan::act(run, Action::Destroy) }
         }
-        Some(_) if desired.force => PowerPlan { verdict: Verdict::ShuttingDown, ..PowerPlan::act(run, Action::Destroy) },
         Some(_) => PowerPlan { verdict: Verdict::ShutdownIgnored, ..PowerPlan::settled(run) },
     }
 }
@@ -129,7 +143,9 @@ fn off(desired: &Desired<'_>, observed: &Observed<'_>, reason: ShutoffReason) ->
             (run.restarts, run.next_restart) = (0, None);
         }
         Some(Verb::Shutdown | Verb::PowerOff) => run.manual = Some(false),
-        Some(Verb::Reboot | Verb::Reset | Verb::Suspend | Verb::Resume) => return PowerPlan::refused(run, "the guest does not run"),
+        Some(Verb::Reboot | Verb::Reset | Verb::Suspend | Verb::Resume) => {
+            return PowerPlan::refused(run, "the guest does not run");
+        }
         None => {}
     }
     if !should_run(desired, &run, reason) {
@@ -152,8 +168,13 @@ fn off(desired: &Desired<'_>, observed: &Observed<'_>, reason: ShutoffReason) ->
 fn note_end(run: &mut RunRecord, desired: &Desired<'_>, observed: &Observed<'_>, reason: ShutoffReason) {
     run.last_end = Some(end_word(reason).to_owned());
     let was_asked = run.restarting || observed.shutdown_asked.is_some() || desired.request.is_some();
-    let by_itself = matches!(reason, ShutoffReason::Shutdown | ShutoffReason::Crashed | ShutoffReason::Failed) && !was_asked;
-    if desired.strategy == RunStrategy::Manual && reason != ShutoffReason::HostReboot && !run.restarting && reason != ShutoffReason::GuestReboot {
+    let by_itself =
+        matches!(reason, ShutoffReason::Shutdown | ShutoffReason::Crashed | ShutoffReason::Failed) && !was_asked;
+    if desired.strategy == RunStrategy::Manual
+        && reason != ShutoffReason::HostReboot
+        && !run.restarting
+        && reason != ShutoffReason::GuestReboot
+    {
         run.manual = Some(false);
     }
     if !by_itself {

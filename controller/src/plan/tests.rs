@@ -61,7 +61,9 @@ impl Model {
         for action in &plan.actions {
             match action {
                 Action::Define => self.persistent = Some(wish.definition.clone()),
-                Action::Change(change) => apply_change(self.live.as_mut().expect("only a running guest is changed"), change, &wish.definition),
+                Action::Change(change) => {
+                    apply_change(self.live.as_mut().expect("only a running guest is changed"), change, &wish.definition)
+                }
                 Action::OnReboot(action) => {
                     let live = self.live.as_mut().expect("only a running guest reboots");
                     live.on_reboot = Some(match action {
@@ -96,7 +98,9 @@ fn apply_change(live: &mut Domain, change: &Change, desired: &Domain) {
         Change::AttachDisk(disk) => live.devices.disks.push(disk.clone()),
         Change::DetachDisk(name) => live.devices.disks.retain(|disk| disk.name != *name),
         Change::AttachInterface(nic) => live.devices.interfaces.push(nic.clone()),
-        Change::DetachInterface(mac) => live.devices.interfaces.retain(|nic| nic.mac.as_ref().is_none_or(|m| m.address != *mac)),
+        Change::DetachInterface(mac) => {
+            live.devices.interfaces.retain(|nic| nic.mac.as_ref().is_none_or(|m| m.address != *mac))
+        }
         Change::Labels(_) => {
             (live.title, live.description) = (desired.title.clone(), desired.description.clone());
             live.metadata.clone_from(&desired.metadata);
@@ -105,7 +109,9 @@ fn apply_change(live: &mut Domain, change: &Change, desired: &Domain) {
 }
 
 fn definition(memory_mib: u64, disks: usize, nics: usize, title: Option<String>) -> Domain {
-    let mut text = String::from("<domain type='test'><name>a</name><memory unit='MiB'>1</memory><os><type>hvm</type></os><devices>");
+    let mut text = String::from(
+        "<domain type='test'><name>a</name><memory unit='MiB'>1</memory><os><type>hvm</type></os><devices>",
+    );
     for disk in ["vda", "vdb", "vdc"].iter().take(disks) {
         text += &format!("<disk type='file'><source file='/{disk}'/><target dev='{disk}'/></disk>");
     }
@@ -123,7 +129,8 @@ fn definition(memory_mib: u64, disks: usize, nics: usize, title: Option<String>)
 }
 
 fn definitions() -> impl Strategy<Value = Domain> {
-    (1..4_u64, 0..4_usize, 0..3_usize, proptest::option::of("[a-z]{1,4}")).prop_map(|(m, d, n, t)| definition(m, d, n, t))
+    (1..4_u64, 0..4_usize, 0..3_usize, proptest::option::of("[a-z]{1,4}"))
+        .prop_map(|(m, d, n, t)| definition(m, d, n, t))
 }
 
 fn strategies() -> impl Strategy<Value = RunStrategy> {
@@ -137,12 +144,27 @@ fn approvals() -> impl Strategy<Value = RestartApproval> {
 
 fn ends() -> impl Strategy<Value = ShutoffReason> {
     use ShutoffReason as R;
-    prop_oneof![Just(R::Unknown), Just(R::Shutdown), Just(R::Destroyed), Just(R::Crashed), Just(R::Failed), Just(R::HostReboot), Just(R::GuestReboot)]
+    prop_oneof![
+        Just(R::Unknown),
+        Just(R::Shutdown),
+        Just(R::Destroyed),
+        Just(R::Crashed),
+        Just(R::Failed),
+        Just(R::HostReboot),
+        Just(R::GuestReboot)
+    ]
 }
 
 fn wishes() -> impl Strategy<Value = Wish> {
     (definitions(), strategies(), approvals(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(definition, strategy, approval, force, startable, deleted)| Wish { definition, strategy, approval, force, startable, deleted },
+        |(definition, strategy, approval, force, startable, deleted)| Wish {
+            definition,
+            strategy,
+            approval,
+            force,
+            startable,
+            deleted,
+        },
     )
 }
 
@@ -151,18 +173,24 @@ fn now() -> Timestamp {
 }
 
 fn models() -> impl Strategy<Value = Model> {
-    let runs = (any::<bool>(), proptest::option::of(any::<bool>()), 0..4_i32).prop_map(|(started, manual, restarts)| RunRecord {
-        started,
-        manual,
-        restarts,
-        start_time: started.then(|| Timestamp::from_second(1_799_999_990).unwrap().to_string()),
-        ..RunRecord::default()
-    });
-    (proptest::option::of(definitions()), any::<bool>(), ends(), runs, any::<bool>()).prop_map(|(persistent, on, end, run, hotplug)| {
-        let live = persistent.clone().filter(|_| on);
-        let state = if live.is_some() { DomainState::Running(RunningReason::Booted) } else { DomainState::Shutoff(end) };
-        Model { persistent, live, state, run, shutdown_asked: None, now: now(), hotplug }
-    })
+    let runs =
+        (any::<bool>(), proptest::option::of(any::<bool>()), 0..4_i32).prop_map(|(started, manual, restarts)| {
+            RunRecord {
+                started,
+                manual,
+                restarts,
+                start_time: started.then(|| Timestamp::from_second(1_799_999_990).unwrap().to_string()),
+                ..RunRecord::default()
+            }
+        });
+    (proptest::option::of(definitions()), any::<bool>(), ends(), runs, any::<bool>()).prop_map(
+        |(persistent, on, end, run, hotplug)| {
+            let live = persistent.clone().filter(|_| on);
+            let state =
+                if live.is_some() { DomainState::Running(RunningReason::Booted) } else { DomainState::Shutoff(end) };
+            Model { persistent, live, state, run, shutdown_asked: None, now: now(), hotplug }
+        },
+    )
 }
 
 proptest! {
@@ -213,8 +241,23 @@ proptest! {
 fn halted(request: Option<Verb>, state: DomainState) -> Verdict {
     let definition = definition(1, 0, 0, None);
     let live = state.is_active().then(|| definition.clone());
-    let model = Model { persistent: Some(definition.clone()), live, state, run: RunRecord::default(), shutdown_asked: None, now: now(), hotplug: false };
-    let wish = Wish { definition, strategy: RunStrategy::Halted, approval: RestartApproval::Manual, force: false, startable: true, deleted: false };
+    let model = Model {
+        persistent: Some(definition.clone()),
+        live,
+        state,
+        run: RunRecord::default(),
+        shutdown_asked: None,
+        now: now(),
+        hotplug: false,
+    };
+    let wish = Wish {
+        definition,
+        strategy: RunStrategy::Halted,
+        approval: RestartApproval::Manual,
+        force: false,
+        startable: true,
+        deleted: false,
+    };
     model.plan(&wish, request).verdict
 }
 
@@ -227,10 +270,22 @@ fn a_halted_domain_is_not_started_by_a_verb() {
 #[test]
 fn restarts_in_a_row_wait_longer_and_longer() {
     let definition = definition(1, 0, 0, None);
-    let wish = Wish { definition: definition.clone(), strategy: RunStrategy::Always, approval: RestartApproval::Manual, force: false, startable: true, deleted: false };
+    let wish = Wish {
+        definition: definition.clone(),
+        strategy: RunStrategy::Always,
+        approval: RestartApproval::Manual,
+        force: false,
+        startable: true,
+        deleted: false,
+    };
     let mut model = Model {
-        persistent: Some(definition), live: None, state: DomainState::Shutoff(ShutoffReason::Unknown), run: RunRecord::default(),
-        shutdown_asked: None, now: now(), hotplug: false,
+        persistent: Some(definition),
+        live: None,
+        state: DomainState::Shutoff(ShutoffReason::Unknown),
+        run: RunRecord::default(),
+        shutdown_asked: None,
+        now: now(),
+        hotplug: false,
     };
     let mut waits = Vec::new();
     for _ in 0..8 {
@@ -251,10 +306,22 @@ fn restarts_in_a_row_wait_longer_and_longer() {
 #[test]
 fn a_guest_that_ignores_its_shutdown_is_reported_and_left_alone() {
     let definition = definition(1, 0, 0, None);
-    let mut wish = Wish { definition: definition.clone(), strategy: RunStrategy::Halted, approval: RestartApproval::Manual, force: false, startable: true, deleted: false };
+    let mut wish = Wish {
+        definition: definition.clone(),
+        strategy: RunStrategy::Halted,
+        approval: RestartApproval::Manual,
+        force: false,
+        startable: true,
+        deleted: false,
+    };
     let model = Model {
-        persistent: Some(definition.clone()), live: Some(definition), state: DomainState::Running(RunningReason::Booted), run: RunRecord::default(),
-        shutdown_asked: Some(Duration::from_secs(61)), now: now(), hotplug: false,
+        persistent: Some(definition.clone()),
+        live: Some(definition),
+        state: DomainState::Running(RunningReason::Booted),
+        run: RunRecord::default(),
+        shutdown_asked: Some(Duration::from_secs(61)),
+        now: now(),
+        hotplug: false,
     };
     let plan = model.plan(&wish, None);
     assert_eq!((plan.actions, plan.verdict), (vec![], Verdict::ShutdownIgnored));
@@ -265,10 +332,22 @@ fn a_guest_that_ignores_its_shutdown_is_reported_and_left_alone() {
 #[test]
 fn a_guests_reboot_brings_in_what_is_staged() {
     let (old, new) = (definition(1, 0, 0, None), definition(2, 0, 0, None));
-    let wish = Wish { definition: new, strategy: RunStrategy::Manual, approval: RestartApproval::OnGuestReboot, force: false, startable: true, deleted: false };
+    let wish = Wish {
+        definition: new,
+        strategy: RunStrategy::Manual,
+        approval: RestartApproval::OnGuestReboot,
+        force: false,
+        startable: true,
+        deleted: false,
+    };
     let mut model = Model {
-        persistent: Some(old.clone()), live: Some(old), state: DomainState::Running(RunningReason::Booted), run: RunRecord { manual: Some(true), ..RunRecord::default() },
-        shutdown_asked: None, now: now(), hotplug: false,
+        persistent: Some(old.clone()),
+        live: Some(old),
+        state: DomainState::Running(RunningReason::Booted),
+        run: RunRecord { manual: Some(true), ..RunRecord::default() },
+        shutdown_asked: None,
+        now: now(),
+        hotplug: false,
     };
     let plan = model.plan(&wish, None);
     assert_eq!(plan.actions, [Action::Define, Action::OnReboot(LifecycleAction::Destroy)]);

@@ -39,7 +39,12 @@ impl From<Again> for Outcome {
 }
 
 /// Brings a guest nearer to its spec; `request`: and carries out a verb. The caller holds the domain's lock.
-pub(super) async fn reconcile(context: &Context, key: &ObjectRef, domain: &Domain, request: Option<Verb>) -> Result<Outcome, Error> {
+pub(super) async fn reconcile(
+    context: &Context,
+    key: &ObjectRef,
+    domain: &Domain,
+    request: Option<Verb>,
+) -> Result<Outcome, Error> {
     if context.is_draining() {
         return Ok(Outcome { again: Again::No, refused: Some("the host is going down".to_owned()) });
     }
@@ -97,7 +102,10 @@ async fn carry_out(
             }
             status.conditions.stalled(reasons::CONFLICT, message.clone(), object.generation());
             status.phase = Some(ostler_crds::Phase::Failed);
-            return Ok(Some(Outcome { again: Again::After(std::time::Duration::from_secs(60)), refused: Some(message) }));
+            return Ok(Some(Outcome {
+                again: Again::After(std::time::Duration::from_secs(60)),
+                refused: Some(message),
+            }));
         }
     };
     context.set_domain_of(uuid, key);
@@ -109,14 +117,26 @@ async fn carry_out(
     let mut waits_for = resolved.missing;
     // What the driver misses is said once: a volume that waits is also a file that is absent.
     if waits_for.is_empty() {
-        waits_for.extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
+        waits_for
+            .extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
     }
     let observation = observe::observe(domains, uuid).await?;
     if let Some(why) = observation.damaged() {
         status.conditions.stalled(reasons::DAMAGED, format!("the guest is left alone: {why}"), object.generation());
         return Ok(Some(Again::No.into()));
     }
-    let plan = plan_for(context, key, domain, domains, &checked.definition, &observation, status, waits_for.is_empty(), request, false);
+    let plan = plan_for(
+        context,
+        key,
+        domain,
+        domains,
+        &checked.definition,
+        &observation,
+        status,
+        waits_for.is_empty(),
+        request,
+        false,
+    );
     debug!(actions = ?plan.actions, verdict = ?plan.verdict, "plan");
     let refused = match &plan.verdict {
         Verdict::Refused(why) => Some((*why).to_owned()),
@@ -129,7 +149,18 @@ async fn carry_out(
         (observation, plan)
     } else {
         let observation = observe::observe(domains, uuid).await?;
-        let rest = plan_for(context, key, domain, domains, &checked.definition, &observation, status, waits_for.is_empty(), None, false);
+        let rest = plan_for(
+            context,
+            key,
+            domain,
+            domains,
+            &checked.definition,
+            &observation,
+            status,
+            waits_for.is_empty(),
+            None,
+            false,
+        );
         (observation, rest)
     };
     let again = match (rest.actions.is_empty(), rest.wake) {
@@ -137,7 +168,18 @@ async fn carry_out(
         (true, Some(wake)) => Again::After(wake),
         (true, None) => Again::No,
     };
-    report::report(context, connection.driver(), domains, object.generation(), status, &checked.definition, &observation, &rest, &waits_for).await;
+    report::report(
+        context,
+        connection.driver(),
+        domains,
+        object.generation(),
+        status,
+        &checked.definition,
+        &observation,
+        &rest,
+        &waits_for,
+    )
+    .await;
     Ok(Some(Outcome { again, refused }))
 }
 

@@ -24,7 +24,8 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
     if let Some(first) = context.hypervisors.first() {
         let facts = first.host().await?;
         status.hypervisor_version = facts.hypervisor_version;
-        status.accelerators = facts.accelerators.iter().map(|accelerator| accelerator_name(*accelerator).to_owned()).collect();
+        status.accelerators =
+            facts.accelerators.iter().map(|accelerator| accelerator_name(*accelerator).to_owned()).collect();
         status.cpus = Some(i64::from(facts.cpus));
         status.memory = Some(Size::from_kib(facts.memory_bytes / 1024));
     }
@@ -80,7 +81,8 @@ async fn orphans(context: &Context) -> ostler_driver::Result<Vec<Orphan>> {
             }
             let which = if summary.persistent { Definition::Persistent } else { Definition::Live };
             // A damaged one belongs to somebody we can't name.
-            let definition = if summary.damaged.is_some() { None } else { domains.definition(summary.uuid, which).await.ok() };
+            let definition =
+                if summary.damaged.is_some() { None } else { domains.definition(summary.uuid, which).await.ok() };
             let owner = definition.and_then(|definition| definition.mark().and_then(|mark| mark.owner.clone()));
             if owner.as_ref().is_some_and(|owner| known.contains(&owner.uid)) {
                 continue;

@@ -41,10 +41,19 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, network: &Netw
 }
 
 /// Up, but perhaps not well.
-async fn report_health(context: &Context, object: &Object, status: &mut NetworkStatus, generation: i64) -> Result<Again, Error> {
+async fn report_health(
+    context: &Context,
+    object: &Object,
+    status: &mut NetworkStatus,
+    generation: i64,
+) -> Result<Again, Error> {
     let summary = context.networks()?.get(&names::host_name(object)).await?;
     match summary.problem {
-        None => status.conditions.ready(reasons::READY, format!("up on bridge {}", summary.bridge.unwrap_or_default()), generation),
+        None => status.conditions.ready(
+            reasons::READY,
+            format!("up on bridge {}", summary.bridge.unwrap_or_default()),
+            generation,
+        ),
         Some((reason, message)) => {
             status.hosts.ready = 0;
             status.conditions.stalled(&reason, message, generation);

@@ -20,20 +20,34 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, operation: &Do
     let status: DomainOperationStatus = context.status(key);
     let target = ObjectRef::new(Kind::Domain, &key.namespace, &operation.spec.domain);
     match status.state {
-        Some(OperationState::Succeeded | OperationState::AlreadyDone | OperationState::Failed | OperationState::Expired) => {
-            clean_up(context, key, operation, &status).await
-        }
+        Some(
+            OperationState::Succeeded | OperationState::AlreadyDone | OperationState::Failed | OperationState::Expired,
+        ) => clean_up(context, key, operation, &status).await,
         Some(OperationState::Running) => watch(context, key, &target, operation, status).await,
         Some(OperationState::Pending) | None => begin(context, key, &target, operation, status).await,
     }
 }
 
 /// Begins, once: the journal is written before the act.
-async fn begin(context: &Context, key: &ObjectRef, target: &ObjectRef, operation: &DomainOperation, mut status: DomainOperationStatus) -> Result<Again, Error> {
+async fn begin(
+    context: &Context,
+    key: &ObjectRef,
+    target: &ObjectRef,
+    operation: &DomainOperation,
+    mut status: DomainOperationStatus,
+) -> Result<Again, Error> {
     let uid = operation.metadata.uid.as_deref().unwrap_or_default();
     match context.journal.begun(key).map_err(Error::Journal)? {
         Some(begun) if begun != uid || status.start_time.is_none() => {
-            return finish(context, key, status, OperationState::AlreadyDone, "an operation of this name was carried out here before", operation).await;
+            return finish(
+                context,
+                key,
+                status,
+                OperationState::AlreadyDone,
+                "an operation of this name was carried out here before",
+                operation,
+            )
+            .await;
         }
         Some(_) | None => {}
     }
@@ -46,7 +60,13 @@ async fn begin(context: &Context, key: &ObjectRef, target: &ObjectRef, operation
             return finish(context, key, status, OperationState::Expired, &message, operation).await;
         }
         status.state = Some(OperationState::Pending);
-        status.conditions.set(types::COMPLETE, false, "Waiting", format!("{target} does not exist"), generation(operation));
+        status.conditions.set(
+            types::COMPLETE,
+            false,
+            "Waiting",
+            format!("{target} does not exist"),
+            generation(operation),
+        );
         context.report(key, &status).await?;
         return Ok(Again::After(deadline - waited));
     };
@@ -89,7 +109,13 @@ async fn act(
 }
 
 /// A verb that takes the guest's time is done when the guest has done it.
-async fn watch(context: &Context, key: &ObjectRef, target: &ObjectRef, operation: &DomainOperation, status: DomainOperationStatus) -> Result<Again, Error> {
+async fn watch(
+    context: &Context,
+    key: &ObjectRef,
+    target: &ObjectRef,
+    operation: &DomainOperation,
+    status: DomainOperationStatus,
+) -> Result<Again, Error> {
     let began: Timestamp = status.start_time.as_ref().and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now);
     let domain: DomainStatus = context.status(target);
     let started: Option<Timestamp> = domain.run.start_time.as_ref().and_then(|time| time.parse().ok());
@@ -147,7 +173,11 @@ async fn finish(
     status.conditions.set(types::COMPLETE, well, &reason, message, generation);
     status.conditions.set(types::FAILED, !well, &reason, message, generation);
     // An operation that is over is as it should be: nothing is left to do.
-    if well { status.conditions.ready(&reason, message, generation) } else { status.conditions.stalled(&reason, message, generation) }
+    if well {
+        status.conditions.ready(&reason, message, generation)
+    } else {
+        status.conditions.stalled(&reason, message, generation)
+    }
     context.report(key, &status).await?;
     let kind = if well { EventKind::Normal } else { EventKind::Warning };
     context.event(key, kind, &reason, message).await;
@@ -155,7 +185,12 @@ async fn finish(
 }
 
 /// Removes an operation some time after its end.
-async fn clean_up(context: &Context, key: &ObjectRef, operation: &DomainOperation, status: &DomainOperationStatus) -> Result<Again, Error> {
+async fn clean_up(
+    context: &Context,
+    key: &ObjectRef,
+    operation: &DomainOperation,
+    status: &DomainOperationStatus,
+) -> Result<Again, Error> {
     let ttl = Duration::from_secs(u64::try_from(operation.spec.ttl_seconds_after_finished).unwrap_or(0));
     let ended = age(status.completion_time.as_ref().and_then(|time| time.parse().ok()));
     if ended < ttl {

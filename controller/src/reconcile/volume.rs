@@ -37,7 +37,11 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &Stora
             status.path = Some(summary.path.display().to_string());
             status.capacity = Some(Size::from_bytes(summary.capacity_bytes));
             status.progress = None;
-            status.conditions.ready(reasons::READY, format!("{} at {}", summary.format, summary.path.display()), generation);
+            status.conditions.ready(
+                reasons::READY,
+                format!("{} at {}", summary.format, summary.path.display()),
+                generation,
+            );
             Again::No
         }
         Err(error) => report_failure(context, key, &mut status.conditions, &error, "volume.", generation).await,
@@ -47,7 +51,13 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &Stora
 }
 
 /// Makes the volume, or makes it larger.
-async fn provide(context: &Context, key: &ObjectRef, object: &Object, volume: &StorageVolume, status: &mut StorageVolumeStatus) -> ostler_driver::Result<VolumeSummary> {
+async fn provide(
+    context: &Context,
+    key: &ObjectRef,
+    object: &Object,
+    volume: &StorageVolume,
+    status: &mut StorageVolumeStatus,
+) -> ostler_driver::Result<VolumeSummary> {
     let storage = context.storage()?;
     let pool = pool_name(context, key, volume);
     let mut definition = volume.spec.volume.clone();
@@ -56,7 +66,9 @@ async fn provide(context: &Context, key: &ObjectRef, object: &Object, volume: &S
     let progress = matches!(volume.spec.source, Some(VolumeFill::Http(_))).then(|| progress_of(context, key, status));
     let summary = storage.create_volume(&pool, &definition, names::host_uuid(object), fill, progress).await?;
     match definition.capacity {
-        Some(capacity) if capacity.0.bytes() > summary.capacity_bytes => storage.resize_volume(&pool, &definition.name, capacity.0.bytes()).await,
+        Some(capacity) if capacity.0.bytes() > summary.capacity_bytes => {
+            storage.resize_volume(&pool, &definition.name, capacity.0.bytes()).await
+        }
         Some(_) | None => Ok(summary),
     }
 }
@@ -71,7 +83,8 @@ fn fill_of(context: &Context, key: &ObjectRef, volume: &StorageVolume) -> ostler
         None | Some(VolumeFill::Empty(_)) => ostler_driver::VolumeFill::Empty,
         Some(VolumeFill::Backing(backing)) => {
             let backing = ObjectRef::new(ostler_crds::Kind::StorageVolume, &key.namespace, &backing.volume);
-            let name = context.get(&backing).map_or_else(|| names::qualified(&backing), |volume| names::host_name(&volume));
+            let name =
+                context.get(&backing).map_or_else(|| names::qualified(&backing), |volume| names::host_name(&volume));
             ostler_driver::VolumeFill::Backing { volume: name }
         }
         Some(VolumeFill::Http(http)) => {
@@ -95,7 +108,13 @@ fn progress_of(_context: &Context, key: &ObjectRef, status: &mut StorageVolumeSt
 }
 
 /// In use it stays; else its data go where the policy says so.
-async fn delete(context: &Context, key: &ObjectRef, volume: &StorageVolume, mut status: StorageVolumeStatus, users: &[ObjectRef]) -> Result<Again, Error> {
+async fn delete(
+    context: &Context,
+    key: &ObjectRef,
+    volume: &StorageVolume,
+    mut status: StorageVolumeStatus,
+    users: &[ObjectRef],
+) -> Result<Again, Error> {
     let object = Object::from(volume.clone());
     let generation = object.generation();
     if !users.is_empty() {
@@ -109,7 +128,11 @@ async fn delete(context: &Context, key: &ObjectRef, volume: &StorageVolume, mut 
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                let reason = if error.code == ostler_conf::ErrorCode::ResourceBusy { reasons::IN_USE } else { error.code.name() };
+                let reason = if error.code == ostler_conf::ErrorCode::ResourceBusy {
+                    reasons::IN_USE
+                } else {
+                    error.code.name()
+                };
                 status.conditions.reconciling(reason, error.to_string(), generation);
                 context.report(key, &status).await?;
                 return Ok(Again::Failed(error.code.name()));

@@ -270,7 +270,10 @@ impl Shared {
 fn now() -> String {
     let now = Timestamp::now();
     let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    serde_json::to_value(Time(whole)).ok().and_then(|time| time.as_str().map(str::to_owned)).unwrap_or_else(|| whole.to_string())
+    serde_json::to_value(Time(whole))
+        .ok()
+        .and_then(|time| time.as_str().map(str::to_owned))
+        .unwrap_or_else(|| whole.to_string())
 }
 
 #[async_trait]
@@ -301,7 +304,9 @@ impl Sink for Directory {
     async fn remove(&self, object: &ObjectRef) -> Result<(), SinkError> {
         let file = self.shared.state().files.get(object).cloned();
         // A manifest that a person keeps is not ours to remove; its object stays, done.
-        let Some(file) = file.filter(|file| file.starts_with(self.shared.store.operations_dir())) else { return Ok(()) };
+        let Some(file) = file.filter(|file| file.starts_with(self.shared.store.operations_dir())) else {
+            return Ok(());
+        };
         ostler_util::file::remove_durably(&file).map_err(|source| SinkError { object: object.clone(), source })?;
         self.finalize(object).await
     }

@@ -61,7 +61,10 @@ impl Store {
     pub fn owner(&self) -> io::Result<Uuid> {
         let path = self.state_dir.join("owner");
         match std::fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))),
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 file::create_directory(&self.state_dir, 0o711)?;
                 let owner = Uuid::new_v4();
@@ -112,7 +115,9 @@ impl Store {
         for kind in Kind::ALL {
             for namespace in entries(&self.objects_dir().join(kind.plural()))? {
                 for path in entries(&namespace)? {
-                    if path.extension().is_none_or(|extension| extension != "json") || path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+                    if path.extension().is_none_or(|extension| extension != "json")
+                        || path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+                    {
                         continue;
                     }
                     match read(&path) {

@@ -11,7 +11,8 @@ pub(super) fn check(value: &Value, kind: Kind, positions: &Positions) -> Vec<Man
     let schema = schema_of(kind);
     if let (Some(object), Some(properties)) = (value.as_object(), schema.get("properties").and_then(Value::as_object)) {
         // What every object has stands outside of the schema.
-        let known: Vec<&str> = properties.keys().map(String::as_str).chain(["apiVersion", "kind", "metadata"]).collect();
+        let known: Vec<&str> =
+            properties.keys().map(String::as_str).chain(["apiVersion", "kind", "metadata"]).collect();
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
             checker.add(key, format!("unknown field: {}", suggest(key, &known)));
         }
@@ -49,7 +50,9 @@ impl Checker<'_> {
             (Some("object"), Value::Object(object)) => self.object(object, schema, path),
             (Some("array"), Value::Array(items)) => self.array(items, schema, path),
             (Some("string"), Value::String(text)) => self.string(text, schema, path),
-            (Some("integer"), Value::Number(number)) if number.is_i64() || number.is_u64() => self.number(number, schema, path),
+            (Some("integer"), Value::Number(number)) if number.is_i64() || number.is_u64() => {
+                self.number(number, schema, path)
+            }
             (Some("number"), Value::Number(number)) => self.number(number, schema, path),
             (Some("boolean"), Value::Bool(_)) | (None, _) => {}
             (Some(expected), found) => self.add(path, mismatch(expected, found, schema)),
@@ -86,7 +89,8 @@ impl Checker<'_> {
     /// A choice is one of several fields.
     fn union(&mut self, object: &Map<String, Value>, schema: &Map<String, Value>, path: &str) {
         let Some(choices) = schema.get("oneOf").and_then(Value::as_array) else { return };
-        let names: Vec<&str> = choices.iter().filter_map(|choice| choice.pointer("/required/0").and_then(Value::as_str)).collect();
+        let names: Vec<&str> =
+            choices.iter().filter_map(|choice| choice.pointer("/required/0").and_then(Value::as_str)).collect();
         let given = names.iter().filter(|name| object.contains_key(**name)).count();
         if !names.is_empty() && given != 1 {
             self.add(path, format!("exactly one of {} is expected", names.join(", ")));
@@ -152,7 +156,12 @@ fn mismatch(expected: &str, found: &Value, schema: &Map<String, Value>) -> Strin
     let pattern = schema.get("pattern").and_then(Value::as_str).unwrap_or_default();
     if let (Value::Number(number), true) = (found, pattern.contains("Ki|Mi")) {
         // A bare number for a size has two readings, and both are named.
-        return number.to_string().parse::<ostler_conf::Size>().err().map(|error| error.to_string()).unwrap_or_default();
+        return number
+            .to_string()
+            .parse::<ostler_conf::Size>()
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
     }
     let expected = match expected {
         "object" => "a mapping",

@@ -15,8 +15,14 @@ fn check(text: &str, place: &str, path: &str, word: &str) {
     let problems = read(text).expect_err(text);
     let named = place_of(text, path);
     let place = if place.is_empty() { &named } else { place };
-    let found = problems.iter().any(|p| format!("{}:{}", p.line, p.column) == place && p.path == path && p.message.contains(word));
-    assert!(found, "expected {place} {path} …{word}… in:\n{}\nfor:\n{text}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    let found = problems
+        .iter()
+        .any(|p| format!("{}:{}", p.line, p.column) == place && p.path == path && p.message.contains(word));
+    assert!(
+        found,
+        "expected {place} {path} …{word}… in:\n{}\nfor:\n{text}",
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    );
 }
 
 const HEAD: &str = "apiVersion: ostler.dev/v1alpha1\nkind: Domain\nmetadata: {name: web}\nspec:\n";
@@ -27,13 +33,19 @@ fn domain(fields: &str, path: &str, word: &str) {
 
 #[test]
 fn a_good_manifest_is_read() {
-    let text = format!("# a guest\n{HEAD}  runStrategy: Halted\n  domain: &d\n    memory: {{size: 1Gi}}\n    vcpu: {{count: 2}}\n    devices:\n      disks:\n      - {{name: vda, source: {{volume: {{pool: p, volume: v}}}}}}\n---\n---\napiVersion: ostler.dev/v1alpha1\nkind: Network\nmetadata: {{name: lan, uid: x, managedFields: []}}\nspec: {{network: {{}}}}\nstatus: {{}}\n");
+    let text = format!(
+        "# a guest\n{HEAD}  runStrategy: Halted\n  domain: &d\n    memory: {{size: 1Gi}}\n    vcpu: {{count: 2}}\n    devices:\n      disks:\n      - {{name: vda, source: {{volume: {{pool: p, volume: v}}}}}}\n---\n---\napiVersion: ostler.dev/v1alpha1\nkind: Network\nmetadata: {{name: lan, uid: x, managedFields: []}}\nspec: {{network: {{}}}}\nstatus: {{}}\n"
+    );
     let manifests = read(&text).unwrap();
     assert_eq!(manifests.len(), 2);
     let Object::Domain(domain) = &manifests[0].object else { panic!("a domain comes first") };
     assert_eq!(domain.spec.domain.memory_kib(), 1 << 20);
     assert_eq!(manifests[0].positions.of("spec.domain.devices.disks[vda].source.volume.pool"), (12, 39));
-    assert_eq!(manifests[0].positions.of("spec.domain.devices.disks[vda].target.bus"), (12, 9), "the nearest that is there");
+    assert_eq!(
+        manifests[0].positions.of("spec.domain.devices.disks[vda].target.bus"),
+        (12, 9),
+        "the nearest that is there"
+    );
 }
 
 #[test]
@@ -44,7 +56,12 @@ fn what_is_no_yaml_is_refused() {
     check("just text", "1:1", "", "a manifest is a mapping");
     check("- list", "1:1", "", "a manifest is a mapping");
     check(&format!("{HEAD}  domain: {{}}\n  domain: {{}}\n"), "", "spec.domain", "twice");
-    check("a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f]\n", "7:5", "g[0]", "values");
+    check(
+        "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f]\n",
+        "7:5",
+        "g[0]",
+        "values",
+    );
     check("a: *a", "1:4", "", "");
     check("<<: {}", "1:1", "", "merge");
     check("a: !!int 3", "1:10", "a", "tags");
@@ -57,7 +74,9 @@ fn the_head_is_checked() {
     check("apiVersion: ostler.dev/v1alpha1\n", "", "kind", "missing");
     check("apiVersion: ostler.dev/v1alpha1\nkind: Domian\n", "", "kind", "did you mean 'Domain'");
     check("apiVersion: ostler.dev/v1alpha1\nkind: Domain\nspec: {domain: {}}", "", "metadata", "missing");
-    let with = |metadata: &str| format!("apiVersion: ostler.dev/v1alpha1\nkind: Domain\nmetadata: {metadata}\nspec: {{domain: {{}}}}");
+    let with = |metadata: &str| {
+        format!("apiVersion: ostler.dev/v1alpha1\nkind: Domain\nmetadata: {metadata}\nspec: {{domain: {{}}}}")
+    };
     check(&with("{}"), "", "metadata.name", "missing");
     check(&with("{name: Web_1}"), "", "metadata.name", "lower-case");
     check(&with("{name: 7}"), "", "metadata.name", "quotes");
@@ -73,20 +92,55 @@ fn the_head_is_checked() {
 fn the_spec_is_checked() {
     check(&format!("{HEAD}  runStrategy: Allways\n  domain: {{}}\n"), "", "spec.runStrategy", "did you mean 'Always'");
     check(&format!("{HEAD}  runStrategy: Halted\n"), "", "spec.domain", "missing");
-    check(&format!("{HEAD}  shutdown: {{timeout: 10}}\n  domain: {{}}\n"), "", "spec.shutdown.timeout", "a text is expected");
-    check(&format!("{HEAD}  shutdown: {{timeout: 3d}}\n  domain: {{}}\n"), "", "spec.shutdown.timeout", "length of time");
+    check(
+        &format!("{HEAD}  shutdown: {{timeout: 10}}\n  domain: {{}}\n"),
+        "",
+        "spec.shutdown.timeout",
+        "a text is expected",
+    );
+    check(
+        &format!("{HEAD}  shutdown: {{timeout: 3d}}\n  domain: {{}}\n"),
+        "",
+        "spec.shutdown.timeout",
+        "length of time",
+    );
     check(&format!("{HEAD}  shutdown: {{force: 1}}\n  domain: {{}}\n"), "", "spec.shutdown.force", "true or false");
     check(&format!("{HEAD}  placement: node-a\n  domain: {{}}\n"), "", "spec.placement", "a mapping is expected");
     check(&format!("{HEAD}  paused: true\n  domain: {{}}\n"), "", "spec.paused", "unknown field");
     check(&format!("{HEAD}  domain:\n"), "", "spec.domain", "missing");
-    check("apiVersion: ostler.dev/v1alpha1\nkind: DomainOperation\nmetadata: {name: x}\nspec: {domain: web, verb: Explode}", "", "spec.verb", "not known");
-    check("apiVersion: ostler.dev/v1alpha1\nkind: DomainOperation\nmetadata: {name: x}\nspec: {domain: web, verb: Start, startDeadlineSeconds: 0}", "", "spec.startDeadlineSeconds", "too small");
-    check("apiVersion: ostler.dev/v1alpha1\nkind: StorageVolume\nmetadata: {name: x}\nspec: {pool: p, volume: {capacity: 5}}", "", "spec.volume.capacity", "5Ki");
+    check(
+        "apiVersion: ostler.dev/v1alpha1\nkind: DomainOperation\nmetadata: {name: x}\nspec: {domain: web, verb: Explode}",
+        "",
+        "spec.verb",
+        "not known",
+    );
+    check(
+        "apiVersion: ostler.dev/v1alpha1\nkind: DomainOperation\nmetadata: {name: x}\nspec: {domain: web, verb: Start, startDeadlineSeconds: 0}",
+        "",
+        "spec.startDeadlineSeconds",
+        "too small",
+    );
+    check(
+        "apiVersion: ostler.dev/v1alpha1\nkind: StorageVolume\nmetadata: {name: x}\nspec: {pool: p, volume: {capacity: 5}}",
+        "",
+        "spec.volume.capacity",
+        "5Ki",
+    );
     let volume = "apiVersion: ostler.dev/v1alpha1\nkind: StorageVolume\nmetadata: {name: x}\nspec:\n  pool: p\n  volume: {capacity: 5Gi}\n  source: ";
     check(&format!("{volume}{{empty: {{}}, backing: {{volume: x}}}}"), "", "spec.source", "exactly one of");
-    check(&format!("{volume}{{http: {{url: 'ftp://x', checksum: {{sha256: {}}}}}}}", "a".repeat(64)), "", "spec.source.http.url", "form");
+    check(
+        &format!("{volume}{{http: {{url: 'ftp://x', checksum: {{sha256: {}}}}}}}", "a".repeat(64)),
+        "",
+        "spec.source.http.url",
+        "form",
+    );
     check(&format!("{volume}{{http: {{url: 'http://x'}}}}"), "7:12", "spec.source.http.checksum", "missing");
-    check(&format!("{volume}{{http: {{url: 'http://x', checksum: {{sha256: abc}}}}}}"), "", "spec.source.http.checksum.sha256", "form");
+    check(
+        &format!("{volume}{{http: {{url: 'http://x', checksum: {{sha256: abc}}}}}}"),
+        "",
+        "spec.source.http.checksum.sha256",
+        "form",
+    );
 }
 
 #[test]
@@ -106,15 +160,31 @@ fn the_document_is_checked() {
     domain("    devices: {disks: {name: vda}}\n", "devices.disks", "a list is expected");
     let nameless = format!("{HEAD}  domain:\n    devices: {{disks: [{{target: {{bus: virtio}}}}]}}\n");
     check(&nameless, "6:23", "spec.domain.devices.disks[0].name", "missing");
-    domain("    devices: {disks: [{name: vda, target: {bus: virtoi}}]}\n", "devices.disks[0].target.bus", "did you mean 'virtio'");
+    domain(
+        "    devices: {disks: [{name: vda, target: {bus: virtoi}}]}\n",
+        "devices.disks[0].target.bus",
+        "did you mean 'virtio'",
+    );
     domain("    devices: {disks: [{name: vda}, {name: vda}]}\n", "devices.disks[1].name", "another item");
     domain("    devices: {disks: [{name: vda, source: {}}]}\n", "devices.disks[0].source", "exactly one of");
-    domain("    devices: {disks: [{name: vda, source: {fil: {}}}]}\n", "devices.disks[0].source.fil", "did you mean 'file'");
+    domain(
+        "    devices: {disks: [{name: vda, source: {fil: {}}}]}\n",
+        "devices.disks[0].source.fil",
+        "did you mean 'file'",
+    );
     domain("    devices: {disks: [{name: vda, readonly: maybe}]}\n", "devices.disks[0].readonly", "true or false");
     let unconnected = format!("{HEAD}  domain:\n    devices: {{interfaces: [{{name: eth0}}]}}\n");
     check(&unconnected, "6:28", "spec.domain.devices.interfaces[0].source", "missing");
-    domain("    devices: {interfaces: [{name: eth0, source: {network: {}}}]}\n", "devices.interfaces[0].source.network.network", "missing");
-    domain("    devices: {interfaces: [{name: eth0, source: {user: {}}, mac: {address: 'zz'}}]}\n", "devices.interfaces[0].mac.address", "form");
+    domain(
+        "    devices: {interfaces: [{name: eth0, source: {network: {}}}]}\n",
+        "devices.interfaces[0].source.network.network",
+        "missing",
+    );
+    domain(
+        "    devices: {interfaces: [{name: eth0, source: {user: {}}, mac: {address: 'zz'}}]}\n",
+        "devices.interfaces[0].mac.address",
+        "form",
+    );
     domain("    os: {boot: hd}\n", "os.boot", "a list");
     domain("    os: {boot: [{dev: floppy}]}\n", "os.boot[0].dev", "one of");
     domain("    features: {acpi: {}}\n", "features.acpi", "true or false");
@@ -140,5 +210,8 @@ fn every_pattern_compiles() {
 fn a_problem_is_shown_as_a_compiler_does() {
     let text = "apiVersion: ostler.dev/v1alpha1\nkind: Domian\n";
     let shown = read(text).unwrap_err()[0].render("web.yaml", text);
-    assert_eq!(shown, "error: kind: 'Domian' is not known: did you mean 'Domain'?\n --> web.yaml:2:1\n  |\n2 | kind: Domian\n  | ^\n");
+    assert_eq!(
+        shown,
+        "error: kind: 'Domian' is not known: did you mean 'Domain'?\n --> web.yaml:2:1\n  |\n2 | kind: Domian\n  | ^\n"
+    );
 }

@@ -69,7 +69,12 @@ pub(super) fn read(text: &str) -> Result<Vec<(Value, Positions)>, ManifestProble
         return Err(ManifestProblem { line: 1, column: 1, path: String::new(), message });
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, positions: Positions::default() };
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+        positions: Positions::default(),
+    };
     let mut documents = Vec::new();
     while let Some((event, _)) = reader.next()? {
         match event {
@@ -95,7 +100,12 @@ struct Reader<'a> {
 }
 
 fn at(span: &Span, path: &str, message: impl Into<String>) -> ManifestProblem {
-    ManifestProblem { line: span.start.line(), column: span.start.col() + 1, path: path.to_owned(), message: message.into() }
+    ManifestProblem {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+        path: path.to_owned(),
+        message: message.into(),
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -108,14 +118,24 @@ impl<'a> Reader<'a> {
                 Some(Err(error)) => {
                     let marker = error.marker();
                     let message = format!("this is no YAML: {}", error.kind());
-                    return Err(ManifestProblem { line: marker.line(), column: marker.col() + 1, path: String::new(), message });
+                    return Err(ManifestProblem {
+                        line: marker.line(),
+                        column: marker.col() + 1,
+                        path: String::new(),
+                        message,
+                    });
                 }
             }
         }
     }
 
     fn expect_next(&mut self) -> Result<(Event<'a>, Span), ManifestProblem> {
-        let end = ManifestProblem { line: 1, column: 1, path: String::new(), message: "the text ends in the midst of a document".into() };
+        let end = ManifestProblem {
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message: "the text ends in the midst of a document".into(),
+        };
         self.next()?.ok_or(end)
     }
 
@@ -136,7 +156,8 @@ impl<'a> Reader<'a> {
             Event::SequenceStart(_, anchor, _) => (self.sequence(path, depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(path, depth)?, anchor),
             Event::Alias(id) => {
-                let (value, nodes) = self.anchors.get(&id).cloned().ok_or_else(|| at(span, path, "this alias stands for itself"))?;
+                let (value, nodes) =
+                    self.anchors.get(&id).cloned().ok_or_else(|| at(span, path, "this alias stands for itself"))?;
                 self.count(nodes, span, path)?;
                 return Ok(value);
             }
@@ -150,7 +171,11 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, nodes: usize, span: &Span, path: &str) -> Result<(), ManifestProblem> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES { Err(at(span, path, format!("more than {MAX_NODES} values in one file"))) } else { Ok(()) }
+        if self.nodes > MAX_NODES {
+            Err(at(span, path, format!("more than {MAX_NODES} values in one file")))
+        } else {
+            Ok(())
+        }
     }
 
     fn sequence(&mut self, path: &str, depth: usize) -> Result<Value, ManifestProblem> {
@@ -225,6 +250,7 @@ fn number(text: &str) -> Option<Number> {
     if let Ok(integer) = text.parse::<u64>() {
         return Some(Number::from(integer));
     }
-    let is_fraction = digits.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b)) && digits.bytes().any(|b| b.is_ascii_digit());
+    let is_fraction = digits.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b))
+        && digits.bytes().any(|b| b.is_ascii_digit());
     if is_fraction { text.parse::<f64>().ok().and_then(Number::from_f64) } else { None }
 }

@@ -70,14 +70,43 @@ impl Error {
         use ErrorCode as C;
         match self.code {
             C::NoSupport | C::ArgumentUnsupported | C::OperationUnsupported => ErrorKind::Unsupported,
-            C::NoDomain | C::NoNetwork | C::NoStoragePool | C::NoStorageVol | C::NoSecret | C::NoNwfilter
-            | C::NoInterface | C::NoNodeDevice | C::NoNetworkPort | C::NoDomainMetadata | C::DeviceMissing => ErrorKind::NotFound,
-            C::DomExist | C::NetworkExist | C::StorageVolExist | C::StoragePoolBuilt | C::NetworkPortExist
+            C::NoDomain
+            | C::NoNetwork
+            | C::NoStoragePool
+            | C::NoStorageVol
+            | C::NoSecret
+            | C::NoNwfilter
+            | C::NoInterface
+            | C::NoNodeDevice
+            | C::NoNetworkPort
+            | C::NoDomainMetadata
+            | C::DeviceMissing => ErrorKind::NotFound,
+            C::DomExist
+            | C::NetworkExist
+            | C::StorageVolExist
+            | C::StoragePoolBuilt
+            | C::NetworkPortExist
             | C::OperationInvalid => ErrorKind::Conflict,
-            C::XmlError | C::XmlDetail | C::XmlInvalidSchema | C::ConfigUnsupported | C::InvalidArg | C::InvalidMac
-            | C::NoName | C::NoOs | C::OsType | C::NoSource | C::NoTarget | C::Overflow | C::CpuIncompatible => ErrorKind::Invalid,
-            C::ResourceBusy | C::OperationTimeout | C::SystemError | C::OperationAborted | C::AgentUnresponsive
-            | C::NoConnect | C::HttpError => ErrorKind::Transient,
+            C::XmlError
+            | C::XmlDetail
+            | C::XmlInvalidSchema
+            | C::ConfigUnsupported
+            | C::InvalidArg
+            | C::InvalidMac
+            | C::NoName
+            | C::NoOs
+            | C::OsType
+            | C::NoSource
+            | C::NoTarget
+            | C::Overflow
+            | C::CpuIncompatible => ErrorKind::Invalid,
+            C::ResourceBusy
+            | C::OperationTimeout
+            | C::SystemError
+            | C::OperationAborted
+            | C::AgentUnresponsive
+            | C::NoConnect
+            | C::HttpError => ErrorKind::Transient,
             _ => ErrorKind::Internal,
         }
     }

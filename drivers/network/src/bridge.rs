@@ -36,7 +36,9 @@ pub(crate) async fn ensure(handle: &Handle, network: &Network) -> Result<bool> {
         None => {
             add(handle, network).await?;
             changed = true;
-            find(handle, name).await?.ok_or_else(|| Error::new(ErrorCode::OperationFailed, format!("the bridge {name} vanished while it was made")))?
+            find(handle, name).await?.ok_or_else(|| {
+                Error::new(ErrorCode::OperationFailed, format!("the bridge {name} vanished while it was made"))
+            })?
         }
     };
     let index = link.header.index;
@@ -44,7 +46,12 @@ pub(crate) async fn ensure(handle: &Handle, network: &Network) -> Result<bool> {
     changed |= ensure_addresses(handle, network, index).await?;
     if !link.header.flags.contains(LinkFlags::Up) {
         let message = LinkUnspec::new_with_index(index).up().build();
-        handle.link().set(message).execute().await.map_err(|error| failed(format!("bring the bridge {name} up"), error))?;
+        handle
+            .link()
+            .set(message)
+            .execute()
+            .await
+            .map_err(|error| failed(format!("bring the bridge {name} up"), error))?;
         changed = true;
     }
     Ok(changed)
@@ -56,7 +63,9 @@ async fn add(handle: &Handle, network: &Network) -> Result<()> {
     let stp = bridge.and_then(|bridge| bridge.stp).is_none_or(|stp| stp.0);
     // The kernel counts hundredths of a second.
     let delay = bridge.and_then(|bridge| bridge.delay).unwrap_or(0) * 100;
-    let mut link = LinkBridge::new(name).stp_state(if stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled }).forward_delay(delay);
+    let mut link = LinkBridge::new(name)
+        .stp_state(if stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled })
+        .forward_delay(delay);
     if let Some(mac) = &network.mac {
         link = link.address(mac.address.0.to_vec());
     }
@@ -69,7 +78,9 @@ async fn add(handle: &Handle, network: &Network) -> Result<()> {
 async fn ensure_addresses(handle: &Handle, network: &Network, index: u32) -> Result<bool> {
     let mut there = Vec::new();
     let mut addresses = handle.address().get().set_link_index_filter(index).execute();
-    while let Some(message) = addresses.try_next().await.map_err(|error| failed("read the bridge's addresses", error))? {
+    while let Some(message) =
+        addresses.try_next().await.map_err(|error| failed("read the bridge's addresses", error))?
+    {
         there.extend(message.attributes.iter().filter_map(|attribute| match attribute {
             AddressAttribute::Address(address) => Some(*address),
             _ => None,
@@ -79,7 +90,12 @@ async fn ensure_addresses(handle: &Handle, network: &Network, index: u32) -> Res
     for ip in &network.ips {
         let Some(address) = ip.address.filter(|address| !there.contains(address)) else { continue };
         let what = format!("give the bridge the address {address}");
-        handle.address().add(index, address, ip.prefix_length()).execute().await.map_err(|error| failed(what, error))?;
+        handle
+            .address()
+            .add(index, address, ip.prefix_length())
+            .execute()
+            .await
+            .map_err(|error| failed(what, error))?;
         changed = true;
     }
     Ok(changed)
@@ -107,7 +123,12 @@ fn set_sysctls(network: &Network, name: &str) -> Result<()> {
 /// Removes the bridge. One that is not there is fine.
 pub(crate) async fn remove(handle: &Handle, name: &str) -> Result<()> {
     let Some(link) = find(handle, name).await? else { return Ok(()) };
-    handle.link().del(link.header.index).execute().await.map_err(|error| failed(format!("remove the bridge {name}"), error))
+    handle
+        .link()
+        .del(link.header.index)
+        .execute()
+        .await
+        .map_err(|error| failed(format!("remove the bridge {name}"), error))
 }
 
 /// Plugs a device into a bridge and brings it up. Gives whether it was elsewhere.
@@ -115,7 +136,8 @@ pub(crate) async fn plug(handle: &Handle, device: &str, bridge: &str, mtu: Optio
     let missing = |name: &str| Error::new(ErrorCode::OperationFailed, format!("the device {name} is missing"));
     let link = find(handle, device).await?.ok_or_else(|| missing(device))?;
     let master = find(handle, bridge).await?.ok_or_else(|| missing(bridge))?.header.index;
-    let is_there = link.attributes.contains(&LinkAttribute::Controller(master)) && link.header.flags.contains(LinkFlags::Up);
+    let is_there =
+        link.attributes.contains(&LinkAttribute::Controller(master)) && link.header.flags.contains(LinkFlags::Up);
     if is_there {
         return Ok(false);
     }
@@ -123,7 +145,12 @@ pub(crate) async fn plug(handle: &Handle, device: &str, bridge: &str, mtu: Optio
     if let Some(mtu) = mtu {
         message = message.mtu(mtu);
     }
-    handle.link().set(message.build()).execute().await.map_err(|error| failed(format!("plug {device} into {bridge}"), error))?;
+    handle
+        .link()
+        .set(message.build())
+        .execute()
+        .await
+        .map_err(|error| failed(format!("plug {device} into {bridge}"), error))?;
     Ok(true)
 }
 

@@ -20,7 +20,8 @@ pub(crate) fn complete(network: &Network, old: Option<&Network>) -> Network {
     if network.mac.is_none() {
         let kept = old.and_then(|old| old.mac.clone());
         let [a, b, c] = [uuid.as_bytes()[13], uuid.as_bytes()[14], uuid.as_bytes()[15]];
-        network.mac = Some(kept.unwrap_or(Mac { address: MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [a, b, c]) }));
+        network.mac =
+            Some(kept.unwrap_or(Mac { address: MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [a, b, c]) }));
     }
     network
 }
@@ -31,18 +32,29 @@ pub(crate) fn check(network: &Network) -> Result<()> {
     match network.forward_mode() {
         None | Some(ForwardMode::Nat) => {}
         Some(other) => {
-            let message = format!("networks with forward mode '{other}' are not supported: 'nat' is, and none for an isolated network");
+            let message = format!(
+                "networks with forward mode '{other}' are not supported: 'nat' is, and none for an isolated network"
+            );
             return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("forward.mode"));
         }
     }
     if let Some(zone) = network.bridge.as_ref().and_then(|bridge| bridge.zone.as_ref()) {
-        return Err(Error::new(ErrorCode::ConfigUnsupported, format!("firewalld zones are not supported ('{zone}')")).at("bridge.zone"));
+        return Err(Error::new(ErrorCode::ConfigUnsupported, format!("firewalld zones are not supported ('{zone}')"))
+            .at("bridge.zone"));
     }
     for ipv4 in [true, false] {
-        let mut with_dhcp = network.ips.iter().enumerate().filter(|(_, ip)| ip.dhcp.is_some() && ip.address.is_some_and(|a| a.is_ipv4() == ipv4));
+        let mut with_dhcp = network
+            .ips
+            .iter()
+            .enumerate()
+            .filter(|(_, ip)| ip.dhcp.is_some() && ip.address.is_some_and(|a| a.is_ipv4() == ipv4));
         if let Some((index, _)) = with_dhcp.nth(1) {
             let family = if ipv4 { "IPv4" } else { "IPv6" };
-            return Err(Error::new(ErrorCode::ConfigUnsupported, format!("only one {family} subnet of a network can have dhcp")).at(format!("ips[{index}].dhcp")));
+            return Err(Error::new(
+                ErrorCode::ConfigUnsupported,
+                format!("only one {family} subnet of a network can have dhcp"),
+            )
+            .at(format!("ips[{index}].dhcp")));
         }
     }
     Ok(())
@@ -79,11 +91,19 @@ mod tests {
     #[test]
     fn impossible_networks_are_refused() {
         let dhcp = "<dhcp><range start='10.0.0.2' end='10.0.0.9'/></dhcp>";
-        assert_eq!(refused("<forward mode='route'/><ip address='10.0.0.1' prefix='24'/>"), ErrorCode::ConfigUnsupported);
-        let two = format!("<ip address='10.0.0.1' prefix='24'>{dhcp}</ip><ip address='10.0.1.1' prefix='24'><dhcp><range start='10.0.1.2' end='10.0.1.3'/></dhcp></ip>");
+        assert_eq!(
+            refused("<forward mode='route'/><ip address='10.0.0.1' prefix='24'/>"),
+            ErrorCode::ConfigUnsupported
+        );
+        let two = format!(
+            "<ip address='10.0.0.1' prefix='24'>{dhcp}</ip><ip address='10.0.1.1' prefix='24'><dhcp><range start='10.0.1.2' end='10.0.1.3'/></dhcp></ip>"
+        );
         assert_eq!(refused(&two), ErrorCode::ConfigUnsupported);
         assert_eq!(refused(&format!("<ip address='10.0.1.1' prefix='24'>{dhcp}</ip>")), ErrorCode::InternalError);
-        assert_eq!(refused("<ip address='10.0.0.1' prefix='24'><dhcp><range start='10.0.0.9' end='10.0.0.2'/></dhcp></ip>"), ErrorCode::InternalError);
+        assert_eq!(
+            refused("<ip address='10.0.0.1' prefix='24'><dhcp><range start='10.0.0.9' end='10.0.0.2'/></dhcp></ip>"),
+            ErrorCode::InternalError
+        );
         assert_eq!(refused("<ip address='10.0.0.1' prefix='33'/>"), ErrorCode::XmlError);
         assert_eq!(refused("<bridge name='a-name-of-sixteen'/>"), ErrorCode::XmlError);
     }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use ostler_conf::{MacAddress, Network};
 use ostler_driver::{
-    Connection, Error, Event, Events, Feature, HostFacts, Lease, NetworkEvent, NetworkSummary, Networks, Port, PortRequest, Result,
+    Connection, Error, Event, Events, Feature, HostFacts, Lease, NetworkEvent, NetworkSummary, Networks, Port,
+    PortRequest, Result,
 };
+use ostler_util::pidfd::Process;
 use ostler_util::{ErrorCode, file};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -35,6 +37,8 @@ pub(crate) struct Inner {
     /// One start, stop or repair of a network at a time.
     locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// The dnsmasq processes whose end is waited for.
+    watched: Mutex<Vec<Process>>,
 }
 
 impl NetworkDriver {
@@ -55,6 +59,7 @@ impl NetworkDriver {
             events: broadcast::channel(1024).0,
             locks: Mutex::default(),
             tasks: Mutex::default(),
+            watched: Mutex::default(),
         });
         tasks.extend(upkeep::start(&inner).map_err(failed)?);
         inner.tasks.lock().expect("nothing panics while it holds the tasks").extend(tasks);
@@ -89,8 +94,28 @@ impl Inner {
         tasks.push(task);
     }
 
+    /// `false`: the process is watched already.
+    pub(crate) fn watch_once(&self, process: &Process) -> bool {
+        let mut watched = self.watched.lock().expect("nothing panics while it holds the list");
+        let is_new = !watched.contains(process);
+        if is_new {
+            watched.push(process.clone());
+        }
+        is_new
+    }
+
+    pub(crate) fn unwatch(&self, process: &Process) {
+        self.watched.lock().expect("nothing panics while it holds the list").retain(|known| known != process);
+    }
+
     async fn exclusively(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = self.locks.lock().expect("nothing panics while it holds the locks").entry(name.to_owned()).or_default().clone();
+        let lock = self
+            .locks
+            .lock()
+            .expect("nothing panics while it holds the locks")
+            .entry(name.to_owned())
+            .or_default()
+            .clone();
         lock.lock_owned().await
     }
 
@@ -157,7 +182,9 @@ impl Inner {
         bridge::remove(&self.netlink, bridge_name(network)).await?;
         let run = self.config.run(network.uuid.unwrap_or_default());
         match std::fs::remove_dir_all(&run) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::system(format!("remove {}", run.display()), error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::system(format!("remove {}", run.display()), error))
+            }
             _ => Ok(()),
         }
     }
@@ -205,7 +232,12 @@ impl Connection for NetworkDriver {
     }
 
     async fn close(&self) -> Result<()> {
-        self.inner.tasks.lock().expect("nothing panics while it holds the tasks").drain(..).for_each(|task| task.abort());
+        self.inner
+            .tasks
+            .lock()
+            .expect("nothing panics while it holds the tasks")
+            .drain(..)
+            .for_each(|task| task.abort());
         Ok(())
     }
 }
@@ -259,7 +291,10 @@ impl Networks for NetworkDriver {
         let ports = self.inner.ports_of(name)?;
         if !ports.is_empty() {
             let users: Vec<&str> = ports.iter().map(|port| port.owner_name.as_str()).collect();
-            return Err(Error::new(ErrorCode::ResourceBusy, format!("the network '{name}' is in use by {}", users.join(", "))));
+            return Err(Error::new(
+                ErrorCode::ResourceBusy,
+                format!("the network '{name}' is in use by {}", users.join(", ")),
+            ));
         }
         self.inner.unmake(&entry.definition).await?;
         if let Ok(entry) = self.inner.lock().get_mut(name) {
@@ -289,7 +324,8 @@ impl Networks for NetworkDriver {
             tap: ports::tap_name(request.owner, request.mac),
             mtu: entry.definition.mtu.as_ref().map(|mtu| mtu.size),
         };
-        ports::put(&self.inner.config.ports(), &port).map_err(|error| Error::system(format!("note a port of network '{network}'"), error))?;
+        ports::put(&self.inner.config.ports(), &port)
+            .map_err(|error| Error::system(format!("note a port of network '{network}'"), error))?;
         Ok(port)
     }
 
@@ -298,7 +334,9 @@ impl Networks for NetworkDriver {
     }
 
     async fn delete_ports(&self, owner: Uuid, mac: Option<MacAddress>) -> Result<()> {
-        for port in self.inner.all_ports()?.iter().filter(|port| port.owner == owner && mac.is_none_or(|mac| mac == port.mac)) {
+        for port in
+            self.inner.all_ports()?.iter().filter(|port| port.owner == owner && mac.is_none_or(|mac| mac == port.mac))
+        {
             ports::remove(&self.inner.config.ports(), port).map_err(|error| Error::system("forget a port", error))?;
         }
         Ok(())

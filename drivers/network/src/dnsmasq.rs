@@ -36,7 +36,9 @@ pub(crate) fn configuration(config: &Config, network: &Network) -> String {
     let has_dns = dns.and_then(|dns| dns.enable).is_none_or(|enable| enable.0);
     for forwarder in dns.iter().flat_map(|dns| &dns.forwarders) {
         line(match (&forwarder.domain, forwarder.addr) {
-            (Some(domain), addr) => format!("server=/{domain}/{}", addr.map_or_else(|| "#".to_owned(), |addr| addr.to_string())),
+            (Some(domain), addr) => {
+                format!("server=/{domain}/{}", addr.map_or_else(|| "#".to_owned(), |addr| addr.to_string()))
+            }
             (None, addr) => format!("server={}", addr.map(|addr| addr.to_string()).unwrap_or_default()),
         });
     }
@@ -87,7 +89,8 @@ fn srv_record(srv: &ostler_conf::network::DnsSrv) -> String {
         write!(text, ".{domain}").expect("a String takes all");
     }
     if let Some(target) = &srv.target {
-        write!(text, ",{target},{},{},{}", srv.port.unwrap_or(1), srv.priority.unwrap_or(0), srv.weight.unwrap_or(0)).expect("a String takes all");
+        write!(text, ",{target},{},{},{}", srv.port.unwrap_or(1), srv.priority.unwrap_or(0), srv.weight.unwrap_or(0))
+            .expect("a String takes all");
     }
     text
 }
@@ -191,7 +194,11 @@ pub(crate) fn is_needed(network: &Network) -> bool {
 fn write_files(config: &Config, network: &Network) -> io::Result<bool> {
     let run = config.run(network.uuid.unwrap_or_default());
     let mut changed = false;
-    for (name, text) in [("hostsfile", hosts_file(network)), ("addnhosts", names_file(network)), ("dnsmasq.conf", configuration(config, network))] {
+    for (name, text) in [
+        ("hostsfile", hosts_file(network)),
+        ("addnhosts", names_file(network)),
+        ("dnsmasq.conf", configuration(config, network)),
+    ] {
         let path = run.join(name);
         if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
@@ -224,7 +231,9 @@ pub(crate) fn ensure(config: &Config, network: &Network) -> Result<bool> {
     stop(config, network)?;
     let run = config.run(network.uuid.unwrap_or_default());
     passwd::find_or_create(&config.dnsmasq_user).map_err(|error| system("make the user of", error))?;
-    let group = Hierarchies::discover().map_err(|error| system("find the control groups for", error))?.group(group_path(network));
+    let group = Hierarchies::discover()
+        .map_err(|error| system("find the control groups for", error))?
+        .group(group_path(network));
     group.create().map_err(|error| system("make the control group of", error))?;
     let pid_file = run.join("dnsmasq.pid");
     file::remove_durably(&pid_file).map_err(|error| system("clean up after", error))?;
@@ -240,15 +249,18 @@ pub(crate) fn ensure(config: &Config, network: &Network) -> Result<bool> {
         output,
         fds: Vec::new(),
     };
-    let process = spawn.detached().map_err(|error| Error::new(ErrorCode::OperationFailed, format!("start dnsmasq for network '{name}': {error}")).with_source(error))?;
+    let process = spawn.detached().map_err(|error| {
+        Error::new(ErrorCode::OperationFailed, format!("start dnsmasq for network '{name}': {error}"))
+            .with_source(error)
+    })?;
     let text = serde_json::to_vec(&process).expect("a process has only text keys");
     file::write_atomic(&run.join("process.json"), &text, 0o600).map_err(|error| system("note", error))?;
-    await_readiness(&process, &watch, &pid_file)
-        .map_err(|error| {
-            let log = std::fs::read_to_string(run.join("dnsmasq.log")).unwrap_or_default();
-            let said = log.lines().last().unwrap_or_default();
-            Error::new(ErrorCode::OperationFailed, format!("dnsmasq of network '{name}' does not serve: {error}: {said}")).with_source(error)
-        })?;
+    await_readiness(&process, &watch, &pid_file).map_err(|error| {
+        let log = std::fs::read_to_string(run.join("dnsmasq.log")).unwrap_or_default();
+        let said = log.lines().last().unwrap_or_default();
+        Error::new(ErrorCode::OperationFailed, format!("dnsmasq of network '{name}' does not serve: {error}: {said}"))
+            .with_source(error)
+    })?;
     Ok(true)
 }
 
@@ -265,7 +277,10 @@ fn await_readiness(process: &Process, watch: &DirectoryWatch, pid_file: &Path) -
         if left.is_zero() {
             return Err(io::Error::from(io::ErrorKind::TimedOut));
         }
-        let left = rustix::event::Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+        let left = rustix::event::Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
         let mut fds = [PollFd::new(watch, PollFlags::IN), PollFd::new(&fd, PollFlags::IN)];
         poll(&mut fds, Some(&left))?;
         watch.changed();
@@ -315,8 +330,15 @@ mod tests {
         let body = "<forward/><bridge name='br0'/><ip address='10.0.0.1' prefix='24'><dhcp><range start='10.0.0.2' end='10.0.0.9'/></dhcp></ip>";
         let run = "/r/network/00000000-0000-0000-0000-000000000001";
         let expected = [
-            "except-interface=lo", "bind-dynamic", "interface=br0", "dhcp-range=10.0.0.2,10.0.0.9,255.255.255.0", "dhcp-no-override",
-            "dhcp-authoritative", "dhcp-lease-max=8", &format!("dhcp-hostsfile={run}/hostsfile"), &format!("addn-hosts={run}/addnhosts"),
+            "except-interface=lo",
+            "bind-dynamic",
+            "interface=br0",
+            "dhcp-range=10.0.0.2,10.0.0.9,255.255.255.0",
+            "dhcp-no-override",
+            "dhcp-authoritative",
+            "dhcp-lease-max=8",
+            &format!("dhcp-hostsfile={run}/hostsfile"),
+            &format!("addn-hosts={run}/addnhosts"),
         ];
         assert_eq!(lines(body), expected);
     }
@@ -336,6 +358,9 @@ mod tests {
         );
         assert_eq!(hosts_file(&network), "52:54:00:00:00:01,10.0.0.4,web,infinite\n");
         assert_eq!(names_file(&network), "10.0.0.3\ta\tb\n");
-        assert!(configuration(&Config::new("/s", "/r"), &network).contains("dhcp-range=10.0.0.2,10.0.0.9,255.255.255.0,2h\n"));
+        assert!(
+            configuration(&Config::new("/s", "/r"), &network)
+                .contains("dhcp-range=10.0.0.2,10.0.0.9,255.255.255.0,2h\n")
+        );
     }
 }

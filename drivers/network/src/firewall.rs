@@ -26,14 +26,17 @@ pub(crate) fn ruleset(network: &Network) -> String {
     let (table, bridge) = (table(network), bridge_name(network));
     let nat = (network.forward_mode() == Some(ForwardMode::Nat)).then_some(network.forward.as_ref()).flatten();
     let nat_ipv6 = nat.and_then(|forward| forward.nat.as_ref()?.ipv6).is_some_and(|ipv6| ipv6.0);
-    let out = nat.and_then(|forward| forward.dev.as_deref()).map(|dev| format!(" oifname \"{dev}\"")).unwrap_or_default();
-    let back = nat.and_then(|forward| forward.dev.as_deref()).map(|dev| format!(" iifname \"{dev}\"")).unwrap_or_default();
+    let out =
+        nat.and_then(|forward| forward.dev.as_deref()).map(|dev| format!(" oifname \"{dev}\"")).unwrap_or_default();
+    let back =
+        nat.and_then(|forward| forward.dev.as_deref()).map(|dev| format!(" iifname \"{dev}\"")).unwrap_or_default();
     let mut rules = String::new();
     let mut translations = String::new();
     let line = |to: &mut String, text: String| writeln!(to, "    {text}").expect("a String takes all");
     line(&mut rules, format!("iifname \"{bridge}\" oifname \"{bridge}\" accept"));
     for (address, prefix) in subnets(network) {
-        let (family, many, all) = if address.is_ipv4() { ("ip", "224.0.0.0/24", "255.255.255.255/32") } else { ("ip6", "ff02::/16", "") };
+        let (family, many, all) =
+            if address.is_ipv4() { ("ip", "224.0.0.0/24", "255.255.255.255/32") } else { ("ip6", "ff02::/16", "") };
         let translated = nat.is_some() && (address.is_ipv4() || nat_ipv6);
         if nat.is_none() {
             continue;
@@ -49,13 +52,19 @@ pub(crate) fn ruleset(network: &Network) -> String {
             line(&mut translations, format!("{family} saddr {subnet} {family} daddr {kept} return"));
         }
         let (addresses, ports) = translation(nat.and_then(|forward| forward.nat.as_ref()));
-        line(&mut translations, format!("meta l4proto {{ tcp, udp }} {family} saddr {subnet} {family} daddr != {subnet}{out} {addresses}{ports}"));
+        line(
+            &mut translations,
+            format!(
+                "meta l4proto {{ tcp, udp }} {family} saddr {subnet} {family} daddr != {subnet}{out} {addresses}{ports}"
+            ),
+        );
         line(&mut translations, format!("{family} saddr {subnet} {family} daddr != {subnet}{out} {addresses}"));
     }
     line(&mut rules, format!("oifname \"{bridge}\" reject"));
     line(&mut rules, format!("iifname \"{bridge}\" reject"));
     let mut text = format!("add table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n");
-    write!(text, "  chain forward {{\n    type filter hook forward priority filter; policy accept;\n{rules}  }}\n").expect("a String takes all");
+    write!(text, "  chain forward {{\n    type filter hook forward priority filter; policy accept;\n{rules}  }}\n")
+        .expect("a String takes all");
     if !translations.is_empty() {
         write!(text, "  chain postrouting {{\n    type nat hook postrouting priority srcnat; policy accept;\n{translations}  }}\n").expect("a String takes all");
     }
@@ -96,14 +105,19 @@ pub(crate) fn look(nft: &Path, network: &Network) -> Result<Found> {
     let listed = run(nft, &["-j", "list", "chains"], String::new())?;
     let listed: Value = serde_json::from_slice(&listed)
         .map_err(|error| Error::new(ErrorCode::InternalError, "read nft's list of chains").with_source(error))?;
-    let chains: Vec<&Value> = listed["nftables"].as_array().into_iter().flatten().filter_map(|item| item.get("chain")).collect();
+    let chains: Vec<&Value> =
+        listed["nftables"].as_array().into_iter().flatten().filter_map(|item| item.get("chain")).collect();
     let table = table(network);
     let has_table = chains.iter().any(|chain| chain["table"] == table.as_str() && chain["name"] == "forward");
     let blocks = |chain: &&&Value| {
         let is_ours = chain["table"].as_str().is_some_and(|name| name.starts_with("ostler_"));
-        !is_ours && chain["hook"] == "forward" && chain["policy"] == "drop" && matches!(chain["family"].as_str(), Some("ip" | "inet" | "bridge"))
+        !is_ours
+            && chain["hook"] == "forward"
+            && chain["policy"] == "drop"
+            && matches!(chain["family"].as_str(), Some("ip" | "inet" | "bridge"))
     };
-    let name = |chain: &&Value| format!("{} {} {}", text(&chain["family"]), text(&chain["table"]), text(&chain["name"]));
+    let name =
+        |chain: &&Value| format!("{} {} {}", text(&chain["family"]), text(&chain["table"]), text(&chain["name"]));
     let blocker = if network.forward.is_some() { chains.iter().find(blocks).map(name) } else { None };
     Ok(Found { has_table, blocker })
 }
@@ -113,11 +127,18 @@ fn text(value: &Value) -> &str {
 }
 
 fn run(nft: &Path, args: &[&str], input: String) -> Result<Vec<u8>> {
-    let output = Run::new(nft).args(args).input(input).output().map_err(|error| Error::system(format!("run {}", nft.display()), error))?;
+    let output = Run::new(nft)
+        .args(args)
+        .input(input)
+        .output()
+        .map_err(|error| Error::system(format!("run {}", nft.display()), error))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(Error::new(ErrorCode::BuildFirewall, format!("the packet filter refused: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    Err(Error::new(
+        ErrorCode::BuildFirewall,
+        format!("the packet filter refused: {}", String::from_utf8_lossy(&output.stderr).trim()),
+    ))
 }
 
 #[cfg(test)]
@@ -127,7 +148,9 @@ mod tests {
     use super::*;
 
     fn rules(body: &str) -> String {
-        let text = format!("<network><name>n</name><uuid>00000000-0000-0000-0000-000000000001</uuid>{body}<bridge name='br0'/><ip address='10.0.0.1' prefix='24'/></network>");
+        let text = format!(
+            "<network><name>n</name><uuid>00000000-0000-0000-0000-000000000001</uuid>{body}<bridge name='br0'/><ip address='10.0.0.1' prefix='24'/></network>"
+        );
         ruleset(&parse::<Network>(&text).unwrap().strict().unwrap())
     }
 

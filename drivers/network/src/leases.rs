@@ -22,7 +22,13 @@ fn parse(text: &str, network: &Network) -> Vec<Lease> {
             let address: IpAddr = fields.next()?.parse().ok()?;
             let hostname = fields.next().filter(|name| *name != "*").map(str::to_owned);
             let subnet = network.ips.iter().find(|ip| ip.address.is_some_and(|own| own.is_ipv4() == address.is_ipv4()));
-            Some(Lease { mac, address, prefix: subnet.map_or(32, ostler_conf::network::Ip::prefix_length), hostname, expires })
+            Some(Lease {
+                mac,
+                address,
+                prefix: subnet.map_or(32, ostler_conf::network::Ip::prefix_length),
+                hostname,
+                expires,
+            })
         })
         .collect()
 }
@@ -34,7 +40,10 @@ mod tests {
     #[test]
     fn reads_what_dnsmasq_writes() {
         let text = "1700000000 52:54:00:00:00:01 10.0.0.5 web 01:52:54:00:00:00:01\n0 52:54:00:00:00:02 10.0.0.6 * *\nduid 00:01\nnonsense\n";
-        let network = ostler_conf::parse::<Network>("<network><name>n</name><ip address='10.0.0.1' prefix='24'/></network>").unwrap().value;
+        let network =
+            ostler_conf::parse::<Network>("<network><name>n</name><ip address='10.0.0.1' prefix='24'/></network>")
+                .unwrap()
+                .value;
         let leases = parse(text, &network);
         assert_eq!(leases.len(), 2);
         assert_eq!((leases[0].hostname.as_deref(), leases[0].prefix, leases[1].expires), (Some("web"), 24, 0));

@@ -12,7 +12,8 @@ use crate::check::bridge_name;
 /// Refuses a network whose subnet is routed by another device of the host.
 pub(crate) fn check(network: &Network) -> Result<()> {
     // The thread's own network namespace, which is the process's wherever it matters.
-    let table = std::fs::read_to_string("/proc/thread-self/net/route").map_err(|error| Error::system("read the host's routes", error))?;
+    let table = std::fs::read_to_string("/proc/thread-self/net/route")
+        .map_err(|error| Error::system("read the host's routes", error))?;
     for (address, prefix) in subnets(network) {
         let IpAddr::V4(address) = address else { continue };
         if let Some((device, route, length)) = find_overlap(&table, address, prefix, bridge_name(network)) {
@@ -45,7 +46,9 @@ mod tests {
 
     #[test]
     fn overlaps_are_found_in_both_directions() {
-        let overlap = |address: [u8; 4], prefix, own| find_overlap(TABLE, Ipv4Addr::from(address), prefix, own).map(|(device, _, length)| (device, length));
+        let overlap = |address: [u8; 4], prefix, own| {
+            find_overlap(TABLE, Ipv4Addr::from(address), prefix, own).map(|(device, _, length)| (device, length))
+        };
         assert_eq!(overlap([192, 168, 1, 129], 25, "br0"), Some(("eth0".into(), 24)));
         assert_eq!(overlap([192, 168, 77, 1], 16, "br0"), Some(("eth0".into(), 24)));
         assert_eq!(overlap([192, 168, 2, 1], 24, "br0"), None, "a default route routes everything");

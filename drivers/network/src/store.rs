@@ -51,7 +51,9 @@ impl Networks {
                     let active = config.run(definition.uuid.unwrap_or_default()).exists();
                     networks.insert(definition.name.clone(), Entry { definition, active, problem: None });
                 }
-                Err(error) => warn!(path = %path.display(), error, "a network's definition can't be read: it is left alone"),
+                Err(error) => {
+                    warn!(path = %path.display(), error, "a network's definition can't be read: it is left alone")
+                }
             }
         }
         Ok(Networks { networks })
@@ -80,10 +82,18 @@ impl Networks {
         }
         for other in self.networks.values().filter(|entry| entry.definition.name != definition.name) {
             if other.definition.uuid == definition.uuid {
-                return Err(Error::new(ErrorCode::NetworkExist, format!("the uuid is that of the network '{}'", other.definition.name)).at("uuid"));
+                return Err(Error::new(
+                    ErrorCode::NetworkExist,
+                    format!("the uuid is that of the network '{}'", other.definition.name),
+                )
+                .at("uuid"));
             }
             if check::bridge_name(&other.definition) == check::bridge_name(&definition) {
-                let message = format!("the bridge '{}' is that of the network '{}'", check::bridge_name(&definition), other.definition.name);
+                let message = format!(
+                    "the bridge '{}' is that of the network '{}'",
+                    check::bridge_name(&definition),
+                    other.definition.name
+                );
                 return Err(Error::new(ErrorCode::OperationFailed, message).at("bridge.name"));
             }
         }
@@ -96,8 +106,12 @@ impl Networks {
         if self.networks.get(&definition.name).is_some_and(|entry| entry.definition == definition) {
             return Ok((definition, false));
         }
-        file::write_atomic(&config.definition(definition.uuid.unwrap_or_default()), ostler_conf::format(&definition).as_bytes(), 0o600)
-            .map_err(|error| Error::system(format!("store the definition of network '{}'", definition.name), error))?;
+        file::write_atomic(
+            &config.definition(definition.uuid.unwrap_or_default()),
+            ostler_conf::format(&definition).as_bytes(),
+            0o600,
+        )
+        .map_err(|error| Error::system(format!("store the definition of network '{}'", definition.name), error))?;
         let active = self.networks.get(&definition.name).is_some_and(|entry| entry.active);
         self.networks.insert(definition.name.clone(), Entry { definition: definition.clone(), active, problem: None });
         Ok((definition, true))
@@ -123,7 +137,10 @@ fn missing(name: &str) -> Error {
 
 fn read(path: &Path) -> std::result::Result<Network, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let definition = ostler_conf::parse::<Network>(&text).and_then(ostler_conf::Parsed::strict).map_err(|error| error.to_string())?;
-    let is_named_so = definition.uuid.is_some_and(|uuid| path.file_stem().is_some_and(|stem| *stem == *uuid.to_string()));
+    let definition = ostler_conf::parse::<Network>(&text)
+        .and_then(ostler_conf::Parsed::strict)
+        .map_err(|error| error.to_string())?;
+    let is_named_so =
+        definition.uuid.is_some_and(|uuid| path.file_stem().is_some_and(|stem| *stem == *uuid.to_string()));
     if is_named_so { Ok(definition) } else { Err("its uuid is not the one of its file name".to_owned()) }
 }

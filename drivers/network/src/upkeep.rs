@@ -26,8 +26,11 @@ const RETRY: Duration = Duration::from_secs(10);
 /// Watches the kernel's devices and rules, and the files of leases.
 pub(crate) fn start(inner: &Arc<Inner>) -> io::Result<Vec<JoinHandle<()>>> {
     let look = Arc::new(Notify::new());
-    let (connection, _, mut messages) =
-        rtnetlink::new_multicast_connection(&[MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr])?;
+    let (connection, _, mut messages) = rtnetlink::new_multicast_connection(&[
+        MulticastGroup::Link,
+        MulticastGroup::Ipv4Ifaddr,
+        MulticastGroup::Ipv6Ifaddr,
+    ])?;
     let devices = look.clone();
     let rules = look.clone();
     let filter = asynchronous(NetfilterEvents::open()?)?;
@@ -93,12 +96,17 @@ async fn repair(inner: Weak<Inner>, look: Arc<Notify>) {
 pub(crate) fn watch_dnsmasq(inner: &Arc<Inner>, name: &str) {
     let Ok(entry) = inner.entry(name) else { return };
     let Some((process, fd)) = dnsmasq::running(&inner.config, &entry.definition) else { return };
+    // One watch for each process, however often its network is looked at.
+    if !inner.watch_once(&process) {
+        return;
+    }
     let Ok(fd) = asynchronous(OwnedFd::from(fd)) else { return };
     let (weak, name) = (Arc::downgrade(inner), name.to_owned());
     inner.own_task(tokio::spawn(async move {
         // A pidfd is readable from the process's end on.
         let _ = fd.readable().await;
         let Some(inner) = weak.upgrade() else { return };
+        inner.unwatch(&process);
         let is_latest = |entry: &crate::store::Entry| {
             let text = std::fs::read(inner.config.run(entry.uuid()).join("process.json")).unwrap_or_default();
             serde_json::from_slice(&text).is_ok_and(|noted: ostler_util::pidfd::Process| noted == process)

@@ -61,9 +61,8 @@ fn tool(program: &str, args: &[&str]) -> String {
 }
 
 async fn wait_for(events: &mut Events, wanted: NetworkEvent) {
-    let wait = async {
-        while !matches!(events.recv().await.unwrap(), Event::Network { event, .. } if event == wanted) {}
-    };
+    let wait =
+        async { while !matches!(events.recv().await.unwrap(), Event::Network { event, .. } if event == wanted) {} };
     tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{wanted:?} was not told"));
 }
 
@@ -172,7 +171,10 @@ fn a_subnet_that_the_host_routes_is_refused_before_anything_changes() {
 #[test]
 fn somebody_elses_drop_is_told_and_left_alone() {
     in_own_network(|place| async move {
-        tool("nft", &["add table inet other; add chain inet other f { type filter hook forward priority 0; policy drop; }"]);
+        tool(
+            "nft",
+            &["add table inet other; add chain inet other f { type filter hook forward priority 0; policy drop; }"],
+        );
         place.driver.define(&network(LAN)).await.unwrap();
         place.driver.start("lan").await.unwrap();
         let (reason, message) = place.driver.get("lan").await.unwrap().problem.unwrap();
@@ -193,7 +195,9 @@ fn a_guest_gets_its_address_from_the_network() {
         tool("ip", &["link", "set", "cable0", "master", "obtest0", "up"]);
         tool("ip", &["link", "set", "cable1", "up"]);
         let mut events = place.driver.events();
-        let client = tokio::task::spawn_blocking(|| tool("busybox", &["udhcpc", "-i", "cable1", "-n", "-q", "-f", "-t", "20", "-T", "1", "-s", "/bin/true"]));
+        let client = tokio::task::spawn_blocking(|| {
+            tool("busybox", &["udhcpc", "-i", "cable1", "-n", "-q", "-f", "-t", "20", "-T", "1", "-s", "/bin/true"])
+        });
         wait_for(&mut events, NetworkEvent::Leases).await;
         client.await.unwrap();
         let wait = async {

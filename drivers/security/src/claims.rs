@@ -71,7 +71,9 @@ impl Records {
 
     pub(crate) fn get(&self, subject: &Path) -> io::Result<Option<Claimed>> {
         match std::fs::read(self.path(subject)) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -93,7 +95,9 @@ impl Records {
             let path = entry?.path();
             match std::fs::read(&path).map(|text| serde_json::from_slice(&text)) {
                 Ok(Ok(claimed)) => all.push(claimed),
-                Ok(Err(error)) => tracing::warn!(path = %path.display(), %error, "a record of claims can't be read: its file is left alone"),
+                Ok(Err(error)) => {
+                    tracing::warn!(path = %path.display(), %error, "a record of claims can't be read: its file is left alone")
+                }
                 Err(error) => return Err(error),
             }
         }

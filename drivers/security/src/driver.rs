@@ -25,7 +25,8 @@ impl SecurityDriver {
     /// # Errors
     /// A folder that can't be made or read.
     pub fn open(state_dir: &Path) -> Result<Self> {
-        let records = Records::open(state_dir.join("security")).map_err(|error| Error::system("open the records of claims", error))?;
+        let records = Records::open(state_dir.join("security"))
+            .map_err(|error| Error::system("open the records of claims", error))?;
         Ok(SecurityDriver { records: Arc::new(Mutex::new(records)) })
     }
 
@@ -33,11 +34,14 @@ impl SecurityDriver {
         self.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Records) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Records) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let driver = self.clone();
-        tokio::task::spawn_blocking(move || work(&driver.lock()))
-            .await
-            .map_err(|error| Error::new(ErrorCode::InternalError, "a security task ended unexpectedly").with_source(error))?
+        tokio::task::spawn_blocking(move || work(&driver.lock())).await.map_err(|error| {
+            Error::new(ErrorCode::InternalError, "a security task ended unexpectedly").with_source(error)
+        })?
     }
 }
 
@@ -55,7 +59,8 @@ impl Security for SecurityDriver {
     async fn owners(&self) -> Result<Vec<Uuid>> {
         self.blocking(|records| {
             let all = records.all().map_err(|error| Error::system("read the records of claims", error))?;
-            let owners: BTreeSet<Uuid> = all.iter().flat_map(|claimed| &claimed.claims).map(|claim| claim.owner).collect();
+            let owners: BTreeSet<Uuid> =
+                all.iter().flat_map(|claimed| &claimed.claims).map(|claim| claim.owner).collect();
             Ok(owners.into_iter().collect())
         })
         .await
@@ -68,15 +73,25 @@ fn claim(records: &Records, owner: Uuid, path: &Path, access: Word, uid: u32, gi
     let path: PathBuf = path.canonicalize().map_err(|error| system("find", error))?;
     let subject = Subject::open(&path).map_err(|error| system("open", error))?;
     if let Some(folder) = closed_folder(&path, uid, gid) {
-        let message = format!("the guest's user (uid {uid}) can't reach {}: the folder {} is closed to it", path.display(), folder.display());
+        let message = format!(
+            "the guest's user (uid {uid}) can't reach {}: the folder {} is closed to it",
+            path.display(),
+            folder.display()
+        );
         return Err(Error::new(ErrorCode::OperationFailed, message));
     }
     let known = records.get(&path).map_err(|error| system("read the claims on", error))?;
     // Another file took its place: what is recorded is not about this one.
-    let known = known.filter(|claimed| (claimed.original.device, claimed.original.inode) == (subject.now.device, subject.now.inode));
-    let mut claimed = known.unwrap_or_else(|| Claimed { path: path.clone(), original: subject.now.clone(), claims: Vec::new() });
+    let known = known
+        .filter(|claimed| (claimed.original.device, claimed.original.inode) == (subject.now.device, subject.now.inode));
+    let mut claimed =
+        known.unwrap_or_else(|| Claimed { path: path.clone(), original: subject.now.clone(), claims: Vec::new() });
     if let Some(other) = claimed.claims.iter().find(|claim| claim.owner != owner && !claim.access.agrees_with(access)) {
-        let message = format!("{} is in use by the domain {}: two may write one image only if both say <shareable/>", path.display(), other.owner);
+        let message = format!(
+            "{} is in use by the domain {}: two may write one image only if both say <shareable/>",
+            path.display(),
+            other.owner
+        );
         return Err(Error::new(ErrorCode::ResourceBusy, message));
     }
     let mine = Claim { owner, access };

@@ -37,7 +37,8 @@ impl Subject {
     /// Opens the file; the last part of its path may be no link.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = (OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC).bits();
-        let file = File::options().read(true).custom_flags(i32::try_from(flags).expect("open flags are an int")).open(path)?;
+        let file =
+            File::options().read(true).custom_flags(i32::try_from(flags).expect("open flags are an int")).open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_symlink() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link"));
@@ -49,7 +50,14 @@ impl Subject {
             Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => None,
             Err(error) => return Err(error.into()),
         };
-        let now = Original { device: metadata.dev(), inode: metadata.ino(), uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777, acl };
+        let now = Original {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mode: metadata.mode() & 0o7777,
+            acl,
+        };
         Ok(Subject { path, _file: file, now })
     }
 
@@ -63,7 +71,13 @@ impl Subject {
     /// Lets the user in besides those who are. `perm`: 4 read, 2 write.
     pub(crate) fn admit(&self, uid: u32, gid: u32, perm: u16) -> io::Result<()> {
         let Original { uid: owner, gid: group, mode, .. } = self.now;
-        let shift = if owner == uid { 6 } else if group == gid { 3 } else { 0 };
+        let shift = if owner == uid {
+            6
+        } else if group == gid {
+            3
+        } else {
+            0
+        };
         if (mode >> shift) & u32::from(perm) == u32::from(perm) {
             return Ok(());
         }
@@ -89,7 +103,13 @@ impl Subject {
 pub(crate) fn closed_folder(path: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
     let may_pass = |folder: &&Path| {
         let Ok(metadata) = std::fs::metadata(folder) else { return true };
-        let shift = if metadata.uid() == uid { 6 } else if metadata.gid() == gid { 3 } else { 0 };
+        let shift = if metadata.uid() == uid {
+            6
+        } else if metadata.gid() == gid {
+            3
+        } else {
+            0
+        };
         // A list of access may say more than the mode; then the guest's own open will tell.
         let has_list = rustix::fs::getxattr(*folder, ACL, &mut [0_u8; 4096][..]).is_ok();
         uid == 0 || has_list || (metadata.mode() >> shift) & 1 == 1

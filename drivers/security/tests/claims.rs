@@ -56,7 +56,10 @@ async fn two_guests_write_one_image_only_if_both_share_it() {
     let place = place();
     place.driver.claim(ONE, &place.image, Access::Write, GUEST, GUEST).await.unwrap();
     for access in [Access::Write, Access::Shared, Access::Read] {
-        assert_eq!(place.driver.claim(OTHER, &place.image, access, GUEST, GUEST).await.unwrap_err().code, ErrorCode::ResourceBusy);
+        assert_eq!(
+            place.driver.claim(OTHER, &place.image, access, GUEST, GUEST).await.unwrap_err().code,
+            ErrorCode::ResourceBusy
+        );
     }
     place.driver.release(ONE).await.unwrap();
     place.driver.claim(ONE, &place.image, Access::Shared, GUEST, GUEST).await.unwrap();

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use ostler_conf::{StoragePool, StorageVolume};
 use ostler_driver::{
-    Connection, Error, Event, Events, Feature, HostFacts, PoolEvent, PoolSummary, Progress, ResolvedVolume, Result, Storage, VolumeFill,
-    VolumeSummary,
+    Connection, Error, Event, Events, Feature, HostFacts, PoolEvent, PoolSummary, Progress, ResolvedVolume, Result,
+    Storage, VolumeFill, VolumeSummary,
 };
 use ostler_util::ErrorCode;
 use tokio::sync::broadcast;
@@ -31,7 +31,8 @@ impl StorageDriver {
     /// A state folder that can't be made or read.
     pub fn open(config: Config) -> Result<Self> {
         let directory = config.state_dir.display().to_string();
-        let pools = Pools::load(config).map_err(|error| Error::system(format!("open the state in {directory}"), error))?;
+        let pools =
+            Pools::load(config).map_err(|error| Error::system(format!("open the state in {directory}"), error))?;
         Ok(StorageDriver { pools: Arc::new(Mutex::new(pools)), events: broadcast::channel(1024).0 })
     }
 
@@ -47,13 +48,17 @@ impl StorageDriver {
     /// Runs what waits for the disk on a thread of its own.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
         let driver = self.clone();
-        tokio::task::spawn_blocking(move || work(&driver))
-            .await
-            .map_err(|error| Error::new(ErrorCode::InternalError, "a storage task ended unexpectedly").with_source(error))?
+        tokio::task::spawn_blocking(move || work(&driver)).await.map_err(|error| {
+            Error::new(ErrorCode::InternalError, "a storage task ended unexpectedly").with_source(error)
+        })?
     }
 
     /// The same with an active pool, whose list is not locked meanwhile.
-    async fn with_pool<T: Send + 'static>(&self, name: &str, work: impl FnOnce(&Pool) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn with_pool<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Pool) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let pool = self.lock().active(name)?.clone();
         self.blocking(move |_| work(&pool)).await
     }

@@ -35,7 +35,11 @@ pub(crate) fn fetch(url: &str, sha256: &str, partial: &Path, progress: Option<&P
         StatusCode::RANGE_NOT_SATISFIABLE => return verify(file, sha256, partial, url),
         status => return Err(Error::new(ErrorCode::HttpError, format!("{url}: the server answered {status}"))),
     }
-    let total = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok()).map(|rest| have + rest);
+    let total = response
+        .headers()
+        .get("content-length")
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok())
+        .map(|rest| have + rest);
     let mut body = response.body_mut().as_reader();
     let mut buffer = vec![0; 256 << 10];
     let mut told = Instant::now();
@@ -52,7 +56,10 @@ pub(crate) fn fetch(url: &str, sha256: &str, partial: &Path, progress: Option<&P
         }
     }
     if total.is_some_and(|total| have < total) {
-        return Err(Error::new(ErrorCode::HttpError, format!("{url}: the connection ended after {have} bytes; the rest is fetched at the next try")));
+        return Err(Error::new(
+            ErrorCode::HttpError,
+            format!("{url}: the connection ended after {have} bytes; the rest is fetched at the next try"),
+        ));
     }
     verify(file, sha256, partial, url)
 }
@@ -86,7 +93,10 @@ fn verify(mut file: File, expected: &str, partial: &Path, url: &str) -> Result<F
     if !found.eq_ignore_ascii_case(expected) {
         // Going on from wrong bytes can't lead to the right ones.
         let _ = std::fs::remove_file(partial);
-        return Err(Error::new(ErrorCode::OperationFailed, format!("{url} has the SHA-256 {found}, expected {expected}: nothing was kept")));
+        return Err(Error::new(
+            ErrorCode::OperationFailed,
+            format!("{url} has the SHA-256 {found}, expected {expected}: nothing was kept"),
+        ));
     }
     Ok(file)
 }
@@ -134,7 +144,8 @@ mod tests {
                     (_, false) => "206 Partial Content",
                 };
                 let send = cut.filter(|_| number == 0).map_or(rest, |cut| &rest[..cut.min(rest.len())]);
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len()).unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len())
+                    .unwrap();
                 stream.write_all(send).unwrap();
             }
         });

@@ -20,12 +20,17 @@ const RANGE_LENGTH: u64 = 64;
 /// # Errors
 /// `ResourceBusy` if a process has the image open; `SystemError`.
 pub(crate) fn open_exclusively(path: &Path) -> Result<File> {
-    let file = File::options().read(true).write(true).open(path).map_err(|error| Error::system(format!("open {}", path.display()), error))?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| Error::system(format!("open {}", path.display()), error))?;
     for start in RANGES {
         range_lock::lock_exclusive(&file, start, RANGE_LENGTH).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                Error::new(ErrorCode::ResourceBusy, format!("the image {} is in use: a guest or another program has it open", path.display()))
-            }
+            io::ErrorKind::WouldBlock => Error::new(
+                ErrorCode::ResourceBusy,
+                format!("the image {} is in use: a guest or another program has it open", path.display()),
+            ),
             _ => Error::system(format!("lock {}", path.display()), error),
         })?;
     }

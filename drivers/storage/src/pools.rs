@@ -48,7 +48,9 @@ impl Pools {
                     let pool = pools.pool_of(definition);
                     pools.pools.insert(pool.definition.name.clone(), pool);
                 }
-                Err(error) => warn!(path = %path.display(), error, "a pool's definition can't be read: it is left alone"),
+                Err(error) => {
+                    warn!(path = %path.display(), error, "a pool's definition can't be read: it is left alone")
+                }
             }
         }
         Ok(pools)
@@ -81,7 +83,11 @@ impl Pools {
     /// A pool that is usable.
     pub(crate) fn active(&self, name: &str) -> Result<&Pool> {
         let pool = self.get(name)?;
-        if pool.active { Ok(pool) } else { Err(Error::new(ErrorCode::OperationInvalid, format!("the storage pool '{name}' is not active"))) }
+        if pool.active {
+            Ok(pool)
+        } else {
+            Err(Error::new(ErrorCode::OperationInvalid, format!("the storage pool '{name}' is not active")))
+        }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Pool> {
@@ -99,12 +105,22 @@ impl Pools {
         check_name(&definition.name, "name")?;
         if definition.r#type != Some(PoolType::Dir) {
             let kind = definition.r#type.map(|kind| kind.word()).unwrap_or_default();
-            return Err(Error::new(ErrorCode::ConfigUnsupported, format!("pools of type '{kind}' are not supported: only 'dir' is")).at("type"));
+            return Err(Error::new(
+                ErrorCode::ConfigUnsupported,
+                format!("pools of type '{kind}' are not supported: only 'dir' is"),
+            )
+            .at("type"));
         }
         if let Some(other) = old.filter(|pool| pool.uuid != uuid) {
-            return Err(Error::new(ErrorCode::OperationFailed, format!("a pool '{}' with uuid {} exists already", definition.name, other.uuid)).at("name"));
+            return Err(Error::new(
+                ErrorCode::OperationFailed,
+                format!("a pool '{}' with uuid {} exists already", definition.name, other.uuid),
+            )
+            .at("name"));
         }
-        if let Some(other) = self.pools.values().find(|pool| pool.uuid == uuid && pool.definition.name != definition.name) {
+        if let Some(other) =
+            self.pools.values().find(|pool| pool.uuid == uuid && pool.definition.name != definition.name)
+        {
             let message = format!("the uuid {uuid} is that of the pool '{}'", other.definition.name);
             return Err(Error::new(ErrorCode::OperationFailed, message).at("uuid"));
         }
@@ -119,7 +135,11 @@ impl Pools {
             return Err(Error::new(ErrorCode::OperationFailed, message).at("target.path"));
         }
         target.path = Some(path);
-        if let Some(pool) = old.filter(|pool| pool.active && Some(pool.path.as_path()) != definition.target.as_ref().and_then(|t| t.path.as_deref()).map(Path::new)) {
+        if let Some(pool) = old.filter(|pool| {
+            pool.active
+                && Some(pool.path.as_path())
+                    != definition.target.as_ref().and_then(|t| t.path.as_deref()).map(Path::new)
+        }) {
             let message = format!("the pool is active at {}: its folder can't change", pool.path.display());
             return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("target.path"));
         }
@@ -150,11 +170,20 @@ impl Pools {
         let system = |what: &str, error| Error::system(format!("{what} {}", pool.path.display()), error);
         match std::fs::symlink_metadata(&pool.path) {
             Ok(metadata) if metadata.is_dir() || (metadata.is_symlink() && pool.path.is_dir()) => {}
-            Ok(_) => return Err(Error::new(ErrorCode::OperationFailed, format!("{} is no folder", pool.path.display())).at("target.path")),
+            Ok(_) => {
+                return Err(Error::new(ErrorCode::OperationFailed, format!("{} is no folder", pool.path.display()))
+                    .at("target.path"));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mode = pool.definition.target.as_ref().and_then(|t| t.permissions.as_ref()?.mode).map_or(0o711, |mode| mode.0);
+                let mode = pool
+                    .definition
+                    .target
+                    .as_ref()
+                    .and_then(|t| t.permissions.as_ref()?.mode)
+                    .map_or(0o711, |mode| mode.0);
                 // The note comes first: a folder that we made and forgot would never go again, one that we note and don't make harms nobody.
-                file::write_atomic(&self.made_path(pool.uuid), b"", 0o600).map_err(|error| system("note the making of", error))?;
+                file::write_atomic(&self.made_path(pool.uuid), b"", 0o600)
+                    .map_err(|error| system("note the making of", error))?;
                 file::create_directory(&pool.path, mode).map_err(|error| system("make the folder", error))?;
             }
             Err(error) => return Err(system("look at", error)),
@@ -193,7 +222,8 @@ impl Pools {
             pool.records.clear().map_err(|error| system("remove the records", error))?;
             file::remove_durably(&self.made_path(pool.uuid)).map_err(|error| system("remove the note", error))?;
         }
-        file::remove_durably(&self.definition_path(pool.uuid)).map_err(|error| system("remove the definition", error))?;
+        file::remove_durably(&self.definition_path(pool.uuid))
+            .map_err(|error| system("remove the definition", error))?;
         self.pools.remove(name);
         Ok(())
     }
@@ -221,9 +251,15 @@ impl Pool {
 
 /// A name that is also a file's: nothing that leads elsewhere.
 pub(crate) fn check_name(name: &str, field: &str) -> Result<()> {
-    let is_bad = name.is_empty() || name.len() > 200 || name.starts_with('.') || name.chars().any(|c| c == '/' || c.is_control());
+    let is_bad = name.is_empty()
+        || name.len() > 200
+        || name.starts_with('.')
+        || name.chars().any(|c| c == '/' || c.is_control());
     if is_bad {
-        let message = format!("'{}' is no name for a file: up to 200 bytes without '/' and control characters, and no '.' first", name.escape_debug());
+        let message = format!(
+            "'{}' is no name for a file: up to 200 bytes without '/' and control characters, and no '.' first",
+            name.escape_debug()
+        );
         return Err(Error::new(ErrorCode::XmlError, message).at(field));
     }
     Ok(())
@@ -231,7 +267,10 @@ pub(crate) fn check_name(name: &str, field: &str) -> Result<()> {
 
 fn read(path: &Path) -> std::result::Result<StoragePool, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let definition = ostler_conf::parse::<StoragePool>(&text).and_then(ostler_conf::Parsed::strict).map_err(|error| error.to_string())?;
-    let is_named_so = definition.uuid.is_some_and(|uuid| path.file_stem().is_some_and(|stem| *stem == *uuid.to_string()));
+    let definition = ostler_conf::parse::<StoragePool>(&text)
+        .and_then(ostler_conf::Parsed::strict)
+        .map_err(|error| error.to_string())?;
+    let is_named_so =
+        definition.uuid.is_some_and(|uuid| path.file_stem().is_some_and(|stem| *stem == *uuid.to_string()));
     if is_named_so { Ok(definition) } else { Err("its uuid is not the one of its file name".to_owned()) }
 }

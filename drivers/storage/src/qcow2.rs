@@ -54,10 +54,13 @@ fn l1_entries(virtual_size: u64, cluster_bits: u32) -> u64 {
 /// The operating system's; `InvalidInput` for a size or name that the format can't hold.
 pub fn create(file: &File, layout: &Layout<'_>) -> io::Result<()> {
     let cluster = 1_u64 << CLUSTER_BITS;
-    let virtual_size = layout.virtual_size.checked_next_multiple_of(512).ok_or_else(|| invalid("the size is too large"))?;
+    let virtual_size =
+        layout.virtual_size.checked_next_multiple_of(512).ok_or_else(|| invalid("the size is too large"))?;
     let l1_size = l1_entries(virtual_size, CLUSTER_BITS);
     if l1_size * 8 > MAX_L1_BYTES {
-        return Err(invalid(format!("{virtual_size} bytes are more than a qcow2 image with clusters of 64 KiB can hold")));
+        return Err(invalid(format!(
+            "{virtual_size} bytes are more than a qcow2 image with clusters of 64 KiB can hold"
+        )));
     }
     let l1_clusters = (l1_size * 8).div_ceil(cluster);
     let (table_at, block_at, l1_at) = (cluster, 2 * cluster, 3 * cluster);
@@ -76,7 +79,8 @@ fn header(layout: &Layout<'_>, virtual_size: u64, l1_size: u64, l1_at: u64, tabl
             return Err(invalid(format!("the backing file's name has more than {MAX_BACKING_LENGTH} bytes")));
         }
         extensions.extend(EXTENSION_BACKING_FORMAT.to_be_bytes());
-        extensions.extend(u32::try_from(format.len()).map_err(|_| invalid("the format's name is too long"))?.to_be_bytes());
+        extensions
+            .extend(u32::try_from(format.len()).map_err(|_| invalid("the format's name is too long"))?.to_be_bytes());
         extensions.extend(format.as_bytes());
         extensions.resize(extensions.len().next_multiple_of(8), 0);
     }
@@ -154,7 +158,9 @@ pub(crate) fn info(file: &File) -> io::Result<Info> {
 /// the operating system's.
 pub(crate) fn grow(file: &File, virtual_size: u64) -> io::Result<()> {
     let header = read_header(file)?;
-    let unsupported = |what: &str| io::Error::new(io::ErrorKind::Unsupported, format!("this qcow2 image can't be made larger here: {what}"));
+    let unsupported = |what: &str| {
+        io::Error::new(io::ErrorKind::Unsupported, format!("this qcow2 image can't be made larger here: {what}"))
+    };
     if header.incompatible != 0 {
         return Err(unsupported("it is marked dirty or corrupt, or uses features that are not known here"));
     }
@@ -193,7 +199,11 @@ mod tests {
 
     /// QEMU's own word on an image.
     fn check(path: &Path) {
-        let output = Run::new("/usr/bin/qemu-img").args(["check", "-f", "qcow2"]).args([path]).output().expect("qemu-img is installed");
+        let output = Run::new("/usr/bin/qemu-img")
+            .args(["check", "-f", "qcow2"])
+            .args([path])
+            .output()
+            .expect("qemu-img is installed");
         assert!(output.status.success(), "{}", output.error_text());
     }
 
@@ -217,7 +227,11 @@ mod tests {
     #[test]
     fn a_backing_file_and_its_format_are_recorded() {
         let (_base_directory, base, _) = made(&Layout { virtual_size: 1 << 20, ..Layout::default() });
-        let (_directory, path, _) = made(&Layout { virtual_size: 2 << 20, backing: Some((base.to_str().unwrap(), "qcow2")), lazy_refcounts: true });
+        let (_directory, path, _) = made(&Layout {
+            virtual_size: 2 << 20,
+            backing: Some((base.to_str().unwrap(), "qcow2")),
+            lazy_refcounts: true,
+        });
         check(&path);
         let output = Run::new("/usr/bin/qemu-img").args(["info", "--output=json"]).args([&path]).output().unwrap();
         let info: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -242,6 +256,9 @@ mod tests {
     #[test]
     fn more_than_the_format_holds_is_refused() {
         let file = tempfile::tempfile().unwrap();
-        assert_eq!(create(&file, &Layout { virtual_size: 1 << 60, ..Layout::default() }).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            create(&file, &Layout { virtual_size: 1 << 60, ..Layout::default() }).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
     }
 }

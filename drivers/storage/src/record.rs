@@ -45,7 +45,11 @@ pub(crate) struct FileId {
 impl FileId {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         let born = metadata.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        FileId { device: metadata.dev(), inode: metadata.ino(), born: born.and_then(|born| u64::try_from(born.as_nanos()).ok()) }
+        FileId {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            born: born.and_then(|born| u64::try_from(born.as_nanos()).ok()),
+        }
     }
 }
 
@@ -67,7 +71,9 @@ impl Records {
     /// The volume's record. One that can't be read is an error, not an absence: the volume is left alone.
     pub(crate) fn get(&self, volume: &str) -> io::Result<Option<Record>> {
         match std::fs::read(self.path(volume)) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -91,7 +97,12 @@ impl Records {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
-            names.extend(name.to_str().and_then(|name| name.strip_suffix(".json")).filter(|name| !name.starts_with('.')).map(str::to_owned));
+            names.extend(
+                name.to_str()
+                    .and_then(|name| name.strip_suffix(".json"))
+                    .filter(|name| !name.starts_with('.'))
+                    .map(str::to_owned),
+            );
         }
         names.sort();
         Ok(names)
@@ -109,5 +120,6 @@ impl Records {
 /// For whoever looks at the file alone: our mark as an extended attribute, where the file system has them.
 pub(crate) fn mark_file(path: &Path, owner: Uuid) {
     // Best effort: the record is what counts.
-    let _ = rustix::fs::setxattr(path, "user.ostler.owner", owner.to_string().as_bytes(), rustix::fs::XattrFlags::empty());
+    let _ =
+        rustix::fs::setxattr(path, "user.ostler.owner", owner.to_string().as_bytes(), rustix::fs::XattrFlags::empty());
 }

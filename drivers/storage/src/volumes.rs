@@ -43,16 +43,26 @@ impl Pool {
     /// A volume that we made.
     fn ours(&self, name: &str) -> Result<(Record, Metadata)> {
         check_name(name, "name")?;
-        let missing = || Error::new(ErrorCode::NoStorageVol, format!("no volume '{name}' in pool '{}'", self.definition.name));
+        let missing =
+            || Error::new(ErrorCode::NoStorageVol, format!("no volume '{name}' in pool '{}'", self.definition.name));
         let metadata = self.file(name)?.ok_or_else(missing)?;
         match self.record(name)?.filter(|record| record.is_of(&metadata)) {
             Some(record) => Ok((record, metadata)),
-            None => Err(Error::new(ErrorCode::OperationDenied, format!("{} was not made by Ostler and is left alone", self.volume_path(name).display()))),
+            None => Err(Error::new(
+                ErrorCode::OperationDenied,
+                format!("{} was not made by Ostler and is left alone", self.volume_path(name).display()),
+            )),
         }
     }
 
     /// Makes a volume, or finds it made.
-    pub(crate) fn create(&self, volume: &StorageVolume, owner: Uuid, fill: &VolumeFill, progress: Option<&Progress>) -> Result<VolumeSummary> {
+    pub(crate) fn create(
+        &self,
+        volume: &StorageVolume,
+        owner: Uuid,
+        fill: &VolumeFill,
+        progress: Option<&Progress>,
+    ) -> Result<VolumeSummary> {
         volume_is_valid(volume, fill)?;
         let name = volume.name.as_str();
         check_name(name, "name")?;
@@ -60,18 +70,26 @@ impl Pool {
             return match self.record(name)? {
                 Some(record) if record.is_of(&metadata) && record.owner == owner => {
                     if !record.complete {
-                        self.records.put(name, &Record { complete: true, ..record.clone() }).map_err(|error| Error::system("record a volume", error))?;
+                        self.records
+                            .put(name, &Record { complete: true, ..record.clone() })
+                            .map_err(|error| Error::system("record a volume", error))?;
                     }
                     self.summary_of(name, Some(&record), &metadata)
                 }
                 _ => {
-                    let message = format!("{} exists and was not made for this volume: it is left alone", self.volume_path(name).display());
+                    let message = format!(
+                        "{} exists and was not made for this volume: it is left alone",
+                        self.volume_path(name).display()
+                    );
                     Err(Error::new(ErrorCode::StorageVolExist, message).at("name"))
                 }
             };
         }
         if self.record(name)?.is_some_and(|record| record.complete) {
-            let message = format!("{} was made and is gone: is its file system mounted? It is not made anew", self.volume_path(name).display());
+            let message = format!(
+                "{} was made and is gone: is its file system mounted? It is not made anew",
+                self.volume_path(name).display()
+            );
             return Err(Error::new(ErrorCode::OperationFailed, message).at("name"));
         }
         let new = self.path.join(format!(".{name}.ostler-new"));
@@ -83,9 +101,18 @@ impl Pool {
         result
     }
 
-    fn make(&self, volume: &StorageVolume, owner: Uuid, fill: &VolumeFill, progress: Option<&Progress>, new: &Path) -> Result<VolumeSummary> {
+    fn make(
+        &self,
+        volume: &StorageVolume,
+        owner: Uuid,
+        fill: &VolumeFill,
+        progress: Option<&Progress>,
+        new: &Path,
+    ) -> Result<VolumeSummary> {
         let name = volume.name.as_str();
-        let system = |what: &str, error: io::Error| Error::system(format!("{what} volume '{name}' in {}", self.path.display()), error);
+        let system = |what: &str, error: io::Error| {
+            Error::system(format!("{what} volume '{name}' in {}", self.path.display()), error)
+        };
         let (file, new, backing) = match fill {
             VolumeFill::Http { url, sha256 } => {
                 // Not one of the temporary files that the pool's start clears: what came so far is worth keeping.
@@ -94,17 +121,30 @@ impl Pool {
             }
             VolumeFill::Empty | VolumeFill::Backing { .. } => {
                 let _ = std::fs::remove_file(new);
-                let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(new).map_err(|error| system("make", error))?;
+                let file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(new)
+                    .map_err(|error| system("make", error))?;
                 let backing = self.lay_out(&file, volume, fill)?;
                 (file, new.to_owned(), backing)
             }
         };
         let mode = volume.target.as_ref().and_then(|t| t.permissions.as_ref()?.mode).map_or(0o600, |mode| mode.0);
-        file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(|error| system("set the mode of", error))?;
+        file.set_permissions(std::fs::Permissions::from_mode(mode))
+            .map_err(|error| system("set the mode of", error))?;
         record::mark_file(&new, owner);
         file.sync_all().map_err(|error| system("write", error))?;
         let metadata = file.metadata().map_err(|error| system("look at", error))?;
-        let record = Record { owner, format: volume.format().word().to_owned(), backing, file: FileId::of(&metadata), complete: false };
+        let record = Record {
+            owner,
+            format: volume.format().word().to_owned(),
+            backing,
+            file: FileId::of(&metadata),
+            complete: false,
+        };
         self.records.put(name, &record).map_err(|error| system("record", error))?;
         match rustix::fs::renameat_with(CWD, &new, CWD, self.volume_path(name), RenameFlags::NOREPLACE) {
             Ok(()) => {}
@@ -115,7 +155,9 @@ impl Pool {
             Err(error) => return Err(system("name", error.into())),
         }
         file::sync_directory(&self.path).map_err(|error| system("name", error))?;
-        self.records.put(name, &Record { complete: true, ..record.clone() }).map_err(|error| system("record", error))?;
+        self.records
+            .put(name, &Record { complete: true, ..record.clone() })
+            .map_err(|error| system("record", error))?;
         self.summary_of(name, Some(&record), &metadata)
     }
 
@@ -125,7 +167,12 @@ impl Pool {
         let backing = match fill {
             VolumeFill::Backing { volume: name } => {
                 let (record, metadata) = self.ours(name)?;
-                Some((name.clone(), self.volume_path(name), record.format.clone(), self.summary_of(name, Some(&record), &metadata)?.capacity_bytes))
+                Some((
+                    name.clone(),
+                    self.volume_path(name),
+                    record.format.clone(),
+                    self.summary_of(name, Some(&record), &metadata)?.capacity_bytes,
+                ))
             }
             VolumeFill::Empty | VolumeFill::Http { .. } => None,
         };
@@ -140,7 +187,8 @@ impl Pool {
                 file.set_len(capacity).map_err(system)?;
                 let allocation = volume.allocation.map_or(0, |allocation| allocation.0.bytes()).min(capacity);
                 if allocation > 0 {
-                    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, allocation).map_err(|error| system(error.into()))?;
+                    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, allocation)
+                        .map_err(|error| system(error.into()))?;
                 }
             }
             VolumeFormatName::Qcow2 => {
@@ -165,14 +213,19 @@ impl Pool {
         let (record, _) = match self.ours(name) {
             // A crash between the two removals left the record.
             Err(error) if error.code == ErrorCode::NoStorageVol => {
-                self.records.remove(name).map_err(|source| Error::system(format!("remove the record of volume '{name}'"), source))?;
+                self.records
+                    .remove(name)
+                    .map_err(|source| Error::system(format!("remove the record of volume '{name}'"), source))?;
                 return Err(error);
             }
             found => found?,
         };
         for other in self.records.names().map_err(|error| Error::system("read the volumes' records", error))? {
             if self.record(&other)?.is_some_and(|record| record.backing.as_deref() == Some(name)) {
-                return Err(Error::new(ErrorCode::ResourceBusy, format!("the volume '{name}' is in use: '{other}' stands on it")));
+                return Err(Error::new(
+                    ErrorCode::ResourceBusy,
+                    format!("the volume '{name}' is in use: '{other}' stands on it"),
+                ));
             }
         }
         let path = self.volume_path(name);
@@ -190,14 +243,22 @@ impl Pool {
         let (record, _) = self.ours(name)?;
         let path = self.volume_path(name);
         let file = lock::open_exclusively(&path)?;
-        let old = capacity_of(&file, &record.format).map_err(|error| Error::system(format!("read {}", path.display()), error))?;
+        let old = capacity_of(&file, &record.format)
+            .map_err(|error| Error::system(format!("read {}", path.display()), error))?;
         if capacity < old {
-            return Err(Error::new(ErrorCode::InvalidArg, format!("the volume '{name}' has {old} bytes: it is never made smaller")).at("capacity"));
+            return Err(Error::new(
+                ErrorCode::InvalidArg,
+                format!("the volume '{name}' has {old} bytes: it is never made smaller"),
+            )
+            .at("capacity"));
         }
         let grown = match record.format.as_str() {
             "raw" => file.set_len(capacity),
             "qcow2" => qcow2::grow(&file, capacity),
-            other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("volumes of format '{other}' can't be made larger"))),
+            other => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("volumes of format '{other}' can't be made larger"),
+            )),
         };
         grown.and_then(|()| file.sync_all()).map_err(|error| match error.kind() {
             io::ErrorKind::Unsupported => Error::new(ErrorCode::OperationUnsupported, error.to_string()).at("capacity"),
@@ -224,7 +285,8 @@ impl Pool {
 
     pub(crate) fn get_volume(&self, name: &str) -> Result<VolumeSummary> {
         check_name(name, "name")?;
-        let missing = || Error::new(ErrorCode::NoStorageVol, format!("no volume '{name}' in pool '{}'", self.definition.name));
+        let missing =
+            || Error::new(ErrorCode::NoStorageVol, format!("no volume '{name}' in pool '{}'", self.definition.name));
         let metadata = self.file(name)?.filter(Metadata::is_file).ok_or_else(missing)?;
         let record = self.record(name)?.filter(|record| record.is_of(&metadata));
         self.summary_of(name, record.as_ref(), &metadata)
@@ -237,7 +299,10 @@ impl Pool {
         let mut next = self.record(name)?.and_then(|record| record.backing);
         while let Some(below) = next {
             if backing.len() >= MAX_CHAIN {
-                return Err(Error::new(ErrorCode::OperationUnsupported, format!("more than {MAX_CHAIN} images stand on each other below volume '{name}'")));
+                return Err(Error::new(
+                    ErrorCode::OperationUnsupported,
+                    format!("more than {MAX_CHAIN} images stand on each other below volume '{name}'"),
+                ));
             }
             let summary = self.get_volume(&below)?;
             next = self.record(&below)?.and_then(|record| record.backing);
@@ -253,7 +318,8 @@ impl Pool {
         let capacity = match format {
             "qcow2" => {
                 let file = File::open(&path).or_else(|_| File::open(self.path.join(format!(".{name}.ostler-new"))));
-                file.and_then(|file| capacity_of(&file, format)).map_err(|error| Error::system(format!("read {}", path.display()), error))?
+                file.and_then(|file| capacity_of(&file, format))
+                    .map_err(|error| Error::system(format!("read {}", path.display()), error))?
             }
             _ => metadata.len(),
         };
@@ -277,7 +343,11 @@ fn capacity_of(file: &File, format: &str) -> io::Result<u64> {
 }
 
 fn unsupported_format(format: VolumeFormatName) -> Error {
-    Error::new(ErrorCode::ConfigUnsupported, format!("volumes of format '{format}' are not supported: 'raw' and 'qcow2' are")).at("target.format.type")
+    Error::new(
+        ErrorCode::ConfigUnsupported,
+        format!("volumes of format '{format}' are not supported: 'raw' and 'qcow2' are"),
+    )
+    .at("target.format.type")
 }
 
 fn volume_is_valid(volume: &StorageVolume, fill: &VolumeFill) -> Result<()> {
@@ -288,14 +358,16 @@ fn volume_is_valid(volume: &StorageVolume, fill: &VolumeFill) -> Result<()> {
     }
     checked.validate()?;
     if volume.backing_store.is_some() {
-        return Err(Error::new(ErrorCode::ConfigUnsupported, "the image below is named by spec.source.backing").at("backingStore"));
+        return Err(Error::new(ErrorCode::ConfigUnsupported, "the image below is named by spec.source.backing")
+            .at("backingStore"));
     }
     let format = volume.format();
     if !matches!(format, VolumeFormatName::Raw | VolumeFormatName::Qcow2) {
         return Err(unsupported_format(format));
     }
     if matches!(fill, VolumeFill::Backing { .. }) && format == VolumeFormatName::Raw {
-        return Err(Error::new(ErrorCode::ConfigUnsupported, "a raw volume can't stand on another: use qcow2").at("target.format.type"));
+        return Err(Error::new(ErrorCode::ConfigUnsupported, "a raw volume can't stand on another: use qcow2")
+            .at("target.format.type"));
     }
     let Some(target) = &volume.target else { return Ok(()) };
     if target.compat.as_deref().is_some_and(|compat| compat != "1.1") {
@@ -305,7 +377,8 @@ fn volume_is_valid(volume: &StorageVolume, fill: &VolumeFill) -> Result<()> {
         return Err(Error::new(ErrorCode::ConfigUnsupported, "only clusters of 64Ki are made").at("target.clusterSize"));
     }
     if target.features.as_ref().is_some_and(|features| features.extended_l2) {
-        return Err(Error::new(ErrorCode::ConfigUnsupported, "images with subclusters are not made").at("target.features.extendedL2"));
+        return Err(Error::new(ErrorCode::ConfigUnsupported, "images with subclusters are not made")
+            .at("target.features.extendedL2"));
     }
     Ok(())
 }

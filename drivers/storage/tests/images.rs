@@ -28,7 +28,11 @@ impl Host {
     }
 
     async fn define(&self, name: &str) {
-        let pool = StoragePool { name: name.into(), uuid: Some(Uuid::new_v5(&OWNER, name.as_bytes())), ..StoragePool::default() };
+        let pool = StoragePool {
+            name: name.into(),
+            uuid: Some(Uuid::new_v5(&OWNER, name.as_bytes())),
+            ..StoragePool::default()
+        };
         self.driver.define_pool(&pool).await.unwrap();
         self.driver.start_pool(name).await.unwrap();
     }
@@ -46,11 +50,14 @@ impl Host {
 }
 
 fn open(directory: &TempDir) -> StorageDriver {
-    StorageDriver::open(Config { state_dir: directory.path().join("state"), pools_dir: directory.path().join("pools") }).unwrap()
+    StorageDriver::open(Config { state_dir: directory.path().join("state"), pools_dir: directory.path().join("pools") })
+        .unwrap()
 }
 
 fn volume(name: &str, format: &str, mib: u64) -> StorageVolume {
-    let text = format!("<volume><name>{name}</name><capacity unit='MiB'>{mib}</capacity><target><format type='{format}'/></target></volume>");
+    let text = format!(
+        "<volume><name>{name}</name><capacity unit='MiB'>{mib}</capacity><target><format type='{format}'/></target></volume>"
+    );
     parse::<StorageVolume>(&text).unwrap().strict().unwrap()
 }
 

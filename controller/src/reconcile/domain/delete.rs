@@ -47,7 +47,10 @@ pub(super) async fn delete(
         let (reason, message) = match plan.verdict {
             Verdict::ShutdownIgnored => (
                 reasons::SHUTDOWN_TIMEOUT,
-                format!("the guest did not shut down within {} and spec.shutdown.force is not set", domain.spec.shutdown.timeout),
+                format!(
+                    "the guest did not shut down within {} and spec.shutdown.force is not set",
+                    domain.spec.shutdown.timeout
+                ),
             ),
             _ => (reasons::DELETING, "waiting for the guest to shut down".to_owned()),
         };

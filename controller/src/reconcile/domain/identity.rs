@@ -16,7 +16,13 @@ pub(super) enum Found {
     Conflict(String),
 }
 
-pub(super) async fn find(context: &Context, domains: &dyn Domains, object: &Object, domain: &Domain, status: &DomainStatus) -> Result<Found> {
+pub(super) async fn find(
+    context: &Context,
+    domains: &dyn Domains,
+    object: &Object,
+    domain: &Domain,
+    status: &DomainStatus,
+) -> Result<Found> {
     let chosen = status.resolved.as_ref().and_then(|resolved| resolved.uuid.parse().ok());
     let uuid = chosen.unwrap_or_else(|| names::host_uuid(object));
     let name = names::host_name(object);
@@ -34,7 +40,13 @@ pub(super) async fn find(context: &Context, domains: &dyn Domains, object: &Obje
 }
 
 /// A guest of our uuid or name is there: is it ours, or may it be?
-async fn judge(context: &Context, domains: &dyn Domains, object: &Object, domain: &Domain, summary: &DomainSummary) -> Result<Found> {
+async fn judge(
+    context: &Context,
+    domains: &dyn Domains,
+    object: &Object,
+    domain: &Domain,
+    summary: &DomainSummary,
+) -> Result<Found> {
     let which = if summary.persistent { Which::Persistent } else { Which::Live };
     let definition = domains.definition(summary.uuid, which).await?;
     let mark = definition.mark().and_then(|mark| mark.owner.as_ref());
@@ -44,14 +56,22 @@ async fn judge(context: &Context, domains: &dyn Domains, object: &Object, domain
     }
     let allowed = match domain.spec.adopt {
         Adopt::Never => Err("set spec.adopt to take it over".to_owned()),
-        Adopt::Orphaned => is_orphan_of(context, mark, &ours).then_some(()).ok_or_else(|| "it is no orphan of this object".to_owned()),
+        Adopt::Orphaned => {
+            is_orphan_of(context, mark, &ours).then_some(()).ok_or_else(|| "it is no orphan of this object".to_owned())
+        }
         Adopt::Any => is_same(context, domains, object, domain, summary, &definition).await?,
     };
     Ok(match allowed {
         Ok(()) => Found::Uuid(summary.uuid),
         Err(why) => {
-            let owner = mark.map_or_else(|| "nobody known".to_owned(), |mark| format!("{}/{} of {}", mark.namespace, mark.name, mark.id));
-            Found::Conflict(format!("a domain '{}' ({}) is on this host already and belongs to {owner}: {why}", summary.name, summary.uuid))
+            let owner = mark.map_or_else(
+                || "nobody known".to_owned(),
+                |mark| format!("{}/{} of {}", mark.namespace, mark.name, mark.id),
+            );
+            Found::Conflict(format!(
+                "a domain '{}' ({}) is on this host already and belongs to {owner}: {why}",
+                summary.name, summary.uuid
+            ))
         }
     })
 }
@@ -59,7 +79,9 @@ async fn judge(context: &Context, domains: &dyn Domains, object: &Object, domain
 /// Ours by owner, namespace and name, and its object is no more.
 fn is_orphan_of(context: &Context, mark: Option<&Owner>, ours: &Owner) -> bool {
     let is_known = |uid: &str| context.index().of_kind(ostler_crds::Kind::Domain).any(|object| object.uid() == uid);
-    mark.is_some_and(|mark| mark.id == ours.id && mark.namespace == ours.namespace && mark.name == ours.name && !is_known(&mark.uid))
+    mark.is_some_and(|mark| {
+        mark.id == ours.id && mark.namespace == ours.namespace && mark.name == ours.name && !is_known(&mark.uid)
+    })
 }
 
 /// Anybody's guest is taken over only if that changes nothing about it.
@@ -77,7 +99,9 @@ async fn is_same(
     if crate::plan::same_but_for_our_mark(definition, &checked.definition) {
         return Ok(Ok(()));
     }
-    let (bare_old, bare_new) = (crate::plan::without_live_values(definition), crate::plan::without_live_values(&checked.definition));
-    let fields: Vec<String> = ostler_conf::diff::diff(&bare_old, &bare_new).into_iter().map(|difference| difference.path).take(5).collect();
+    let (bare_old, bare_new) =
+        (crate::plan::without_live_values(definition), crate::plan::without_live_values(&checked.definition));
+    let fields: Vec<String> =
+        ostler_conf::diff::diff(&bare_old, &bare_new).into_iter().map(|difference| difference.path).take(5).collect();
     Ok(Err(format!("it differs from the spec in {}", fields.join(", "))))
 }

@@ -36,7 +36,8 @@ pub(super) async fn observe(domains: &dyn Domains, uuid: Uuid) -> Result<Observa
     if summary.damaged.is_some() {
         return Ok(Observation { summary: Some(summary), persistent: None, live: None });
     }
-    let persistent = if summary.persistent { Some(domains.definition(uuid, Definition::Persistent).await?) } else { None };
+    let persistent =
+        if summary.persistent { Some(domains.definition(uuid, Definition::Persistent).await?) } else { None };
     let live = match summary.state.is_active() {
         // It may end between two calls: then it is off, and its event brings us back.
         true => domains.definition(uuid, Definition::Live).await.ok(),

@@ -65,8 +65,13 @@ pub(super) async fn report(
 async fn addresses(domains: &dyn Domains, definition: &ostler_conf::Domain) -> Vec<String> {
     let Some(uuid) = definition.uuid else { return Vec::new() };
     // Leases that can't be read now are no reason to fail; their next change brings us back.
-    let mut addresses: Vec<String> =
-        domains.addresses(uuid).await.unwrap_or_default().into_iter().map(|address| address.address.to_string()).collect();
+    let mut addresses: Vec<String> = domains
+        .addresses(uuid)
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .map(|address| address.address.to_string())
+        .collect();
     addresses.sort();
     addresses.dedup();
     addresses
@@ -118,14 +123,32 @@ fn report_aspects(status: &mut DomainStatus, generation: i64, state: DomainState
     let reason = capitalized(reason);
     let running = matches!(state, DomainState::Running(_));
     let paused = matches!(state, DomainState::Paused(_));
-    conditions.set(types::RUNNING, running, &reason, if running { "the guest runs" } else { "the guest does not run" }, generation);
-    conditions.set(types::PAUSED, paused, &reason, if paused { "the guest's CPUs are stopped" } else { "the guest is not paused" }, generation);
+    conditions.set(
+        types::RUNNING,
+        running,
+        &reason,
+        if running { "the guest runs" } else { "the guest does not run" },
+        generation,
+    );
+    conditions.set(
+        types::PAUSED,
+        paused,
+        &reason,
+        if paused { "the guest's CPUs are stopped" } else { "the guest is not paused" },
+        generation,
+    );
     let applied = status.pending_changes.is_empty();
     let message = match status.pending_changes.len() {
         0 => "the guest is as its spec says".to_owned(),
         n => format!("{n} changes wait for a restart: see status.pendingChanges"),
     };
-    conditions.set(types::CONFIGURATION_APPLIED, applied, if applied { "Applied" } else { reasons::RESTART_PENDING }, message, generation);
+    conditions.set(
+        types::CONFIGURATION_APPLIED,
+        applied,
+        if applied { "Applied" } else { reasons::RESTART_PENDING },
+        message,
+        generation,
+    );
     for (type_, kind) in [(types::VOLUMES_READY, MissingKind::Volume), (types::NETWORKS_READY, MissingKind::Network)] {
         let missing = said(waits_for.iter().filter(|missing| missing.what == kind));
         match missing.is_empty() {
@@ -135,27 +158,54 @@ fn report_aspects(status: &mut DomainStatus, generation: i64, state: DomainState
     }
 }
 
-fn report_verdict(status: &mut DomainStatus, generation: i64, observation: &Observation, plan: &Plan, waits_for: &[Missing]) {
+fn report_verdict(
+    status: &mut DomainStatus,
+    generation: i64,
+    observation: &Observation,
+    plan: &Plan,
+    waits_for: &[Missing],
+) {
     let conditions = &mut status.conditions;
     if observation.monitor_silent() {
-        conditions.reconciling(reasons::MONITOR_SILENT, "QEMU's monitor does not answer: the guest is left alone until it does", generation);
+        conditions.reconciling(
+            reasons::MONITOR_SILENT,
+            "QEMU's monitor does not answer: the guest is left alone until it does",
+            generation,
+        );
         return;
     }
     match &plan.verdict {
         _ if !plan.actions.is_empty() => conditions.reconciling(reasons::RECONCILING, "more is to be done", generation),
         Verdict::Settled | Verdict::Refused(_) => conditions.ready(reasons::READY, "as its spec says", generation),
-        Verdict::RestartPending => conditions.ready(reasons::RESTART_PENDING, "changes wait for a restart: see status.pendingChanges", generation),
+        Verdict::RestartPending => conditions.ready(
+            reasons::RESTART_PENDING,
+            "changes wait for a restart: see status.pendingChanges",
+            generation,
+        ),
         Verdict::ShuttingDown => conditions.reconciling("ShuttingDown", "the guest was asked to shut down", generation),
         Verdict::ShutdownIgnored => {
-            conditions.stalled(reasons::SHUTDOWN_TIMEOUT, "the guest did not shut down in its time; spec.shutdown.force would end it", generation);
+            conditions.stalled(
+                reasons::SHUTDOWN_TIMEOUT,
+                "the guest did not shut down in its time; spec.shutdown.force would end it",
+                generation,
+            );
         }
-        Verdict::Waiting => conditions.reconciling(reasons::MISSING, format!("its start waits: {}", said(waits_for.iter())), generation),
+        Verdict::Waiting => {
+            conditions.reconciling(reasons::MISSING, format!("its start waits: {}", said(waits_for.iter())), generation)
+        }
         Verdict::CrashLoop => {
             let next = plan.run.next_restart.as_deref().unwrap_or("soon");
-            let message = format!("the guest ended {} times soon after its start; it is started again at {next}", plan.run.restarts);
+            let message = format!(
+                "the guest ended {} times soon after its start; it is started again at {next}",
+                plan.run.restarts
+            );
             conditions.reconciling(reasons::CRASH_LOOP, message, generation);
         }
-        Verdict::IoError => conditions.stalled(reasons::IO_ERROR, "the guest is paused: a disk of it could not be read or written", generation),
+        Verdict::IoError => conditions.stalled(
+            reasons::IO_ERROR,
+            "the guest is paused: a disk of it could not be read or written",
+            generation,
+        ),
     }
 }
 

@@ -35,7 +35,8 @@ impl Missing {
 }
 
 pub(super) async fn resolve(context: &Context, object: &Object, domain: &Domain, uuid: Uuid) -> Result<Resolved> {
-    let mut definition = preview(object, domain, &context.owner, |key| context.get(key).map(|object| names::host_name(&object)));
+    let mut definition =
+        preview(object, domain, &context.owner, |key| context.get(key).map(|object| names::host_name(&object)));
     definition.uuid = Some(uuid);
     let mut missing = Vec::new();
     for key in crate::engine::references(object) {
@@ -50,7 +51,12 @@ pub(super) async fn resolve(context: &Context, object: &Object, domain: &Domain,
 }
 
 /// The definition as far as it can be made without a host: `name_of` gives the names of what it refers to.
-pub fn preview(object: &Object, domain: &Domain, owner: &str, name_of: impl Fn(&ObjectRef) -> Option<String>) -> ostler_conf::Domain {
+pub fn preview(
+    object: &Object,
+    domain: &Domain,
+    owner: &str,
+    name_of: impl Fn(&ObjectRef) -> Option<String>,
+) -> ostler_conf::Domain {
     let namespace = object.object_ref().namespace;
     let qualify = |kind: Kind, name: &mut String| {
         let key = ObjectRef::new(kind, &namespace, name.as_str());

@@ -66,7 +66,8 @@ impl<'a> Scan<'a> {
     /// The manifests, if the directory is the one that it was.
     fn reachable(&mut self, directory: &Path) -> Result<Vec<PathBuf>, String> {
         let name = directory.display();
-        let metadata = std::fs::metadata(directory).map_err(|error| format!("the manifests in {name} are out of reach: {error}"))?;
+        let metadata = std::fs::metadata(directory)
+            .map_err(|error| format!("the manifests in {name} are out of reach: {error}"))?;
         let files = list(directory).map_err(|error| format!("the manifests in {name} can't be read: {error}"))?;
         let mut state = self.shared.state();
         let known = state.files.values().any(|file| file.starts_with(directory));
@@ -91,7 +92,13 @@ impl<'a> Scan<'a> {
                 Ok(Some(manifests)) => self.take_file(file, &manifests, &mut seen),
                 Ok(None) => {
                     let state = self.shared.state();
-                    seen.extend(state.files.iter().filter(|(_, from)| *from == file).map(|(key, from)| (key.clone(), from.clone())));
+                    seen.extend(
+                        state
+                            .files
+                            .iter()
+                            .filter(|(_, from)| *from == file)
+                            .map(|(key, from)| (key.clone(), from.clone())),
+                    );
                 }
                 Err(message) => self.refuse(file, message),
             }
@@ -105,13 +112,23 @@ impl<'a> Scan<'a> {
     /// Objects of the other directory: a name belongs to one file.
     fn owners_elsewhere(&self, directory: &Path) -> BTreeMap<ObjectRef, PathBuf> {
         let state = self.shared.state();
-        state.files.iter().filter(|(_, file)| !file.starts_with(directory)).map(|(key, file)| (key.clone(), file.clone())).collect()
+        state
+            .files
+            .iter()
+            .filter(|(_, file)| !file.starts_with(directory))
+            .map(|(key, file)| (key.clone(), file.clone()))
+            .collect()
     }
 
     /// `None`: it is as it was.
     fn read_if_new(&self, file: &Path) -> Result<Option<Vec<Manifest>>, String> {
         let metadata = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let stamp = FileStamp { inode: metadata.ino(), length: metadata.len(), modified: metadata.modified().ok(), missing_since: None };
+        let stamp = FileStamp {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            missing_since: None,
+        };
         if self.shared.state().stamps.get(file) == Some(&stamp) {
             return Ok(None);
         }
@@ -124,7 +141,9 @@ impl<'a> Scan<'a> {
         let mut problems = Vec::new();
         for manifest in &manifests {
             let old = self.shared.state().objects.get(&manifest.object.object_ref()).and_then(object_of);
-            let found = admission::validate(&manifest.object).into_iter().chain(old.iter().flat_map(|old| admission::validate_update(old, &manifest.object)));
+            let found = admission::validate(&manifest.object)
+                .into_iter()
+                .chain(old.iter().flat_map(|old| admission::validate_update(old, &manifest.object)));
             problems.extend(found.map(|problem| manifest.positions.problem(&problem.path, problem.message)));
         }
         if problems.is_empty() { Ok(Some(manifests)) } else { Err(at(problems)) }
@@ -147,14 +166,18 @@ impl<'a> Scan<'a> {
         for manifest in manifests {
             let key = manifest.object.object_ref();
             // One that is on its way out must be gone before another of its name comes.
-            let leaving = self.shared.state().objects.get(&key).and_then(object_of).is_some_and(|old| Object::is_deleted(&old));
+            let leaving =
+                self.shared.state().objects.get(&key).and_then(object_of).is_some_and(|old| Object::is_deleted(&old));
             if leaving {
                 self.shared.state().stamps.remove(file);
                 continue;
             }
             if let Err(error) = self.shared.accept(&manifest.object, file) {
                 self.shared.state().stamps.remove(file);
-                self.problems.push(SourceProblem::Refused { file: file.display().to_string(), message: crate::reconcile::chain(&error) });
+                self.problems.push(SourceProblem::Refused {
+                    file: file.display().to_string(),
+                    message: crate::reconcile::chain(&error),
+                });
                 self.look_again(LOST_RETRY);
             }
             seen.insert(key, file.to_owned());
@@ -162,7 +185,12 @@ impl<'a> Scan<'a> {
         // Objects that the file held before and holds no more.
         let gone: Vec<ObjectRef> = {
             let state = self.shared.state();
-            state.files.iter().filter(|(key, from)| *from == file && !own.contains(key)).map(|(key, _)| key.clone()).collect()
+            state
+                .files
+                .iter()
+                .filter(|(key, from)| *from == file && !own.contains(key))
+                .map(|(key, _)| key.clone())
+                .collect()
         };
         self.delete(gone);
     }
@@ -178,7 +206,12 @@ impl<'a> Scan<'a> {
         let missing: BTreeSet<PathBuf> =
             state.files.values().filter(|file| file.starts_with(directory) && !files.contains(file)).cloned().collect();
         for file in missing {
-            let stamp = state.stamps.entry(file.clone()).or_insert(FileStamp { inode: 0, length: 0, modified: None, missing_since: None });
+            let stamp = state.stamps.entry(file.clone()).or_insert(FileStamp {
+                inode: 0,
+                length: 0,
+                modified: None,
+                missing_since: None,
+            });
             let since = *stamp.missing_since.get_or_insert_with(std::time::Instant::now);
             if since.elapsed() < SETTLE {
                 drop(state);
@@ -194,28 +227,47 @@ impl<'a> Scan<'a> {
 
     /// Deletes, unless that would leave nothing and nobody asked for it.
     fn delete(&mut self, gone: Vec<ObjectRef>) {
-        let gone: Vec<ObjectRef> = gone.into_iter().filter(|key| self.shared.state().objects.contains_key(key)).collect();
+        let gone: Vec<ObjectRef> =
+            gone.into_iter().filter(|key| self.shared.state().objects.contains_key(key)).collect();
         let alive: BTreeSet<ObjectRef> = {
             let state = self.shared.state();
-            let is_alive = |key: &&ObjectRef| state.objects.get(*key).and_then(object_of).is_some_and(|object| !object.is_deleted());
-            state.files.keys().filter(|key| key.kind != ostler_crds::Kind::DomainOperation).filter(is_alive).cloned().collect()
+            let is_alive = |key: &&ObjectRef| {
+                state.objects.get(*key).and_then(object_of).is_some_and(|object| !object.is_deleted())
+            };
+            state
+                .files
+                .keys()
+                .filter(|key| key.kind != ostler_crds::Kind::DomainOperation)
+                .filter(is_alive)
+                .cloned()
+                .collect()
         };
         let dying: BTreeSet<&ObjectRef> = gone.iter().filter(|key| alive.contains(key)).collect();
         let would_be_empty = !dying.is_empty() && dying.len() == alive.len();
         for key in &gone {
             let asked = self.shared.store.deletion_path(key).exists();
-            let protected = self.shared.state().objects.get(key).is_some_and(|value| value.pointer("/spec/deletion/protect") == Some(&true.into()));
+            let protected = self
+                .shared
+                .state()
+                .objects
+                .get(key)
+                .is_some_and(|value| value.pointer("/spec/deletion/protect") == Some(&true.into()));
             if protected {
-                self.problems.push(SourceProblem::DeletionHeld(format!("{key}: its manifest is gone, but spec.deletion.protect forbids its deletion")));
+                self.problems.push(SourceProblem::DeletionHeld(format!(
+                    "{key}: its manifest is gone, but spec.deletion.protect forbids its deletion"
+                )));
                 continue;
             }
             if would_be_empty && !asked && !self.shared.config.allow_empty && alive.contains(key) {
-                let message = format!("{key}: its manifest is gone, and no other is left; 'ostler delete' or --allow-empty deletes the last");
+                let message = format!(
+                    "{key}: its manifest is gone, and no other is left; 'ostler delete' or --allow-empty deletes the last"
+                );
                 self.problems.push(SourceProblem::DeletionHeld(message));
                 continue;
             }
             if let Err(error) = self.shared.mark_deleted(key) {
-                self.problems.push(SourceProblem::Refused { file: key.to_string(), message: crate::reconcile::chain(&error) });
+                self.problems
+                    .push(SourceProblem::Refused { file: key.to_string(), message: crate::reconcile::chain(&error) });
                 self.look_again(LOST_RETRY);
             }
         }
@@ -229,7 +281,8 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_manifest = [".yaml", ".yml", ".json"].iter().any(|suffix| name.ends_with(suffix));
-        if is_manifest && !name.starts_with(['.', '#', '~']) && path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        if is_manifest && !name.starts_with(['.', '#', '~']) && path.metadata().is_ok_and(|metadata| metadata.is_file())
+        {
             files.push(path);
         }
     }

@@ -33,7 +33,8 @@ impl Watch {
     pub(super) fn new(manifests: &Path, operations: &Path) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let handler = shared.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| handler.take(event)).map_err(io::Error::other)?;
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| handler.take(event))
+            .map_err(io::Error::other)?;
         let mut watch = Watch { watcher, manifests: manifests.to_owned(), shared };
         watch.watcher.watch(operations, RecursiveMode::NonRecursive).map_err(io::Error::other)?;
         watch.renew();
@@ -67,7 +68,10 @@ impl Shared {
             // Begun, or going on: its end is told as well.
             EventKind::Create(_) => {
                 // A directory or a link is complete at once.
-                let (files, others): (Vec<_>, Vec<_>) = event.paths.into_iter().partition(|path| path.symlink_metadata().is_ok_and(|m| m.is_file() && m.len() == 0));
+                let (files, others): (Vec<_>, Vec<_>) = event
+                    .paths
+                    .into_iter()
+                    .partition(|path| path.symlink_metadata().is_ok_and(|m| m.is_file() && m.len() == 0));
                 writing.extend(files);
                 if others.is_empty() {
                     return;
@@ -77,7 +81,9 @@ impl Shared {
                 writing.extend(event.paths);
                 return;
             }
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Remove(_)
+            | EventKind::Modify(ModifyKind::Name(_)) => {
                 for path in &event.paths {
                     writing.remove(path);
                 }

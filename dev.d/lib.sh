@@ -1,0 +1,60 @@
+# What the commands share.
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Installs Debian packages that are missing; nothing is asked of the network when all are there.
+need() { # command package [package...]
+    local command=$1; shift
+    command -v "$command" >/dev/null && return
+    [ "$(id -u)" = 0 ] || { say "'$command' is missing: install the packages $* (or run this as root)"; exit 1; }
+    say "installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+}
+
+need_qemu() {
+    command -v qemu-system-x86_64 >/dev/null && command -v qemu-img >/dev/null && return
+    [ "$(id -u)" = 0 ] || { say "QEMU is missing: install qemu-system-x86 and qemu-utils (or run this as root)"; exit 1; }
+    say "installing QEMU"
+    export DEBIAN_FRONTEND=noninteractive
+    local release=""
+    # Debian 12 has QEMU 10 in its backports; elsewhere the distribution's own serves.
+    if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
+        grep -rqs 'bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d || echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list
+        release="-t bookworm-backports"
+    fi
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends $release qemu-system-x86 qemu-utils >/dev/null
+}
+
+need_rust() {
+    command -v cargo >/dev/null || { say "cargo is missing: install Rust, as https://rustup.rs says"; exit 1; }
+    command -v cc >/dev/null || need cc gcc libc6-dev
+}
+
+need_host_tools() {
+    need_rust
+    need_qemu
+    need dnsmasq dnsmasq-base
+    need nft nftables
+    need ip iproute2
+    need ping iputils-ping
+    need busybox busybox-static
+    need cpio cpio
+    need xz xz-utils
+    need useradd passwd
+}
+
+build() { # [--release]
+    need_rust
+    if [ "${1:-}" = --release ]; then
+        local target=x86_64-unknown-linux-gnu
+        CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static" cargo build --release -p ostler --target $target
+        local binary=$CARGO_TARGET_DIR/$target/release/ostler
+        if ldd "$binary" 2>&1 | grep -qv 'statically linked'; then say "$binary is not static"; exit 1; fi
+        say "$(du -h "$binary" | cut -f1) $binary (static)"
+    else
+        cargo build -p ostler
+        say "$CARGO_TARGET_DIR/debug/ostler"
+    fi
+}

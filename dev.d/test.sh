@@ -1,0 +1,43 @@
+# What CI runs, stage by stage.
+
+stages=() not_run=() passed=0 failed=0
+
+stage() { # name command...
+    local name=$1 start=$SECONDS log status=0; shift
+    log=$(mktemp)
+    printf '\n== %s\n' "$name"
+    "$@" 2>&1 | tee "$log" || status=1
+    # Each test program closes with one line of figures.
+    local p f
+    p=$(grep -aoE '^test result: .* ([0-9]+) passed' "$log" | grep -oE '[0-9]+ passed' | awk '{n += $1} END {print n + 0}')
+    f=$(grep -aoE '[0-9]+ failed;' "$log" | awk '{n += $1} END {print n + 0}')
+    if [ "$p" = 0 ] && [ "$f" = 0 ]; then if [ $status = 0 ]; then p=1; else f=1; fi; elif [ $status != 0 ] && [ "$f" = 0 ]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f))
+    stages+=("$(printf '%-28s %-6s %4d s   %d passed, %d failed' "$name" "$([ $status = 0 ] && echo ok || echo FAILED)" $((SECONDS - start)) "$p" "$f")")
+    rm -f "$log"
+}
+
+e2e() { cargo test -p ostler-e2e --no-fail-fast "$@" -- --test-threads 2; }
+
+conformance() {
+    if [ -d ../shared/corpus ]; then
+        OSTLER_CORPUS=$(realpath ../shared/corpus) cargo run -q -p ostler-e2e --bin conformance -- "$@"
+    else
+        echo "not run: the corpus of libvirt's cases is not at hand (../shared/corpus)"
+    fi
+}
+
+run_tests() {
+    need_host_tools
+    stage "format" cargo fmt --all --check
+    stage "lints" cargo clippy -q --workspace --all-targets -- -D warnings
+    stage "unit and driver tests" cargo test -q --workspace --exclude ostler-e2e --no-fail-fast
+    stage "without a driver" cargo check -q -p ostler --no-default-features
+    stage "end to end" e2e
+    if [ -d ../shared/corpus ]; then stage "conformance" conformance --ratchet; else not_run+=("conformance: the corpus of libvirt's cases is not at hand"); fi
+    printf '\n'
+    printf '%s\n' "${stages[@]}"
+    for line in "${not_run[@]}"; do printf 'not run: %s\n' "$line"; done
+    printf '\n%d passed, %d failed\n' $passed $failed
+    [ $failed = 0 ]
+}
