@@ -2,8 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    Address, Alias, ConsoleTargetKind, Controller, ControllerKind as Kind, ControllerModel as Model, Disk, DiskBus, DriveAddress,
-    MemballoonModel,
+    Address, Alias, ConsoleTargetKind, Controller, ControllerKind as Kind, ControllerModel as Model, Disk, DiskBus,
+    DriveAddress, MemballoonModel,
 };
 
 use crate::complete::{MachineFamily, family};
@@ -72,12 +72,19 @@ fn disk_alias(disk: &Disk, controllers: &[Controller]) -> String {
     let part = |value: &Option<u32>| value.unwrap_or(0);
     let (controller, line, target, unit) = (part(controller), part(line), part(target), part(unit));
     let has_targets = bus == DiskBus::Scsi && scsi_model(controllers, controller) != Some(Model::Lsilogic);
-    if has_targets { format!("{bus}{controller}-{line}-{target}-{unit}") } else { format!("{bus}{controller}-{line}-{unit}") }
+    if has_targets {
+        format!("{bus}{controller}-{line}-{target}-{unit}")
+    } else {
+        format!("{bus}{controller}-{line}-{unit}")
+    }
 }
 
 /// The model of the SCSI controller with this index.
 pub(crate) fn scsi_model(controllers: &[Controller], index: u32) -> Option<Model> {
-    controllers.iter().find(|other| other.r#type == Kind::Scsi && other.index == Some(index)).and_then(|other| other.model)
+    controllers
+        .iter()
+        .find(|other| other.r#type == Kind::Scsi && other.index == Some(index))
+        .and_then(|other| other.model)
 }
 
 /// `vda` → 0, `vdz` → 25, `vdaa` → 26.

@@ -136,7 +136,13 @@ fn escape(text: &str) -> String {
 
 /// A JSON object without the members that are null.
 fn object(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    Value::Object(members.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect())
+    Value::Object(
+        members
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 fn alias(alias: &Option<ostler_conf::domain::Alias>) -> &str {

@@ -137,12 +137,20 @@ async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status, end: Option<
 }
 
 /// Negotiates with the guest's QEMU, however long that takes, asks for what it told nobody, then watches over it.
-async fn attach(core: &Arc<Core>, entry: &Entry, guest: &Arc<Guest>, notices: Option<MonitorEvents>, done: tokio::sync::oneshot::Sender<()>) {
+async fn attach(
+    core: &Arc<Core>,
+    entry: &Entry,
+    guest: &Arc<Guest>,
+    notices: Option<MonitorEvents>,
+    done: tokio::sync::oneshot::Sender<()>,
+) {
     let watching = tokio::spawn(guest::run(core.clone(), guest.clone(), notices));
     if guest.monitor().is_ok() {
         match catch_up(core, guest).await {
             Ok(()) => {}
-            Err(CatchUp::Another(uuid)) => entry.state().damaged = Some(format!("QEMU answers with another guest's uuid, {uuid}")),
+            Err(CatchUp::Another(uuid)) => {
+                entry.state().damaged = Some(format!("QEMU answers with another guest's uuid, {uuid}"))
+            }
             Err(CatchUp::Monitor(error)) => tracing::warn!(%error, uuid = %guest.uuid, "take a guest back"),
         }
     }
@@ -201,8 +209,10 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
         "watchdog" => DomainState::Paused(PausedReason::Watchdog),
         "shutdown" => {
             // It says that the run ended, not how: a reboot ends one only where the definition says so.
-            let ends_at_reboot = guest.status().definition.on_reboot == Some(ostler_conf::domain::LifecycleAction::Destroy);
-            let cause = if ends_at_reboot && !guest.status().reboots { events::Cause::Reboot } else { events::Cause::Poweroff };
+            let ends_at_reboot =
+                guest.status().definition.on_reboot == Some(ostler_conf::domain::LifecycleAction::Destroy);
+            let cause =
+                if ends_at_reboot && !guest.status().reboots { events::Cause::Reboot } else { events::Cause::Poweroff };
             events::ended(core, guest, cause).await;
             return Ok(());
         }
@@ -241,7 +251,9 @@ async fn clear_leftovers(core: &Arc<Core>) {
                 let entry = core.entry_or_new(uuid);
                 let mut state = entry.state();
                 state.has_processes = true;
-                state.damaged.get_or_insert_with(|| "a QEMU runs in its control group, but the guest's state is lost".to_owned());
+                state.damaged.get_or_insert_with(|| {
+                    "a QEMU runs in its control group, but the guest's state is lost".to_owned()
+                });
             }
         }
     }
@@ -250,7 +262,8 @@ async fn clear_leftovers(core: &Arc<Core>) {
     let known: BTreeSet<Uuid> = core.entries().keys().copied().collect();
     let leftover = owners.into_iter().chain(ports.into_iter().map(|port| port.owner)).collect::<BTreeSet<_>>();
     for uuid in leftover.into_iter().filter(|uuid| known.contains(uuid) && is_idle(core, *uuid)) {
-        let (files, ports) = tokio::join!(core.services.security.release(uuid), core.services.networks.delete_ports(uuid, None));
+        let (files, ports) =
+            tokio::join!(core.services.security.release(uuid), core.services.networks.delete_ports(uuid, None));
         if let Err(error) = files.and(ports) {
             tracing::warn!(%error, %uuid, "release what a guest held");
         }
@@ -272,7 +285,10 @@ async fn settle_records(core: &Arc<Core>) {
     for entry in entries {
         let lost = {
             let state = entry.state();
-            state.record.running_in_boot.is_some() && state.guest.is_none() && !state.has_processes && state.damaged.is_none()
+            state.record.running_in_boot.is_some()
+                && state.guest.is_none()
+                && !state.has_processes
+                && state.damaged.is_none()
         };
         if lost {
             if let Err(error) = stop::record_end(core, &entry, ShutoffReason::HostReboot).await {

@@ -14,7 +14,9 @@ use crate::entry::Entry;
 pub(crate) fn can_change(_live: &Domain, change: &Change) -> bool {
     match change {
         Change::Labels(_) => true,
-        Change::AttachDisk(_) | Change::DetachDisk(_) | Change::AttachInterface(_) | Change::DetachInterface(_) => false,
+        Change::AttachDisk(_) | Change::DetachDisk(_) | Change::AttachInterface(_) | Change::DetachInterface(_) => {
+            false
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Default for Config {
             user: "ostler-qemu".into(),
             cgroup: "ostler".into(),
             monitor_timeout: Duration::from_secs(20),
-            quit_timeout: Duration::from_secs(5),
+            quit_timeout: Duration::from_secs(10),
             failure_points: FailurePoints::default(),
         }
     }

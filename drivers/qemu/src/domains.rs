@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use ostler_conf::Domain;
 use ostler_conf::domain::{CharSource, InterfaceSource, LifecycleAction as OnEvent};
 use ostler_driver::{
-    Change, Checked, ConsolePath, Definition, DomainEvent, DomainState, DomainSummary, Domains, Error, GuestAddress, LifecycleAction,
-    LifecycleEvent, PausedReason, Result, RunningReason, ShutoffReason, StartOptions, StateOnUndefine,
+    Change, Checked, ConsolePath, Definition, DomainEvent, DomainState, DomainSummary, Domains, Error, GuestAddress,
+    LifecycleAction, LifecycleEvent, PausedReason, Result, RunningReason, ShutoffReason, StartOptions, StateOnUndefine,
 };
 use ostler_util::ErrorCode;
 use serde_json::{Value, json};
@@ -154,7 +154,10 @@ impl Domains for QemuDriver {
             DomainState::Paused(_) => return Ok(()),
             DomainState::Running(_) => {}
             DomainState::Shutdown | DomainState::Crashed | DomainState::Shutoff(_) => {
-                return Err(Error::new(ErrorCode::OperationInvalid, "the guest has come to its end: there is nothing to suspend"));
+                return Err(Error::new(
+                    ErrorCode::OperationInvalid,
+                    "the guest has come to its end: there is nothing to suspend",
+                ));
             }
         }
         guest.expect_pause(PausedReason::User);
@@ -171,7 +174,10 @@ impl Domains for QemuDriver {
             DomainState::Running(_) => return Ok(()),
             DomainState::Paused(_) => {}
             DomainState::Shutdown | DomainState::Crashed | DomainState::Shutoff(_) => {
-                return Err(Error::new(ErrorCode::OperationInvalid, "the guest has come to its end: there is nothing to resume"));
+                return Err(Error::new(
+                    ErrorCode::OperationInvalid,
+                    "the guest has come to its end: there is nothing to resume",
+                ));
             }
         }
         guest.execute::<Value>("cont", Value::Null).await?;
@@ -186,7 +192,10 @@ impl Domains for QemuDriver {
             let state = entry.state();
             state.usable()?;
             if state.definition.is_none() {
-                return Err(Error::new(ErrorCode::OperationInvalid, "a transient guest can't be started with the host"));
+                return Err(Error::new(
+                    ErrorCode::OperationInvalid,
+                    "a transient guest can't be started with the host",
+                ));
             }
             let mut record = state.record.clone();
             record.autostart = autostart;
@@ -245,15 +254,24 @@ impl Domains for QemuDriver {
         let consoles = devices.consoles.iter().map(|console| (&console.alias, &console.name, &console.source));
         let channels = devices.channels.iter().map(|channel| (&channel.alias, &channel.name, &channel.source));
         let is_wanted = |alias: &str, name: &str| device.is_none_or(|device| device == alias || device == name);
-        let mut all = serials.chain(consoles).chain(channels).map(|(alias, name, source)| (alias.as_ref().map_or("", |alias| &alias.name), name, source));
+        let mut all = serials
+            .chain(consoles)
+            .chain(channels)
+            .map(|(alias, name, source)| (alias.as_ref().map_or("", |alias| &alias.name), name, source));
         let found = all.find(|(alias, name, _)| is_wanted(alias, name));
-        let (alias, _, source) = found.ok_or_else(|| Error::new(ErrorCode::DeviceMissing, "the guest has no such console"))?;
+        let (alias, _, source) =
+            found.ok_or_else(|| Error::new(ErrorCode::DeviceMissing, "the guest has no such console"))?;
         if let Some(path) = chardevs::socket(&self.core.running, uuid, alias, source) {
             return Ok(ConsolePath::Socket(path));
         }
         match source {
-            Some(CharSource::Pty(pty)) if pty.path.is_some() => Ok(ConsolePath::Pty(PathBuf::from(pty.path.clone().unwrap_or_default()))),
-            _ => Err(Error::new(ErrorCode::OperationUnsupported, format!("the console {alias} is neither a terminal nor a listening socket"))),
+            Some(CharSource::Pty(pty)) if pty.path.is_some() => {
+                Ok(ConsolePath::Pty(PathBuf::from(pty.path.clone().unwrap_or_default())))
+            }
+            _ => Err(Error::new(
+                ErrorCode::OperationUnsupported,
+                format!("the console {alias} is neither a terminal nor a listening socket"),
+            )),
         }
     }
 
@@ -264,7 +282,11 @@ impl Domains for QemuDriver {
             let (InterfaceSource::Network(source), Some(mac)) = (&interface.source, &interface.mac) else { continue };
             let leases = self.core.services.networks.leases(&source.network).await?;
             let own = leases.into_iter().filter(|lease| lease.mac == mac.address);
-            addresses.extend(own.map(|lease| GuestAddress { mac: lease.mac, address: lease.address, prefix: lease.prefix }));
+            addresses.extend(own.map(|lease| GuestAddress {
+                mac: lease.mac,
+                address: lease.address,
+                prefix: lease.prefix,
+            }));
         }
         Ok(addresses)
     }
@@ -302,7 +324,11 @@ fn check_name(core: &Core, uuid: Uuid, name: &str) -> Result<()> {
     for entry in entries {
         let found = entry.state().name();
         if entry.uuid != uuid && found.as_deref() == Some(name) {
-            return Err(Error::new(ErrorCode::DomExist, format!("the name {name} belongs to the domain {}", entry.uuid)).at("name"));
+            return Err(Error::new(
+                ErrorCode::DomExist,
+                format!("the name {name} belongs to the domain {}", entry.uuid),
+            )
+            .at("name"));
         }
         if entry.uuid == uuid {
             if let Some(found) = found.filter(|found| found != name) {

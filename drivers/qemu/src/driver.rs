@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ostler_conf::Domain;
 use ostler_driver::{Accelerator, Connection, DomainEvent, Domains, Error, Event, Events, Feature, HostFacts, Result};
+use ostler_util::ErrorCode;
 use ostler_util::cgroup::{Cgroup, Hierarchies};
 use ostler_util::passwd::{self, Credentials};
-use ostler_util::ErrorCode;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -80,7 +80,8 @@ impl QemuDriver {
         let name = config.user.clone();
         let (definitions, runs) = (config.state_dir.join("qemu"), config.run_dir.join("qemu"));
         let prepare = move || {
-            let hierarchies = Hierarchies::discover().map_err(|error| Error::system("find the control groups", error))?;
+            let hierarchies =
+                Hierarchies::discover().map_err(|error| Error::system("find the control groups", error))?;
             let credentials = guest_credentials(&name)?;
             Ok((Definitions::open(definitions)?, Running::open(runs)?, hierarchies, credentials))
         };
@@ -117,10 +118,14 @@ fn guest_credentials(name: &str) -> Result<Option<Credentials>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let made = passwd::find_or_create(name).map_err(|error| Error::system(format!("find or make the user {name}"), error));
+    let made =
+        passwd::find_or_create(name).map_err(|error| Error::system(format!("find or make the user {name}"), error));
     let mut credentials = made?;
     if credentials.uid == 0 {
-        return Err(Error::new(ErrorCode::ConfigUnsupported, format!("guests can't run as '{name}', who may do everything")));
+        return Err(Error::new(
+            ErrorCode::ConfigUnsupported,
+            format!("guests can't run as '{name}', who may do everything"),
+        ));
     }
     for device in ["/dev/kvm", "/dev/vhost-net"] {
         if let Some(group) = passwd::device_group(device.as_ref()).filter(|group| !credentials.groups.contains(group)) {
@@ -225,7 +230,8 @@ impl Connection for QemuDriver {
         Ok(HostFacts {
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             hypervisor_version: Some(capabilities.version.clone()),
-            cpus: std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
+            cpus: std::thread::available_parallelism()
+                .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
             memory_bytes: info.totalram * u64::from(info.mem_unit),
             accelerators: kvm.into_iter().chain([Accelerator::Tcg]).collect(),
             machines: capabilities.machines.iter().map(|machine| machine.name.clone()).collect(),
@@ -249,5 +255,7 @@ impl Connection for QemuDriver {
 
 /// Runs what blocks outside the tasks that wait.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())))
 }

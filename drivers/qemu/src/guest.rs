@@ -53,7 +53,13 @@ struct Known {
 }
 
 impl Guest {
-    pub(crate) fn new(uuid: Uuid, process: PidFd, monitor: Option<Monitor>, status: Status, state: DomainState) -> Self {
+    pub(crate) fn new(
+        uuid: Uuid,
+        process: PidFd,
+        monitor: Option<Monitor>,
+        status: Status,
+        state: DomainState,
+    ) -> Self {
         Guest {
             uuid,
             process,
@@ -128,10 +134,23 @@ impl Guest {
     /// Has the process ended: by itself if it can in time, else killed. The first reason counts.
     pub(crate) fn end(&self, reason: ShutoffReason) {
         self.known().end.get_or_insert(reason);
+        self.ending.notify_one();
+    }
+
+    /// Asks QEMU to end: by its monitor, which lets it finish what it is at, else by a signal. (A signal that comes between
+    /// a command and its answer can leave QEMU 10.0 waiting for ever.)
+    async fn quit(&self) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        if !self.is_silent() {
+            // Its answer does not count: its end does, and that ends this wait.
+            let asked = self.execute::<Value>("quit", Value::Null);
+            if tokio::time::timeout(PATIENCE, asked).await.is_ok_and(|asked| asked.is_ok()) {
+                tokio::time::sleep(PATIENCE).await;
+            }
+        }
         if let Err(error) = self.process.terminate() {
             tracing::warn!(%error, uuid = %self.uuid, "end QEMU");
         }
-        self.ending.notify_one();
     }
 
     /// Waits until the guest has ended and all that it held is released.

@@ -21,7 +21,10 @@ const MAX_DEPTH: usize = 200;
 /// `SystemError` for a file that is missing; the storage driver's for a volume; `ConfigUnsupported` for an image whose
 /// backing image has no recorded format.
 pub(crate) async fn resolve(disk: &Disk, storage: &dyn Storage) -> Result<Option<Chain>> {
-    let at_source = |error: Error| Error { field: error.field.or_else(|| Some(format!("devices.disks[{}].source", disk.name))), ..error };
+    let at_source = |error: Error| Error {
+        field: error.field.or_else(|| Some(format!("devices.disks[{}].source", disk.name))),
+        ..error
+    };
     let chain = match &disk.source {
         None => return Ok(None),
         Some(DiskSource::Volume(source)) => {
@@ -32,7 +35,10 @@ pub(crate) async fn resolve(disk: &Disk, storage: &dyn Storage) -> Result<Option
             let Some(path) = source.path().map(PathBuf::from) else { return Ok(None) };
             let (format, backing) = (driver_name(disk.format()).to_owned(), disk.backing_store.clone());
             let found = tokio::task::spawn_blocking(move || of_file(path, format, backing));
-            found.await.unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string()))).map_err(at_source)?
+            found
+                .await
+                .unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())))
+                .map_err(at_source)?
         }
     };
     Ok(Some(chain))
@@ -50,7 +56,10 @@ fn of_file(path: PathBuf, format: String, backing: Option<BackingStore>) -> Resu
     match backing {
         None => follow(&mut images)?,
         Some(BackingStore { source: Some(source), format }) => {
-            let path = source.path().map(PathBuf::from).ok_or_else(|| unsupported("a backing image must be a file or a block device".into()))?;
+            let path = source
+                .path()
+                .map(PathBuf::from)
+                .ok_or_else(|| unsupported("a backing image must be a file or a block device".into()))?;
             let format = format.map(|format| driver_name(format.r#type));
             images.push(image(path, format.unwrap_or("raw"))?);
             follow(&mut images)?;
@@ -64,13 +73,19 @@ fn of_file(path: PathBuf, format: String, backing: Option<BackingStore>) -> Resu
 fn follow(images: &mut Vec<Image>) -> Result<()> {
     while let Some(last) = images.last().filter(|last| last.format == "qcow2") {
         let path = last.path.clone();
-        let header = qcow2::backing(&path).map_err(|error| Error::system(format!("read the header of {}", path.display()), error))?;
+        let header = qcow2::backing(&path)
+            .map_err(|error| Error::system(format!("read the header of {}", path.display()), error))?;
         let Some(qcow2::Backing { name, format }) = header else { break };
         let format = format.ok_or_else(|| {
-            unsupported(format!("the image {} says that it stands on '{name}', but not of which format that is", path.display()))
+            unsupported(format!(
+                "the image {} says that it stands on '{name}', but not of which format that is",
+                path.display()
+            ))
         })?;
         let is_plain = !name.contains(':') || name.starts_with('/');
-        let name = Some(name).filter(|_| is_plain).ok_or_else(|| unsupported(format!("the image {} stands on no file", path.display())))?;
+        let name = Some(name)
+            .filter(|_| is_plain)
+            .ok_or_else(|| unsupported(format!("the image {} stands on no file", path.display())))?;
         let below = path.parent().unwrap_or(Path::new("/")).join(name);
         if images.len() >= MAX_DEPTH || images.iter().any(|image| image.path == below) {
             return Err(unsupported(format!("the chain of images below {} has no end", path.display())));
@@ -134,13 +149,22 @@ pub(crate) mod tests {
         qcow2::tests::write(&path("remote"), Some(("nbd://host/x", Some("raw"))));
         qcow2::tests::write(&path("lost"), Some(("nowhere", Some("raw"))));
         let chain = |name: &str| of_file(path(name), "qcow2".into(), None);
-        let expected = [("top", "qcow2"), ("middle", "qcow2"), ("base", "raw")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let expected =
+            [("top", "qcow2"), ("middle", "qcow2"), ("base", "raw")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(names(chain("top")), expected);
-        for (name, code) in [("unsaid", ErrorCode::ConfigUnsupported), ("loop", ErrorCode::ConfigUnsupported), ("remote", ErrorCode::ConfigUnsupported), ("lost", ErrorCode::SystemError)] {
+        for (name, code) in [
+            ("unsaid", ErrorCode::ConfigUnsupported),
+            ("loop", ErrorCode::ConfigUnsupported),
+            ("remote", ErrorCode::ConfigUnsupported),
+            ("lost", ErrorCode::SystemError),
+        ] {
             assert_eq!(chain(name).unwrap_err().code, code, "{name}");
         }
         // The same bytes as raw are just bytes.
         assert_eq!(names(of_file(path("top"), "raw".into(), None)).len(), 1);
-        assert_eq!(names(of_file(path("top"), "qcow2".into(), Some(BackingStore { format: None, source: None }))).len(), 1);
+        assert_eq!(
+            names(of_file(path("top"), "qcow2".into(), Some(BackingStore { format: None, source: None }))).len(),
+            1
+        );
     }
 }

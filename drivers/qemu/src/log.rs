@@ -76,7 +76,7 @@ async fn watch(folder: &Path) -> io::Result<()> {
         cut(&entry?.path())?;
     }
     loop {
-        let names = watcher.async_io(Interest::READABLE, |fd| names(fd)).await?;
+        let names = watcher.async_io(Interest::READABLE, names).await?;
         for name in names {
             // One that has just been removed needs no cutting.
             let _ = cut(&folder.join(name));

@@ -25,10 +25,18 @@ pub(crate) enum MonitorError {
     Refused { command: String, refusal: Refusal },
     /// The answer was of another kind than expected.
     #[error("QEMU answered '{command}' with what was not expected")]
-    Unexpected { command: String, #[source] source: serde_json::Error },
+    Unexpected {
+        command: String,
+        #[source]
+        source: serde_json::Error,
+    },
     /// The command could not be sent.
     #[error("send '{command}' to QEMU")]
-    Send { command: String, #[source] source: std::io::Error },
+    Send {
+        command: String,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl From<MonitorError> for Error {

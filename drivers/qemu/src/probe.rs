@@ -50,7 +50,8 @@ impl Probe {
                 return Ok(capabilities.clone());
             }
         }
-        let (file, path, credentials) = (self.file("capabilities", &identity), emulator.to_owned(), self.credentials.clone());
+        let (file, path, credentials) =
+            (self.file("capabilities", &identity), emulator.to_owned(), self.credentials.clone());
         let wanted = identity.clone();
         let found = blocking(move || match load(&file, &wanted) {
             Some(capabilities) => Ok(capabilities),
@@ -95,5 +96,7 @@ impl Probe {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())))
 }

@@ -154,11 +154,16 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     save(core, uuid, status).await?;
     core.point("stored")?;
     let handle = guest::find_process(status.process.as_ref())?.ok_or_else(|| vanished(core, uuid))?;
-    let state = if options.paused { DomainState::Paused(PausedReason::StartingUp) } else { DomainState::Running(RunningReason::Booted) };
+    let state = if options.paused {
+        DomainState::Paused(PausedReason::StartingUp)
+    } else {
+        DomainState::Running(RunningReason::Booted)
+    };
     if !options.paused {
         monitor.execute::<Value>("cont", Value::Null).await?;
     }
-    let guest = Arc::new(Guest::new(uuid, handle, Some(monitor), status.clone(), DomainState::Shutoff(ShutoffReason::Unknown)));
+    let guest =
+        Arc::new(Guest::new(uuid, handle, Some(monitor), status.clone(), DomainState::Shutoff(ShutoffReason::Unknown)));
     entry.state().guest = Some(guest.clone());
     guest.set_state(core, state);
     core.spawn(guest::run(core.clone(), guest, Some(notices)));
@@ -206,7 +211,13 @@ async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Run
 }
 
 /// Starts QEMU, stopped, in its own control group.
-async fn spawn(core: &Arc<Core>, uuid: Uuid, domain: &Domain, mut runtime: Runtime, mut descriptors: Descriptors) -> Result<Process> {
+async fn spawn(
+    core: &Arc<Core>,
+    uuid: Uuid,
+    domain: &Domain,
+    mut runtime: Runtime,
+    mut descriptors: Descriptors,
+) -> Result<Process> {
     let (core, domain) = (core.clone(), domain.clone());
     blocking(move || {
         runtime.monitor = descriptors.add(listen(&core.running.monitor(uuid))?);
@@ -239,7 +250,11 @@ async fn spawn(core: &Arc<Core>, uuid: Uuid, domain: &Domain, mut runtime: Runti
 }
 
 fn environment(domain: &Domain) -> Vec<std::ffi::OsString> {
-    let mut env = vec!["LC_ALL=C".to_owned(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(), "HOME=/".into()];
+    let mut env = vec![
+        "LC_ALL=C".to_owned(),
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
+        "HOME=/".into(),
+    ];
     let clock = domain.clock.as_ref();
     if let Some(zone) = clock.and_then(|clock| clock.timezone.as_ref()) {
         env.push(format!("TZ={zone}"));
@@ -268,7 +283,8 @@ async fn greet(core: &Core, uuid: Uuid, process: &Process) -> Result<(Monitor, c
     }
     let path = core.running.monitor(uuid);
     let connected = Monitor::connect(&path, core.config.monitor_timeout).await;
-    let (monitor, notices) = connected.map_err(|error| Error::system(format!("connect to {}", path.display()), error))?;
+    let (monitor, notices) =
+        connected.map_err(|error| Error::system(format!("connect to {}", path.display()), error))?;
     let talk = async {
         monitor.negotiate().await?;
         monitor.execute::<Answer>("query-uuid", Value::Null).await
@@ -280,7 +296,10 @@ async fn greet(core: &Core, uuid: Uuid, process: &Process) -> Result<(Monitor, c
     };
     match answer {
         Ok(answer) if answer.uuid == uuid => Ok((monitor, notices)),
-        Ok(answer) => Err(Error::new(ErrorCode::InternalError, format!("QEMU answers with another guest's uuid, {}", answer.uuid))),
+        Ok(answer) => Err(Error::new(
+            ErrorCode::InternalError,
+            format!("QEMU answers with another guest's uuid, {}", answer.uuid),
+        )),
         Err(MonitorError::Closed) => Err(vanished(core, uuid)),
         Err(error) => Err(error.into()),
     }
@@ -306,12 +325,18 @@ async fn settle(monitor: &Monitor, domain: &mut Domain) -> Result<()> {
     if domain.on_reboot == Some(LifecycleAction::Destroy) || domain.on_reboot == Some(LifecycleAction::Preserve) {
         monitor.execute::<Value>("set-action", json!({ "reboot": "shutdown" })).await?;
     }
-    for interface in domain.devices.interfaces.iter().filter(|nic| nic.link.as_ref().is_some_and(|link| link.state == LinkState::Down)) {
+    for interface in domain
+        .devices
+        .interfaces
+        .iter()
+        .filter(|nic| nic.link.as_ref().is_some_and(|link| link.state == LinkState::Down))
+    {
         let name = interface.alias.as_ref().map(|alias| &alias.name);
         monitor.execute::<Value>("set_link", json!({ "name": name, "up": false })).await?;
     }
     let current = domain.current_memory.as_ref().map_or(0, |memory| memory.size.0.kib());
-    let has_balloon = domain.devices.memballoon.as_ref().is_some_and(|balloon| balloon.model == MemballoonModel::Virtio);
+    let has_balloon =
+        domain.devices.memballoon.as_ref().is_some_and(|balloon| balloon.model == MemballoonModel::Virtio);
     if has_balloon && current > 0 && current < domain.memory_kib() {
         monitor.execute::<Value>("balloon", json!({ "value": current * 1024 })).await?;
     }

@@ -64,12 +64,14 @@ pub(crate) async fn clean(core: &Arc<Core>, uuid: Uuid, sockets: Vec<PathBuf>) -
     });
     // Nothing is given back before nobody uses it any more.
     end_processes.await?;
-    let (files, ports) = tokio::join!(core.services.security.release(uuid), core.services.networks.delete_ports(uuid, None));
+    let (files, ports) =
+        tokio::join!(core.services.security.release(uuid), core.services.networks.delete_ports(uuid, None));
     files.and(ports)?;
     let running = core.running.clone();
     blocking(move || {
         for socket in sockets {
-            ostler_util::file::remove_durably(&socket).map_err(|error| Error::system(format!("remove {}", socket.display()), error))?;
+            ostler_util::file::remove_durably(&socket)
+                .map_err(|error| Error::system(format!("remove {}", socket.display()), error))?;
         }
         running.remove(uuid)
     })

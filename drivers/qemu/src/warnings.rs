@@ -26,12 +26,15 @@ pub(crate) async fn find(core: &Core, domain: &Domain) -> Vec<Warning> {
         match &interface.source {
             InterfaceSource::Network(source) => match core.services.networks.get(&source.network).await {
                 Ok(network) if network.active => {}
-                Ok(_) => warnings.push(Warning { field, message: format!("the network {} is not active", source.network) }),
+                Ok(_) => {
+                    warnings.push(Warning { field, message: format!("the network {} is not active", source.network) })
+                }
                 Err(error) => warnings.extend(absent(Err(error), field)),
             },
             InterfaceSource::Bridge(source) => {
                 if !Path::new("/sys/class/net").join(&source.bridge).join("bridge").is_dir() {
-                    warnings.push(Warning { field, message: format!("there is no bridge {} on this host", source.bridge) });
+                    warnings
+                        .push(Warning { field, message: format!("there is no bridge {} on this host", source.bridge) });
                 }
             }
             InterfaceSource::User(_) => {}

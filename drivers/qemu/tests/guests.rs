@@ -4,10 +4,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{IDLE, Lab, POWEROFF, POWER_BUTTON, RESET, expect, expect_state};
+use common::{IDLE, Lab, POWER_BUTTON, POWEROFF, RESET, expect, expect_state};
 use ostler_driver::{
-    Connection, ConsolePath, Definition, DomainEvent, DomainState, Domains, LifecycleAction, LifecycleEvent, PausedReason, RunningReason,
-    ShutoffReason, StartOptions, StateOnUndefine,
+    Connection, ConsolePath, Definition, DomainEvent, DomainState, Domains, LifecycleAction, LifecycleEvent,
+    PausedReason, RunningReason, ShutoffReason, StartOptions, StateOnUndefine,
 };
 use ostler_util::ErrorCode;
 
@@ -61,13 +61,17 @@ fn a_guest_lives_and_dies() {
             assert!(line.ends_with(&group), "{line}");
         }
         let arguments = proc("cmdline");
-        assert!(arguments.contains("-sandbox\0on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"));
+        assert!(
+            arguments.contains("-sandbox\0on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+        );
 
         // The definition of what runs, and where its devices are found.
         let live = driver.definition(uuid, Definition::Live).await.unwrap();
         assert_eq!(live.devices.interfaces[0].target.as_ref().unwrap().dev.as_deref(), Some("otap0"));
         assert_eq!(*lab.ports.1.lock().unwrap(), ["otap0"]);
-        assert!(matches!(driver.console(uuid, None).await.unwrap(), ConsolePath::Pty(path) if path.starts_with("/dev/pts") && path.exists()));
+        assert!(
+            matches!(driver.console(uuid, None).await.unwrap(), ConsolePath::Pty(path) if path.starts_with("/dev/pts") && path.exists())
+        );
         let Ok(ConsolePath::Socket(agent)) = driver.console(uuid, Some("channel0")).await else { panic!("no socket") };
         tokio::net::UnixStream::connect(agent).await.unwrap();
         assert_eq!(driver.addresses(uuid).await.unwrap().len(), 1);
@@ -164,7 +168,11 @@ fn what_a_reboot_does_can_be_changed_while_the_guest_runs() {
         driver.set_lifecycle_action(uuid, LifecycleEvent::Reboot, LifecycleAction::Destroy).await.unwrap();
         expect(&mut events, uuid, DomainEvent::State(DomainState::Shutoff(ShutoffReason::GuestReboot))).await;
         let stored = driver.definition(uuid, Definition::Persistent).await.unwrap();
-        assert_eq!(stored.on_reboot, Some(ostler_conf::domain::LifecycleAction::Restart), "the next start does as defined");
+        assert_eq!(
+            stored.on_reboot,
+            Some(ostler_conf::domain::LifecycleAction::Restart),
+            "the next start does as defined"
+        );
         lab.released(uuid).await;
     });
 }
@@ -184,7 +192,8 @@ fn a_silent_monitor_is_told_and_delays_nobody() {
         }
         let pid = rustix::process::Pid::from_raw(lab.pid(uuid)).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-        let (refused, ()) = tokio::join!(driver.suspend(uuid), async { while driver.reset(other_uuid).await.is_err() {} });
+        let (refused, ()) =
+            tokio::join!(driver.suspend(uuid), async { while driver.reset(other_uuid).await.is_err() {} });
         assert_eq!(refused.unwrap_err().code, ErrorCode::OperationTimeout);
         expect(&mut events, uuid, DomainEvent::MonitorSilent(true)).await;
         assert!(driver.get(uuid).await.unwrap().monitor_silent);
@@ -212,7 +221,10 @@ fn two_guests_do_not_write_one_image() {
         }
         driver.start(one.uuid.unwrap(), StartOptions { paused: true }).await.unwrap();
         let refused = driver.start(two.uuid.unwrap(), StartOptions { paused: true }).await.unwrap_err();
-        assert_eq!((refused.code, refused.field.as_deref()), (ErrorCode::ResourceBusy, Some("devices.disks[vda].source")));
+        assert_eq!(
+            (refused.code, refused.field.as_deref()),
+            (ErrorCode::ResourceBusy, Some("devices.disks[vda].source"))
+        );
         lab.assert_clean(two.uuid.unwrap());
         driver.destroy(one.uuid.unwrap()).await.unwrap();
         driver.start(two.uuid.unwrap(), StartOptions { paused: true }).await.unwrap();
@@ -232,10 +244,14 @@ fn qemu_says_why_it_does_not_start() {
         assert!(error.message.contains("there-is-no-such-option"), "{}", error.message);
         lab.assert_clean(uuid);
         assert_eq!(driver.get(uuid).await.unwrap().state, DomainState::Shutoff(ShutoffReason::Unknown));
-        let missing = lab.guest("missing", IDLE, "<disk type='file'><source file='/there/is/none'/><target dev='vda'/></disk>");
+        let missing =
+            lab.guest("missing", IDLE, "<disk type='file'><source file='/there/is/none'/><target dev='vda'/></disk>");
         let checked = driver.define(&missing).await.unwrap();
         assert_eq!(checked.warnings[0].field, "devices.disks[vda].source");
-        assert_eq!(driver.start(missing.uuid.unwrap(), StartOptions::default()).await.unwrap_err().code, ErrorCode::SystemError);
+        assert_eq!(
+            driver.start(missing.uuid.unwrap(), StartOptions::default()).await.unwrap_err().code,
+            ErrorCode::SystemError
+        );
         lab.assert_clean(missing.uuid.unwrap());
     });
 }

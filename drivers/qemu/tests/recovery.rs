@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{IDLE, Lab, POWEROFF, expect, expect_state};
 use ostler_driver::{
-    Connection, Definition, DomainEvent, DomainState, Domains, Error, PausedReason, RunningReason, ShutoffReason, StartOptions, StateOnUndefine,
+    Connection, Definition, DomainEvent, DomainState, Domains, Error, PausedReason, RunningReason, ShutoffReason,
+    StartOptions, StateOnUndefine,
 };
 use ostler_driver_qemu::FailurePoints;
 use ostler_util::ErrorCode;
@@ -223,7 +224,14 @@ fn a_full_disk_loses_nothing() {
     Lab::run("full", |lab| async move {
         std::fs::create_dir_all(&lab.config.state_dir).unwrap();
         let options = std::ffi::CString::new("size=256k").unwrap();
-        rustix::mount::mount("none", &lab.config.state_dir, "tmpfs", rustix::mount::MountFlags::empty(), Some(options.as_c_str())).unwrap();
+        rustix::mount::mount(
+            "none",
+            &lab.config.state_dir,
+            "tmpfs",
+            rustix::mount::MountFlags::empty(),
+            Some(options.as_c_str()),
+        )
+        .unwrap();
         let driver = lab.open().await;
         let mut spec = lab.guest("full", IDLE, "");
         let uuid = spec.uuid.unwrap();

@@ -27,7 +27,9 @@ pub(super) fn members(domain: &Domain, address: &Option<Address>) -> Result<Vec<
             let bus = alias(&controller(ControllerKind::Usb, usb.bus.unwrap_or(0))?.alias);
             Ok(vec![("bus", json!(format!("{bus}.0"))), ("port", json!(usb.port))])
         }
-        Some(other) => Err(Error::new(ErrorCode::InternalError, format!("an address that is neither PCI nor USB: {other:?}"))),
+        Some(other) => {
+            Err(Error::new(ErrorCode::InternalError, format!("an address that is neither PCI nor USB: {other:?}")))
+        }
     }
 }
 

@@ -16,9 +16,16 @@ pub(super) fn all(domain: &Domain, runtime: &Runtime, args: &mut Args) -> Result
         let (driver, index) = match target.and_then(|target| target.r#type) {
             Some(SerialTargetKind::UsbSerial) => ("usb-serial", None),
             Some(SerialTargetKind::PciSerial) => ("pci-serial", None),
-            Some(SerialTargetKind::IsaSerial | SerialTargetKind::SystemSerial) | None => ("isa-serial", target.and_then(|target| target.port)),
+            Some(SerialTargetKind::IsaSerial | SerialTargetKind::SystemSerial) | None => {
+                ("isa-serial", target.and_then(|target| target.port))
+            }
         };
-        let mut members = vec![("driver", json!(driver)), ("chardev", json!(format!("char{name}"))), ("id", json!(name)), ("index", json!(index))];
+        let mut members = vec![
+            ("driver", json!(driver)),
+            ("chardev", json!(format!("char{name}"))),
+            ("id", json!(name)),
+            ("index", json!(index)),
+        ];
         if driver != "isa-serial" {
             members.extend(address::members(domain, &serial.address)?);
         }
@@ -63,7 +70,8 @@ fn virtio_port(address: &Option<Address>) -> Vec<(&'static str, Value)> {
 /// The host's side of the device with this alias.
 fn backend(name: &str, source: &Option<CharSource>, runtime: &Runtime, args: &mut Args) -> Result<()> {
     let fds = runtime.chardevs.get(name).copied().unwrap_or_default();
-    let not_open = || Error::new(ErrorCode::InternalError, format!("nothing was opened for the character device '{name}'"));
+    let not_open =
+        || Error::new(ErrorCode::InternalError, format!("nothing was opened for the character device '{name}'"));
     let kind = match source {
         Some(CharSource::Null(_)) => format!("null,id=char{name}"),
         Some(CharSource::Pty(_)) | None => format!("pty,id=char{name}"),

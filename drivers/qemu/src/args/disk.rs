@@ -2,8 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    Address, ControllerModel, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskErrorPolicy, DiskIo,
-    DriveAddress, Tray,
+    Address, ControllerModel, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskErrorPolicy,
+    DiskIo, DriveAddress, Tray,
 };
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
@@ -34,11 +34,17 @@ fn chain<'a>(disk: &Disk, runtime: &'a Runtime) -> Option<&'a Chain> {
 /// Nodes are numbered from the last disk to the first, each chain from its top. An empty drive takes a number as well.
 fn first_numbers(domain: &Domain, runtime: &Runtime) -> Vec<usize> {
     let mut next = 1;
-    let mut first: Vec<usize> = domain.devices.disks.iter().rev().map(|disk| {
-        let number = next;
-        next += chain(disk, runtime).map_or(1, |chain| chain.images.len());
-        number
-    }).collect();
+    let mut first: Vec<usize> = domain
+        .devices
+        .disks
+        .iter()
+        .rev()
+        .map(|disk| {
+            let number = next;
+            next += chain(disk, runtime).map_or(1, |chain| chain.images.len());
+            number
+        })
+        .collect();
     first.reverse();
     first
 }
@@ -90,7 +96,9 @@ fn storage_node(disk: &Disk, image: &Image, number: usize, read_only: bool, is_t
         DiskIo::IoUring => "io_uring",
     });
     let kind = match (image.is_block, disk.device()) {
-        (true, DiskDevice::Cdrom) if image.path.starts_with("/dev/cdrom") || image.path.starts_with("/dev/sr0") => "host_cdrom",
+        (true, DiskDevice::Cdrom) if image.path.starts_with("/dev/cdrom") || image.path.starts_with("/dev/sr0") => {
+            "host_cdrom"
+        }
         (true, _) => "host_device",
         (false, _) => "file",
     };
@@ -138,7 +146,8 @@ fn cache(disk: &Disk) -> Value {
 /// The device that the guest sees.
 pub(crate) fn device(domain: &Domain, disk: &Disk, node: Option<&str>, boot: Option<u32>) -> Result<Value> {
     let unsupported = |what: &str| {
-        Error::new(ErrorCode::ConfigUnsupported, format!("QEMU has no {what}")).at(format!("devices.disks[{}].target.bus", disk.name))
+        Error::new(ErrorCode::ConfigUnsupported, format!("QEMU has no {what}"))
+            .at(format!("devices.disks[{}].target.bus", disk.name))
     };
     let bus = disk.target.bus.ok_or_else(|| unsupported("disk without a bus"))?;
     let driver = disk.driver.as_ref();
@@ -154,9 +163,12 @@ pub(crate) fn device(domain: &Domain, disk: &Disk, node: Option<&str>, boot: Opt
             members.extend(address::members(domain, &disk.address)?);
         }
         DiskBus::Ide | DiskBus::Sata | DiskBus::Scsi | DiskBus::Fdc => members.extend(drive(domain, disk, bus)?),
-        DiskBus::Xen | DiskBus::Uml | DiskBus::Sd | DiskBus::Nvme => return Err(unsupported(&format!("disk on the bus '{bus}'"))),
+        DiskBus::Xen | DiskBus::Uml | DiskBus::Sd | DiskBus::Nvme => {
+            return Err(unsupported(&format!("disk on the bus '{bus}'")));
+        }
     }
-    let write_cache = cache_mode(disk).map(|mode| if matches!(mode, DiskCache::Writethrough | DiskCache::Directsync) { "off" } else { "on" });
+    let write_cache = cache_mode(disk)
+        .map(|mode| if matches!(mode, DiskCache::Writethrough | DiskCache::Directsync) { "off" } else { "on" });
     let policy = |policy: Option<DiskErrorPolicy>| json!(policy.map(error_policy));
     members.extend([
         ("share-rw", json!(disk.shareable.then_some(true))),
@@ -194,16 +206,20 @@ fn drive(domain: &Domain, disk: &Disk, bus: DiskBus) -> Result<Vec<(&'static str
     let kind = |hd: &'static str, cd: &'static str| json!(if disk.device() == DiskDevice::Cdrom { cd } else { hd });
     let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
     Ok(match bus {
-        DiskBus::Ide => vec![("driver", kind("ide-hd", "ide-cd")), ("bus", json!(format!("ide.{line}"))), ("unit", json!(unit))],
+        DiskBus::Ide => {
+            vec![("driver", kind("ide-hd", "ide-cd")), ("bus", json!(format!("ide.{line}"))), ("unit", json!(unit))]
+        }
         DiskBus::Sata => {
             let name = if controller == 0 && is_q35 { "ide".to_owned() } else { format!("sata{controller}") };
             vec![("driver", kind("ide-hd", "ide-cd")), ("bus", json!(format!("{name}.{unit}")))]
         }
         DiskBus::Fdc => vec![("driver", json!("floppy")), ("unit", json!(unit))],
         _ => {
-            let driver = if disk.device() == DiskDevice::Lun { json!("scsi-block") } else { kind("scsi-hd", "scsi-cd") };
+            let driver =
+                if disk.device() == DiskDevice::Lun { json!("scsi-block") } else { kind("scsi-hd", "scsi-cd") };
             let mut members = vec![("driver", driver), ("bus", json!(format!("scsi{controller}.0")))];
-            let is_lsi = crate::alias::scsi_model(&domain.devices.controllers, controller) == Some(ControllerModel::Lsilogic);
+            let is_lsi =
+                crate::alias::scsi_model(&domain.devices.controllers, controller) == Some(ControllerModel::Lsilogic);
             if is_lsi {
                 members.push(("scsi-id", json!(unit)));
             } else {

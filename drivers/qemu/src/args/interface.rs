@@ -11,7 +11,10 @@ use super::{Args, Runtime, Tap, address, alias, object};
 pub(super) fn all(domain: &Domain, runtime: &Runtime, boot: &BootOrder, args: &mut Args) -> Result<()> {
     for (at, interface) in domain.devices.interfaces.iter().enumerate() {
         let tap = runtime.taps.get(alias(&interface.alias)).copied();
-        args.json("-netdev", &netdev(interface, tap.map(|tap: Tap| (tap.fd.to_string(), tap.vhost.map(|fd| fd.to_string())))));
+        args.json(
+            "-netdev",
+            &netdev(interface, tap.map(|tap: Tap| (tap.fd.to_string(), tap.vhost.map(|fd| fd.to_string())))),
+        );
         args.device(&device(domain, interface, boot.interface(at))?);
     }
     Ok(())

@@ -13,10 +13,13 @@ pub(super) fn before_devices(domain: &Domain, runtime: &Runtime, args: &mut Args
     args.option("-name", format!("guest={},debug-threads=on", escape(&domain.name)));
     args.flag("-S");
     args.option("-machine", machine(domain));
-    args.option("-accel", match domain.r#type {
-        Some(DomainType::Kvm) => "kvm",
-        Some(DomainType::Qemu | DomainType::Test) | None => "tcg",
-    });
+    args.option(
+        "-accel",
+        match domain.r#type {
+            Some(DomainType::Kvm) => "kvm",
+            Some(DomainType::Qemu | DomainType::Test) | None => "tcg",
+        },
+    );
     args.option("-cpu", cpu(domain)?);
     memory(domain, args);
     args.option("-overcommit", "mem-lock=off");
@@ -45,9 +48,15 @@ fn on_off(on: bool) -> &'static str {
 fn machine(domain: &Domain) -> String {
     let name = domain.os.r#type.machine.as_deref().unwrap_or_default();
     let dump = domain.memory.as_ref().and_then(|memory| memory.dump_core).is_some_and(|on| on.0);
-    let hpet = timer(domain, TimerName::Hpet).and_then(|timer| timer.present).map(|present| format!(",hpet={}", on_off(present.0)));
+    let hpet = timer(domain, TimerName::Hpet)
+        .and_then(|timer| timer.present)
+        .map(|present| format!(",hpet={}", on_off(present.0)));
     let acpi = on_off(domain.features.as_ref().is_some_and(|features| features.acpi));
-    format!("{name},usb=off,dump-guest-core={},memory-backend=pc.ram{},acpi={acpi}", on_off(dump), hpet.unwrap_or_default())
+    format!(
+        "{name},usb=off,dump-guest-core={},memory-backend=pc.ram{},acpi={acpi}",
+        on_off(dump),
+        hpet.unwrap_or_default()
+    )
 }
 
 fn cpu(domain: &Domain) -> Result<String> {
@@ -61,9 +70,12 @@ fn cpu(domain: &Domain) -> Result<String> {
             let migratable = cpu.migratable.map(|on| format!(",migratable={}", on_off(on.0)));
             format!("max{}", migratable.unwrap_or_default())
         }
-        Some(CpuMode::Custom) | None => cpu.model.as_ref().and_then(|model| model.name.clone()).unwrap_or_else(|| "qemu64".into()),
+        Some(CpuMode::Custom) | None => {
+            cpu.model.as_ref().and_then(|model| model.name.clone()).unwrap_or_else(|| "qemu64".into())
+        }
         Some(CpuMode::HostModel) => {
-            return Err(Error::new(ErrorCode::ConfigUnsupported, "the CPU mode host-model can't be expanded yet").at("cpu.mode"));
+            return Err(Error::new(ErrorCode::ConfigUnsupported, "the CPU mode host-model can't be expanded yet")
+                .at("cpu.mode"));
         }
     };
     for feature in &cpu.features {
@@ -98,7 +110,8 @@ fn smp(domain: &Domain) -> String {
     match domain.cpu.as_ref().and_then(|cpu| cpu.topology.as_ref()) {
         None => format!("{current}{max},sockets={most},cores=1,threads=1"),
         Some(t) => {
-            let part = |name: &str, count: Option<u32>| count.map(|count| format!(",{name}={count}")).unwrap_or_default();
+            let part =
+                |name: &str, count: Option<u32>| count.map(|count| format!(",{name}={count}")).unwrap_or_default();
             let middle = part("dies", t.dies) + &part("clusters", t.clusters);
             format!("{current}{max},sockets={}{middle},cores={},threads={}", t.sockets, t.cores, t.threads)
         }
@@ -140,7 +153,9 @@ fn boot(domain: &Domain, args: &mut Args) {
         Some(format!("menu={},{timeout}", on_off(enable.0)))
     });
     args.option("-boot", format!("{}strict=on", menu.unwrap_or_default()));
-    for (option, value) in [("-kernel", &domain.os.kernel), ("-initrd", &domain.os.initrd), ("-append", &domain.os.cmdline)] {
+    for (option, value) in
+        [("-kernel", &domain.os.kernel), ("-initrd", &domain.os.initrd), ("-append", &domain.os.cmdline)]
+    {
         if let Some(value) = value {
             args.option(option, value.clone());
         }

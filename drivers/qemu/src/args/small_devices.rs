@@ -2,7 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    AudioKind, Input, InputBus, InputKind, MemballoonModel, RngBackend, WatchdogAction as Action, WatchdogModel as Model,
+    AudioKind, Input, InputBus, InputKind, MemballoonModel, RngBackend, WatchdogAction as Action,
+    WatchdogModel as Model,
 };
 use ostler_driver::Result;
 use serde_json::json;
@@ -33,7 +34,8 @@ pub(super) fn all(domain: &Domain, args: &mut Args) -> Result<()> {
         let RngBackend::Random(backend) = &rng.backend;
         let path = backend.path.as_deref().unwrap_or("/dev/random");
         args.json("-object", &json!({ "qom-type": "rng-random", "id": format!("obj{name}"), "filename": path }));
-        let mut members = vec![("driver", json!("virtio-rng-pci")), ("rng", json!(format!("obj{name}"))), ("id", json!(name))];
+        let mut members =
+            vec![("driver", json!("virtio-rng-pci")), ("rng", json!(format!("obj{name}"))), ("id", json!(name))];
         members.extend(address::members(domain, &rng.address)?);
         args.device(&object(members));
     }

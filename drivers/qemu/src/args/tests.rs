@@ -22,7 +22,13 @@ fn runtime(domain: &Domain, chains: &[(&str, &str)]) -> Runtime {
     for (fd, interface) in (26..).zip(&domain.devices.interfaces) {
         runtime.taps.insert(super::alias(&interface.alias).to_owned(), Tap { fd, vhost: None });
     }
-    for (name, source) in domain.devices.serials.iter().map(|d| (&d.alias, &d.source)).chain(domain.devices.channels.iter().map(|d| (&d.alias, &d.source))) {
+    for (name, source) in domain
+        .devices
+        .serials
+        .iter()
+        .map(|d| (&d.alias, &d.source))
+        .chain(domain.devices.channels.iter().map(|d| (&d.alias, &d.source)))
+    {
         let is_unix = matches!(source, Some(ostler_conf::domain::CharSource::Unix(_)));
         let fds = CharFds { socket: is_unix.then_some(40), file: Some(41), log: None };
         runtime.chardevs.insert(super::alias(name).to_owned(), fds);
@@ -78,12 +84,15 @@ fn a_chain_is_given_to_its_end() {
     alias::assign(&mut domain);
     let made = lines(&arguments(&domain, &runtime(&domain, &[("vda", "/base"), ("vda", "/root,1")])).unwrap());
     let nodes: Vec<&str> = made.iter().filter_map(|line| line.strip_prefix("-blockdev ")).collect();
-    assert_eq!(nodes, [
-        r#"{"driver":"file","filename":"/root,1","node-name":"libvirt-4-storage","auto-read-only":true,"discard":"unmap"}"#,
-        r#"{"node-name":"libvirt-4-format","read-only":true,"driver":"qcow2","file":"libvirt-4-storage","backing":null}"#,
-        r#"{"driver":"file","filename":"/base","node-name":"libvirt-3-storage","auto-read-only":true,"discard":"unmap"}"#,
-        r#"{"node-name":"libvirt-3-format","read-only":true,"driver":"qcow2","file":"libvirt-3-storage","backing":"libvirt-4-format"}"#,
-        r#"{"driver":"file","filename":"/tmp/orq/d.qcow2","node-name":"libvirt-2-storage","auto-read-only":true,"discard":"unmap"}"#,
-        r#"{"node-name":"libvirt-2-format","read-only":false,"driver":"qcow2","file":"libvirt-2-storage","backing":"libvirt-3-format"}"#,
-    ]);
+    assert_eq!(
+        nodes,
+        [
+            r#"{"driver":"file","filename":"/root,1","node-name":"libvirt-4-storage","auto-read-only":true,"discard":"unmap"}"#,
+            r#"{"node-name":"libvirt-4-format","read-only":true,"driver":"qcow2","file":"libvirt-4-storage","backing":null}"#,
+            r#"{"driver":"file","filename":"/base","node-name":"libvirt-3-storage","auto-read-only":true,"discard":"unmap"}"#,
+            r#"{"node-name":"libvirt-3-format","read-only":true,"driver":"qcow2","file":"libvirt-3-storage","backing":"libvirt-4-format"}"#,
+            r#"{"driver":"file","filename":"/tmp/orq/d.qcow2","node-name":"libvirt-2-storage","auto-read-only":true,"discard":"unmap"}"#,
+            r#"{"node-name":"libvirt-2-format","read-only":false,"driver":"qcow2","file":"libvirt-2-storage","backing":"libvirt-3-format"}"#,
+        ]
+    );
 }

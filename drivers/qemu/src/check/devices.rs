@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    CharSource, CharSourceUnixMode, Controller, ControllerKind as Kind, ControllerModel as Model, InputBus, InputKind, Interface,
-    InterfaceSource, MemballoonModel, RngBackend, SerialTargetKind, WatchdogModel,
+    CharSource, CharSourceUnixMode, Controller, ControllerKind as Kind, ControllerModel as Model, InputBus, InputKind,
+    Interface, InterfaceSource, MemballoonModel, RngBackend, SerialTargetKind, WatchdogModel,
 };
 use ostler_util::ErrorCode as Code;
 use ostler_util::tap;
@@ -26,12 +26,20 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
     for input in &devices.inputs {
         let is_right = !(input.r#type == InputKind::Tablet && input.bus == Some(InputBus::Ps2));
         let is_known = args::input_driver(input).is_none_or(|driver| host.capabilities.has_device(driver));
-        problems.unless(is_right && is_known, format!("devices.inputs[{}].bus", input.name), "there is no such input device on this bus");
+        problems.unless(
+            is_right && is_known,
+            format!("devices.inputs[{}].bus", input.name),
+            "there is no such input device on this bus",
+        );
     }
     let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
     for watchdog in &devices.watchdogs {
         let path = format!("devices.watchdogs[{}]", watchdog.name);
-        problems.unless(watchdog.model != WatchdogModel::Itco || is_q35, format!("{path}.model"), "the watchdog 'itco' is part of the machine type q35");
+        problems.unless(
+            watchdog.model != WatchdogModel::Itco || is_q35,
+            format!("{path}.model"),
+            "the watchdog 'itco' is part of the machine type q35",
+        );
         let same = devices.watchdogs.first().is_none_or(|first| first.action == watchdog.action);
         problems.unless(same, format!("{path}.action"), "all watchdogs of a guest have the same action");
     }
@@ -42,7 +50,11 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
         let RngBackend::Random(backend) = &rng.backend;
         let path = backend.path.as_deref().unwrap_or("/dev/random");
         let is_source = matches!(path, "/dev/random" | "/dev/urandom" | "/dev/hwrng");
-        problems.unless(is_source, format!("devices.rngs[{}].backend", rng.name), format!("'{path}' is no source of random numbers: /dev/random, /dev/urandom and /dev/hwrng are"));
+        problems.unless(
+            is_source,
+            format!("devices.rngs[{}].backend", rng.name),
+            format!("'{path}' is no source of random numbers: /dev/random, /dev/urandom and /dev/hwrng are"),
+        );
     }
     check_aliases(domain, problems);
 }
@@ -74,21 +86,47 @@ fn check_interface(interface: &Interface, host: &Host, problems: &mut Problems) 
     let is_known = is_plain_name(model) && host.capabilities.has_device(driver);
     problems.unless(is_known, at("model.type"), format!("the emulator has no network device '{model}'"));
     if let Some(mtu) = &interface.mtu {
-        problems.unless(!matches!(interface.source, InterfaceSource::User(_)), at("mtu"), "the packet size of a user network can't be set");
-        problems.unless((68..=65535).contains(&mtu.size), at("mtu.size"), format!("{} is no packet size: 68 to 65535 is", mtu.size));
+        problems.unless(
+            !matches!(interface.source, InterfaceSource::User(_)),
+            at("mtu"),
+            "the packet size of a user network can't be set",
+        );
+        problems.unless(
+            (68..=65535).contains(&mtu.size),
+            at("mtu.size"),
+            format!("{} is no packet size: 68 to 65535 is", mtu.size),
+        );
     }
     let dev = interface.target.as_ref().and_then(|target| target.dev.as_deref());
     match &interface.source {
         InterfaceSource::Network(source) => {
-            problems.unless(source.portgroup.is_none(), at("source.network.portgroup"), "groups of ports are not supported yet");
-            problems.unless(dev.is_none(), at("target.dev"), "the network names its devices itself: leave the name out");
+            problems.unless(
+                source.portgroup.is_none(),
+                at("source.network.portgroup"),
+                "groups of ports are not supported yet",
+            );
+            problems.unless(
+                dev.is_none(),
+                at("target.dev"),
+                "the network names its devices itself: leave the name out",
+            );
         }
         InterfaceSource::Bridge(source) => {
             let is_name = |name: &str| is_plain_name(name) && name.len() <= tap::MAX_NAME;
-            problems.unless(is_name(&source.bridge), at("source.bridge.bridge"), format!("'{}' is no name of a bridge", source.bridge));
-            problems.unless(dev.is_none_or(is_name), at("target.dev"), "a device's name has 15 letters, digits and -_. at most");
+            problems.unless(
+                is_name(&source.bridge),
+                at("source.bridge.bridge"),
+                format!("'{}' is no name of a bridge", source.bridge),
+            );
+            problems.unless(
+                dev.is_none_or(is_name),
+                at("target.dev"),
+                "a device's name has 15 letters, digits and -_. at most",
+            );
         }
-        InterfaceSource::User(_) => problems.unless(dev.is_none(), at("target.dev"), "a user network has no device on the host"),
+        InterfaceSource::User(_) => {
+            problems.unless(dev.is_none(), at("target.dev"), "a user network has no device on the host")
+        }
     }
 }
 
@@ -99,7 +137,9 @@ fn check_chardevs(domain: &Domain, problems: &mut Problems) {
         check_source(&serial.source, &path, problems);
         let target = serial.target.as_ref();
         match target.and_then(|target| target.r#type) {
-            Some(SerialTargetKind::SystemSerial) => problems.unsupported(format!("{path}.target.type"), "a PC has no serial port of this kind"),
+            Some(SerialTargetKind::SystemSerial) => {
+                problems.unsupported(format!("{path}.target.type"), "a PC has no serial port of this kind")
+            }
             Some(SerialTargetKind::IsaSerial) => {
                 let port = target.and_then(|target| target.port).unwrap_or(0);
                 problems.unless(port < 4, format!("{path}.target.port"), "a PC has 4 serial ports on its ISA bus");
@@ -113,7 +153,11 @@ fn check_chardevs(domain: &Domain, problems: &mut Problems) {
     for console in &devices.consoles {
         check_source(&console.source, &format!("devices.consoles[{}]", console.name), problems);
     }
-    let logs = devices.serials.iter().map(|d| (&d.name, "serials", &d.log)).chain(devices.channels.iter().map(|d| (&d.name, "channels", &d.log)));
+    let logs = devices
+        .serials
+        .iter()
+        .map(|d| (&d.name, "serials", &d.log))
+        .chain(devices.channels.iter().map(|d| (&d.name, "channels", &d.log)));
     for (name, list, log) in logs.chain(devices.consoles.iter().map(|d| (&d.name, "consoles", &d.log))) {
         problems.absolute(log.as_ref().map(|log| log.file.as_str()), format!("devices.{list}[{name}].log.file"));
     }
@@ -127,7 +171,11 @@ fn check_source(source: &Option<CharSource>, path: &str, problems: &mut Problems
             let is_longer = unix.path.as_ref().is_some_and(|path| path.len() > 107);
             problems.unless(!is_longer, format!("{path}.source.unix.path"), "a socket's path has 107 bytes at most");
             let connects = unix.mode == Some(CharSourceUnixMode::Connect);
-            problems.unless(!connects || unix.path.is_some(), format!("{path}.source.unix.path"), "name the socket to connect to");
+            problems.unless(
+                !connects || unix.path.is_some(),
+                format!("{path}.source.unix.path"),
+                "name the socket to connect to",
+            );
         }
         Some(CharSource::Null(_) | CharSource::Pty(_)) | None => {}
     }
@@ -140,10 +188,18 @@ fn check_aliases(domain: &Domain, problems: &mut Problems) {
     let mut check = |path: String, alias: &Option<ostler_conf::domain::Alias>| {
         let Some(alias) = alias else { return };
         if !is_plain_name(&alias.name) || alias.name.contains('.') {
-            problems.add(Code::XmlError, path.clone(), format!("the alias '{}' holds letters, digits, - and _ only", alias.name));
+            problems.add(
+                Code::XmlError,
+                path.clone(),
+                format!("the alias '{}' holds letters, digits, - and _ only", alias.name),
+            );
         }
         if !seen.insert(alias.name.clone()) {
-            problems.add(Code::ConfigUnsupported, path, format!("the alias '{}' is another device's already", alias.name));
+            problems.add(
+                Code::ConfigUnsupported,
+                path,
+                format!("the alias '{}' is another device's already", alias.name),
+            );
         }
     };
     macro_rules! check_lists {

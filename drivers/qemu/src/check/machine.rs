@@ -1,7 +1,9 @@
 //! Rules of the machine, its CPUs, memory, clock and life.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{CpuMode, DomainType, LifecycleAction as Action, OsKind, TickPolicy as Tick, TimerName as Name};
+use ostler_conf::domain::{
+    CpuMode, DomainType, LifecycleAction as Action, OsKind, TickPolicy as Tick, TimerName as Name,
+};
 use ostler_util::ErrorCode as Code;
 
 use super::{Problems, is_plain_name};
@@ -13,12 +15,28 @@ const LEAST_MEMORY_KIB: u64 = 1024;
 const MOST_MEMORY_KIB: u64 = 1 << 42;
 
 pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
-    problems.unless(domain.r#type != Some(DomainType::Test), "type", "the QEMU driver runs domains of type 'qemu' and 'kvm'");
-    problems.unless(domain.os.r#type.kind == Some(OsKind::Hvm), "os.type.kind", "the QEMU driver runs guests of kind 'hvm'");
+    problems.unless(
+        domain.r#type != Some(DomainType::Test),
+        "type",
+        "the QEMU driver runs domains of type 'qemu' and 'kvm'",
+    );
+    problems.unless(
+        domain.os.r#type.kind == Some(OsKind::Hvm),
+        "os.type.kind",
+        "the QEMU driver runs guests of kind 'hvm'",
+    );
     let arch = domain.os.r#type.arch.as_deref().unwrap_or_default();
-    problems.unless(matches!(arch, "x86_64" | "i686"), "os.type.arch", format!("guests of the architecture '{arch}' are not supported"));
+    problems.unless(
+        matches!(arch, "x86_64" | "i686"),
+        "os.type.arch",
+        format!("guests of the architecture '{arch}' are not supported"),
+    );
     let machine = domain.os.r#type.machine.as_deref().unwrap_or_default();
-    problems.unless(family(machine).is_some(), "os.type.machine", format!("the machine type '{machine}' is not supported: pc and q35 are"));
+    problems.unless(
+        family(machine).is_some(),
+        "os.type.machine",
+        format!("the machine type '{machine}' is not supported: pc and q35 are"),
+    );
     problems.absolute(domain.devices.emulator.as_deref(), "devices.emulator");
     if domain.name.chars().any(char::is_control) {
         problems.add(Code::XmlError, "name", "a name holds no control characters");
@@ -30,13 +48,21 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
     check_life(domain, problems);
     for (at, env) in domain.qemu_commandline.iter().flat_map(|commandline| &commandline.env).enumerate() {
         let is_name = is_plain_name(&env.name) && !env.name.contains(['-', '.']);
-        problems.unless(is_name, format!("qemuCommandline.env[{at}].name"), format!("'{}' is no name of an environment variable", env.name));
+        problems.unless(
+            is_name,
+            format!("qemuCommandline.env[{at}].name"),
+            format!("'{}' is no name of an environment variable", env.name),
+        );
     }
 }
 
 fn check_memory(domain: &Domain, problems: &mut Problems) {
     let kib = domain.memory_kib();
-    problems.unless(kib >= LEAST_MEMORY_KIB, "memory.size", format!("{kib} KiB is too little: a machine has 1 MiB at least"));
+    problems.unless(
+        kib >= LEAST_MEMORY_KIB,
+        "memory.size",
+        format!("{kib} KiB is too little: a machine has 1 MiB at least"),
+    );
     problems.unless(kib <= MOST_MEMORY_KIB, "memory.size", format!("{kib} KiB is more than a CPU can address (4 PiB)"));
 }
 
@@ -44,26 +70,51 @@ fn check_cpus(domain: &Domain, host: &Host, problems: &mut Problems) {
     let vcpus = domain.vcpus();
     let machine = host.capabilities.machine(domain.os.r#type.machine.as_deref());
     if let Some(machine) = machine.filter(|machine| machine.cpu_max > 0 && vcpus > machine.cpu_max) {
-        problems.unsupported("vcpu.count", format!("{vcpus} virtual CPUs are too many: the machine type {} has {} at most", machine.name, machine.cpu_max));
+        problems.unsupported(
+            "vcpu.count",
+            format!(
+                "{vcpus} virtual CPUs are too many: the machine type {} has {} at most",
+                machine.name, machine.cpu_max
+            ),
+        );
     }
     let Some(cpu) = &domain.cpu else { return };
     if let Some(t) = &cpu.topology {
         let parts = [t.sockets, t.dies.unwrap_or(1), t.clusters.unwrap_or(1), t.cores, t.threads];
         let product = parts.iter().try_fold(1_u32, |product, part| product.checked_mul(*part));
-        problems.unless(product == Some(vcpus), "cpu.topology", format!("the topology does not make {vcpus} virtual CPUs"));
+        problems.unless(
+            product == Some(vcpus),
+            "cpu.topology",
+            format!("the topology does not make {vcpus} virtual CPUs"),
+        );
     }
     let is_kvm = domain.r#type == Some(DomainType::Kvm);
     match cpu.mode {
-        Some(CpuMode::HostPassthrough) => problems.unless(is_kvm, "cpu.mode", "the CPU mode host-passthrough needs KVM: 'maximum' gives all that the translator can"),
-        Some(CpuMode::HostModel) => problems.unsupported("cpu.mode", "the CPU mode host-model is not supported yet: take host-passthrough, maximum or custom"),
+        Some(CpuMode::HostPassthrough) => problems.unless(
+            is_kvm,
+            "cpu.mode",
+            "the CPU mode host-passthrough needs KVM: 'maximum' gives all that the translator can",
+        ),
+        Some(CpuMode::HostModel) => problems.unsupported(
+            "cpu.mode",
+            "the CPU mode host-model is not supported yet: take host-passthrough, maximum or custom",
+        ),
         Some(CpuMode::Maximum) => {}
         Some(CpuMode::Custom) | None => {
             let name = cpu.model.as_ref().and_then(|model| model.name.as_deref()).unwrap_or_default();
-            problems.unless(host.capabilities.cpus.contains(name), "cpu.model.name", format!("the emulator has no CPU model '{name}'"));
+            problems.unless(
+                host.capabilities.cpus.contains(name),
+                "cpu.model.name",
+                format!("the emulator has no CPU model '{name}'"),
+            );
         }
     }
     for feature in &cpu.features {
-        problems.unless(is_plain_name(&feature.name), format!("cpu.features[{}]", feature.name), "that is no name of a CPU feature");
+        problems.unless(
+            is_plain_name(&feature.name),
+            format!("cpu.features[{}]", feature.name),
+            "that is no name of a CPU feature",
+        );
     }
 }
 
@@ -72,14 +123,20 @@ fn check_boot(domain: &Domain, problems: &mut Problems) {
     problems.absolute(os.kernel.as_deref(), "os.kernel");
     problems.absolute(os.initrd.as_deref(), "os.initrd");
     for (value, field) in [(&os.initrd, "os.initrd"), (&os.cmdline, "os.cmdline")] {
-        problems.unless(value.is_none() || os.kernel.is_some(), field, "it goes with a kernel that is booted directly: give os.kernel");
+        problems.unless(
+            value.is_none() || os.kernel.is_some(),
+            field,
+            "it goes with a kernel that is booted directly: give os.kernel",
+        );
     }
 }
 
 fn check_clock(domain: &Domain, problems: &mut Problems) {
     let Some(clock) = &domain.clock else { return };
     let is_timezone = clock.offset == ostler_conf::domain::ClockOffset::Timezone;
-    let is_name = |zone: &str| !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-:,.".contains(&byte));
+    let is_name = |zone: &str| {
+        !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-:,.".contains(&byte))
+    };
     if is_timezone && !clock.timezone.as_deref().is_some_and(is_name) {
         problems.add(Code::XmlError, "clock.timezone", "name the time zone, as in Europe/Berlin");
     }
@@ -93,7 +150,11 @@ fn check_clock(domain: &Domain, problems: &mut Problems) {
         };
         let is_built_in = !matches!(timer.name, Name::Hpet | Name::Kvmclock | Name::Hypervclock);
         let cant_be_absent = is_built_in && timer.present.is_some_and(|present| !present.0);
-        problems.unless(is_right && !cant_be_absent, "clock.timers", format!("QEMU can't set the timer '{}' so", timer.name));
+        problems.unless(
+            is_right && !cant_be_absent,
+            "clock.timers",
+            format!("QEMU can't set the timer '{}' so", timer.name),
+        );
     }
 }
 
@@ -103,9 +164,17 @@ fn check_life(domain: &Domain, problems: &mut Problems) {
     for (field, action) in life {
         let action = action.unwrap_or(Action::Destroy);
         let is_right = matches!(action, Action::Destroy | Action::Restart | Action::Preserve);
-        problems.unless(is_right, field, format!("the action '{action}' is not supported: destroy, restart and preserve are"));
+        problems.unless(
+            is_right,
+            field,
+            format!("the action '{action}' is not supported: destroy, restart and preserve are"),
+        );
     }
     // QEMU tells one from the other only by what it does at the second.
     let contradicts = domain.on_poweroff == Some(Action::Restart) && domain.on_reboot == Some(Action::Destroy);
-    problems.unless(!contradicts, "on_reboot", "a guest that is restarted when it powers off can't be ended when it reboots");
+    problems.unless(
+        !contradicts,
+        "on_reboot",
+        "a guest that is restarted when it powers off can't be ended when it reboots",
+    );
 }

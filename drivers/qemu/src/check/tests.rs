@@ -18,7 +18,9 @@ fn problem(from: &str, to: &str) -> Option<(ErrorCode, String)> {
     let host = tests::host();
     match complete(&spec, None, &host) {
         Err(error) => Some((error.code, error.field.unwrap_or_default())),
-        Ok(completed) => check(&completed, &host).err().map(|invalid| (invalid.first().code, invalid.first().path.clone())),
+        Ok(completed) => {
+            check(&completed, &host).err().map(|invalid| (invalid.first().code, invalid.first().path.clone()))
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    CharSource, CharSourceUnix, CharSourceUnixMode, Console, ConsoleTarget, ConsoleTargetKind, Devices, Serial, SerialTarget,
-    SerialTargetKind as Kind, SerialTargetModel, SerialTargetModelName as Model,
+    CharSource, CharSourceUnix, CharSourceUnixMode, Console, ConsoleTarget, ConsoleTargetKind, Devices, Serial,
+    SerialTarget, SerialTargetKind as Kind, SerialTargetModel, SerialTargetModelName as Model,
 };
 
 pub(super) fn complete_before(domain: &mut Domain) {
@@ -20,7 +20,8 @@ pub(super) fn complete_before(domain: &mut Domain) {
     });
     if first_is_other && domain.devices.serials.first().is_some_and(shows_as_console) {
         let target = Some(ConsoleTarget { r#type: Some(ConsoleTargetKind::Serial), port: None });
-        let console = Console { name: String::new(), tty: None, source: None, log: None, target, alias: None, address: None };
+        let console =
+            Console { name: String::new(), tty: None, source: None, log: None, target, alias: None, address: None };
         domain.devices.consoles.insert(0, console);
     }
 }

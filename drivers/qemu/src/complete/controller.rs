@@ -22,9 +22,10 @@ pub(super) fn complete(domain: &mut Domain, given: usize, host: &Host) {
         }
         None => {}
     }
-    let has_virtio_console = domain.devices.consoles.iter().any(|console| {
-        console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Virtio))
-    });
+    let has_virtio_console =
+        domain.devices.consoles.iter().any(|console| {
+            console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Virtio))
+        });
     if has_virtio_console {
         needed.push(Controller::new(Kind::VirtioSerial, 0));
     }
@@ -81,7 +82,8 @@ pub(super) fn insert(list: &mut Vec<Controller>, controller: Controller) {
 fn complete_one(controller: &mut Controller, machine: &str, host: &Host) {
     match (controller.r#type, controller.model) {
         (Kind::Scsi, None) => {
-            controller.model = Some(if host.capabilities.has_device("lsi53c895a") { Model::Lsilogic } else { Model::VirtioScsi });
+            controller.model =
+                Some(if host.capabilities.has_device("lsi53c895a") { Model::Lsilogic } else { Model::VirtioScsi });
         }
         (Kind::Usb, None) => controller.model = family(machine).and_then(|family| default_usb(family, host)),
         (Kind::Pci, None) => {

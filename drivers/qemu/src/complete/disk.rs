@@ -7,7 +7,8 @@ use ostler_conf::domain::{Disk, DiskDriver, DiskSource, ImageFormatName};
 /// of its bus with an earlier target. As libvirt does, only a bus that is written down counts.
 pub(super) fn sort(disks: &mut Vec<Disk>, last: &[Disk]) {
     let place = |disk: &Disk| last.iter().position(|old| old.name == disk.name);
-    let (mut sorted, new): (Vec<Disk>, Vec<Disk>) = std::mem::take(disks).into_iter().partition(|disk| place(disk).is_some());
+    let (mut sorted, new): (Vec<Disk>, Vec<Disk>) =
+        std::mem::take(disks).into_iter().partition(|disk| place(disk).is_some());
     sorted.sort_by_key(place);
     for disk in new {
         let of_bus = |other: &Disk| other.target.bus == disk.target.bus;

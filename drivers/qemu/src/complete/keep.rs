@@ -41,7 +41,9 @@ fn keep_machine(domain: &mut Domain, last: &Domain, capabilities: &Capabilities)
     let wanted = domain.os.r#type.machine.as_deref();
     let is_open = match wanted {
         None => true,
-        Some(alias) => capabilities.machines.iter().any(|m| m.alias.as_deref() == Some(alias) && family(&m.name) == family(kept)),
+        Some(alias) => {
+            capabilities.machines.iter().any(|m| m.alias.as_deref() == Some(alias) && family(&m.name) == family(kept))
+        }
     };
     if is_open {
         domain.os.r#type.machine = Some(kept.clone());
@@ -49,7 +51,9 @@ fn keep_machine(domain: &mut Domain, last: &Domain, capabilities: &Capabilities)
 }
 
 fn keep_macs(interfaces: &mut [Interface], last: &[Interface]) {
-    let has = |list: &[Interface], mac: &ostler_conf::domain::Mac| list.iter().any(|interface| interface.mac.as_ref() == Some(mac));
+    let has = |list: &[Interface], mac: &ostler_conf::domain::Mac| {
+        list.iter().any(|interface| interface.mac.as_ref() == Some(mac))
+    };
     for at in 0..interfaces.len() {
         if interfaces[at].mac.is_none() {
             let old = last.iter().find(|old| old.name == interfaces[at].name).and_then(|old| old.mac.clone());
@@ -133,7 +137,8 @@ fn keep_controllers(domain: &mut Domain, last: &Domain) {
         let is_it = |old: &Controller| old.r#type == controller.r#type && old.index == controller.index;
         last.devices.controllers.iter().position(is_it)
     };
-    let (mut sorted, new): (Vec<_>, Vec<_>) = std::mem::take(list).into_iter().partition(|controller| place(controller).is_some());
+    let (mut sorted, new): (Vec<_>, Vec<_>) =
+        std::mem::take(list).into_iter().partition(|controller| place(controller).is_some());
     sorted.sort_by_key(place);
     for controller in new {
         super::controller::insert(&mut sorted, controller);
@@ -145,7 +150,8 @@ fn keep_controllers(domain: &mut Domain, last: &Domain) {
 fn number(list: &mut [Controller]) {
     for at in 0..list.len() {
         if list[at].index.is_none() {
-            let is_taken = |index| list.iter().any(|other| other.r#type == list[at].r#type && other.index == Some(index));
+            let is_taken =
+                |index| list.iter().any(|other| other.r#type == list[at].r#type && other.index == Some(index));
             list[at].index = (0..).find(|index| !is_taken(*index));
         }
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{BootDevice, BootEntry, Cpu, CpuCheck, CpuMatch, CpuMode, CpuModel, CpuModelFallback, DomainType};
+use ostler_conf::domain::{
+    BootDevice, BootEntry, Cpu, CpuCheck, CpuMatch, CpuMode, CpuModel, CpuModelFallback, DomainType,
+};
 use ostler_conf::values::OnOff;
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
@@ -32,10 +34,13 @@ pub(crate) fn family(machine: &str) -> Option<MachineFamily> {
 
 /// The emulator for guests of the architecture; absent: this host's.
 pub(crate) fn default_emulator(arch: Option<&str>) -> PathBuf {
-    PathBuf::from(format!("/usr/bin/qemu-system-{}", match arch.unwrap_or(std::env::consts::ARCH) {
-        "i686" => "i386",
-        other => other,
-    }))
+    PathBuf::from(format!(
+        "/usr/bin/qemu-system-{}",
+        match arch.unwrap_or(std::env::consts::ARCH) {
+            "i686" => "i386",
+            other => other,
+        }
+    ))
 }
 
 pub(super) fn complete(domain: &mut Domain, host: &Host) -> Result<()> {
@@ -44,12 +49,14 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) -> Result<()> {
     domain.devices.emulator.get_or_insert_with(|| host.emulator.to_string_lossy().into_owned());
     let wanted = domain.os.r#type.machine.as_deref();
     let Some(machine) = host.capabilities.machine(wanted) else {
-        let message = format!("the emulator {} has no machine type '{}'", host.emulator.display(), wanted.unwrap_or("default"));
+        let message =
+            format!("the emulator {} has no machine type '{}'", host.emulator.display(), wanted.unwrap_or("default"));
         return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("os.type.machine"));
     };
     domain.os.r#type.machine = Some(machine.name.clone());
     complete_cpu(domain);
-    let has_order = domain.devices.disks.iter().any(|d| d.boot.is_some()) || domain.devices.interfaces.iter().any(|i| i.boot.is_some());
+    let has_order = domain.devices.disks.iter().any(|d| d.boot.is_some())
+        || domain.devices.interfaces.iter().any(|i| i.boot.is_some());
     // libvirt says so beside a kernel that is booted directly, too.
     if domain.os.boot.is_empty() && !has_order {
         domain.os.boot.push(BootEntry { dev: BootDevice::Hd });

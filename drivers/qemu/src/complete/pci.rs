@@ -82,7 +82,11 @@ fn fix_built_in(domain: &mut Domain, family: MachineFamily) -> Result<()> {
         let first = controller.index == Some(0);
         let place = match (family, controller.r#type, controller.model) {
             (MachineFamily::I440fx, ControllerKind::Ide, _) if first => (1, 1),
-            (MachineFamily::I440fx, ControllerKind::Usb, Some(Model::Piix3Uhci)) if first && controller.address.is_none() => (1, 2),
+            (MachineFamily::I440fx, ControllerKind::Usb, Some(Model::Piix3Uhci))
+                if first && controller.address.is_none() =>
+            {
+                (1, 2)
+            }
             (MachineFamily::Q35, ControllerKind::Sata, _) if first => (0x1f, 2),
             _ => continue,
         };
@@ -91,7 +95,10 @@ fn fix_built_in(domain: &mut Domain, family: MachineFamily) -> Result<()> {
             None => controller.address = Some(Address::Pci(fixed.into())),
             Some(Address::Pci(address)) if address.key() == (0, 0, fixed.slot, fixed.function) => {}
             Some(_) => {
-                let message = format!("the first {} controller is part of the chipset: its PCI address is {fixed}", controller.r#type);
+                let message = format!(
+                    "the first {} controller is part of the chipset: its PCI address is {fixed}",
+                    controller.r#type
+                );
                 return Err(Error::new(ErrorCode::XmlError, message).at(devices::controller_path(controller)));
             }
         }
@@ -139,7 +146,8 @@ fn complete_bridges(domain: &mut Domain) {
             _ => continue,
         };
         controller.model_name.get_or_insert(ControllerModelName { name });
-        let mut target = controller.target.take().unwrap_or(ControllerTarget { chassis_nr: None, chassis: None, port: None });
+        let mut target =
+            controller.target.take().unwrap_or(ControllerTarget { chassis_nr: None, chassis: None, port: None });
         match controller.model {
             Some(Model::PcieRootPort) => drop(target.chassis.get_or_insert(index)),
             Some(Model::PciBridge) => drop(target.chassis_nr.get_or_insert(index)),
@@ -169,6 +177,9 @@ fn pci_index(controller: &Controller) -> Option<u32> {
 
 impl From<Place> for PciAddress {
     fn from(place: Place) -> PciAddress {
-        PciAddress { function: Some(ostler_conf::values::Hex(place.function)), ..PciAddress::new(place.bus, place.slot) }
+        PciAddress {
+            function: Some(ostler_conf::values::Hex(place.function)),
+            ..PciAddress::new(place.bus, place.slot)
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    Audio, AudioKind, Input, InputBus, InputKind, Memballoon, MemballoonModel, RngBackend, Watchdog, WatchdogAction, WatchdogModel,
+    Audio, AudioKind, Input, InputBus, InputKind, Memballoon, MemballoonModel, RngBackend, Watchdog, WatchdogAction,
+    WatchdogModel,
 };
 
 use super::{Host, MachineFamily, family};
@@ -18,15 +19,26 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) {
     }
     for kind in [InputKind::Mouse, InputKind::Keyboard] {
         if !devices.inputs.iter().any(|input| input.r#type == kind && input.bus == Some(InputBus::Ps2)) {
-            devices.inputs.push(Input { name: String::new(), r#type: kind, bus: Some(InputBus::Ps2), alias: None, address: None });
+            devices.inputs.push(Input {
+                name: String::new(),
+                r#type: kind,
+                bus: Some(InputBus::Ps2),
+                alias: None,
+                address: None,
+            });
         }
     }
     if devices.audios.is_empty() {
         devices.audios.push(Audio { name: String::new(), id: 1, r#type: AudioKind::None });
     }
-    if machine == Some(MachineFamily::Q35) && !devices.watchdogs.iter().any(|watchdog| watchdog.model == WatchdogModel::Itco) {
+    if machine == Some(MachineFamily::Q35)
+        && !devices.watchdogs.iter().any(|watchdog| watchdog.model == WatchdogModel::Itco)
+    {
         // It is part of the chipset. There is one action for all of them.
-        let action = devices.watchdogs.first().map_or(WatchdogAction::Reset, |first| first.action.unwrap_or(WatchdogAction::Reset));
+        let action = devices
+            .watchdogs
+            .first()
+            .map_or(WatchdogAction::Reset, |first| first.action.unwrap_or(WatchdogAction::Reset));
         let (name, action) = (String::new(), Some(action));
         devices.watchdogs.push(Watchdog { name, model: WatchdogModel::Itco, action, alias: None, address: None });
     }

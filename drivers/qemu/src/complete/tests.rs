@@ -116,7 +116,9 @@ fn a_new_device_moves_no_old_one() {
     spec.devices.disks.insert(0, disk);
     let second = complete(&spec, Some(&first), &host()).unwrap();
     let mut kept = second.clone();
-    kept.devices.controllers.retain(|c| first.devices.controllers.iter().any(|old| old.r#type == c.r#type && old.index == c.index));
+    kept.devices
+        .controllers
+        .retain(|c| first.devices.controllers.iter().any(|old| old.r#type == c.r#type && old.index == c.index));
     for (at, controller) in kept.devices.controllers.iter_mut().enumerate() {
         controller.name = format!("controller{at}");
     }
@@ -137,7 +139,12 @@ fn a_newer_emulator_and_a_working_kvm_change_nothing_that_was_completed() {
     }
     for alias in ["pc", "q35"] {
         let name = if alias == "pc" { "pc-i440fx-99.0" } else { "pc-q35-99.0" };
-        newer.machines.push(crate::probe::Machine { name: name.into(), alias: Some(alias.into()), is_default: alias == "pc", cpu_max: 288 });
+        newer.machines.push(crate::probe::Machine {
+            name: name.into(),
+            alias: Some(alias.into()),
+            is_default: alias == "pc",
+            cpu_max: 288,
+        });
     }
     let newer = Host { kvm: true, ..host_with(newer) };
     let second = complete(&spec, Some(&first), &newer).unwrap();
@@ -151,7 +158,13 @@ fn a_newer_emulator_and_a_working_kvm_change_nothing_that_was_completed() {
 fn macs_come_from_the_domain_and_the_name() {
     let spec = three_nics();
     let made = |spec: &Domain| -> Vec<_> {
-        complete(spec, None, &host()).unwrap().devices.interfaces.into_iter().map(|nic| nic.mac.unwrap().address.to_string()).collect()
+        complete(spec, None, &host())
+            .unwrap()
+            .devices
+            .interfaces
+            .into_iter()
+            .map(|nic| nic.mac.unwrap().address.to_string())
+            .collect()
     };
     let (one, again) = (made(&spec), made(&spec));
     assert_eq!(one, again);
@@ -163,7 +176,9 @@ fn macs_come_from_the_domain_and_the_name() {
 #[test]
 fn a_place_that_is_taken_is_refused_with_its_owner() {
     let place = "<address type='pci' bus='0' slot='2'/>";
-    let text = THREE_NICS.replace("<target dev='vda'/>", &format!("<target dev='vda'/>{place}")).replace("<target dev='vdb'/>", &format!("<target dev='vdb'/>{place}"));
+    let text = THREE_NICS
+        .replace("<target dev='vda'/>", &format!("<target dev='vda'/>{place}"))
+        .replace("<target dev='vdb'/>", &format!("<target dev='vdb'/>{place}"));
     let error = complete(&domain(&text), None, &host()).unwrap_err();
     assert_eq!(error.field.as_deref(), Some("devices.disks[vdb].address"));
     assert!(error.message.contains("devices.disks[vda]"), "{}", error.message);

@@ -1,7 +1,9 @@
 //! Ports of USB controllers.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{Address, ControllerKind, ControllerModel as Model, DiskBus, InputBus, SerialTargetKind, UsbAddress};
+use ostler_conf::domain::{
+    Address, ControllerKind, ControllerModel as Model, DiskBus, InputBus, SerialTargetKind, UsbAddress,
+};
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 
@@ -35,7 +37,8 @@ pub(super) fn assign(domain: &mut Domain) -> Result<()> {
             Some(Address::Usb(UsbAddress { port: Some(_), .. })) => continue,
             Some(Address::Usb(UsbAddress { bus, port: None })) => *bus,
             Some(_) => {
-                return Err(Error::new(ErrorCode::XmlError, "a USB device has an address of type 'usb'").at(format!("{path}.address")));
+                return Err(Error::new(ErrorCode::XmlError, "a USB device has an address of type 'usb'")
+                    .at(format!("{path}.address")));
             }
             None => None,
         };

@@ -1,6 +1,8 @@
 //! The task that watches over one guest until its end.
 
+use std::future::pending;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use ostler_driver::{DomainEvent, DomainState, Error, Result, ShutoffReason};
@@ -28,13 +30,19 @@ pub(crate) async fn run(core: Arc<Core>, guest: Arc<Guest>, mut notices: Option<
 }
 
 async fn watch(core: &Arc<Core>, guest: &Arc<Guest>, mut notices: Option<&mut MonitorEvents>) -> Result<()> {
-    let end = guest.process.as_fd().try_clone_to_owned().and_then(readable).map_err(|error| Error::system("wait for a process", error))?;
+    let end = guest
+        .process
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(readable)
+        .map_err(|error| Error::system("wait for a process", error))?;
     let mut kill_at: Option<Instant> = None;
+    let mut quitting: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(pending());
     loop {
         let notice = async {
             match notices.as_mut() {
                 Some(notices) => notices.recv().await,
-                None => std::future::pending().await,
+                None => pending().await,
             }
         };
         tokio::select! {
@@ -53,7 +61,10 @@ async fn watch(core: &Arc<Core>, guest: &Arc<Guest>, mut notices: Option<&mut Mo
             }
             () = guest.ending.notified(), if kill_at.is_none() => {
                 kill_at = Some(Instant::now() + core.config.quit_timeout);
+                let ending = guest.clone();
+                quitting = Box::pin(async move { ending.quit().await });
             }
+            () = &mut quitting => quitting = Box::pin(pending()),
             () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
                 if let Err(error) = guest.process.kill() {
                     tracing::warn!(%error, uuid = %guest.uuid, "kill QEMU");

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -56,6 +56,8 @@ struct Shared {
     /// Commands that wait for an answer; `None` once the connection has ended.
     waiting: Mutex<Option<HashMap<u64, Answer>>>,
     greeting: tokio::sync::Notify,
+    /// Whether QEMU takes other commands than the negotiation's.
+    negotiated: watch::Sender<bool>,
     silent: AtomicBool,
     notices: mpsc::UnboundedSender<Notice>,
 }
@@ -78,6 +80,7 @@ impl Monitor {
             next_id: AtomicU64::new(1),
             waiting: Mutex::new(Some(HashMap::new())),
             greeting: tokio::sync::Notify::new(),
+            negotiated: watch::channel(false).0,
             silent: AtomicBool::new(false),
             notices,
         });
@@ -95,14 +98,20 @@ impl Monitor {
             self.shared.set_silent(true);
             return Err(MonitorError::Silent { command: "greeting".into(), timeout: self.deadline });
         }
-        self.execute::<Value>("qmp_capabilities", Value::Null).await.map(drop)
+        self.exchange("qmp_capabilities", Value::Null, None).await?;
+        self.shared.negotiated.send_replace(true);
+        Ok(())
     }
 
-    /// Sends a command and waits for its answer.
+    /// Sends a command, once the negotiation has ended, and waits for its answer.
     ///
     /// # Errors
     /// [`MonitorError`]. After `Silent` the command may still be carried out.
-    pub(crate) async fn execute<T: DeserializeOwned>(&self, command: &str, arguments: Value) -> Result<T, MonitorError> {
+    pub(crate) async fn execute<T: DeserializeOwned>(
+        &self,
+        command: &str,
+        arguments: Value,
+    ) -> Result<T, MonitorError> {
         self.execute_with(command, arguments, None).await
     }
 
@@ -116,6 +125,21 @@ impl Monitor {
         arguments: Value,
         descriptor: Option<OwnedFd>,
     ) -> Result<T, MonitorError> {
+        let mut negotiated = self.shared.negotiated.subscribe();
+        let ready = negotiated.wait_for(|negotiated| *negotiated);
+        if timeout(self.deadline, ready).await.is_err() {
+            return Err(MonitorError::Silent { command: command.into(), timeout: self.deadline });
+        }
+        let value = self.exchange(command, arguments, descriptor).await?;
+        serde_json::from_value(value).map_err(|source| MonitorError::Unexpected { command: command.into(), source })
+    }
+
+    async fn exchange(
+        &self,
+        command: &str,
+        arguments: Value,
+        descriptor: Option<OwnedFd>,
+    ) -> Result<Value, MonitorError> {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let mut line = json!({ "execute": command, "id": id });
         if !arguments.is_null() {
@@ -127,9 +151,7 @@ impl Monitor {
             Ok::<_, io::Error>(answer.await)
         };
         match timeout(self.deadline, exchange).await {
-            Ok(Ok(Ok(Ok(value)))) => {
-                serde_json::from_value(value).map_err(|source| MonitorError::Unexpected { command: command.into(), source })
-            }
+            Ok(Ok(Ok(Ok(value)))) => Ok(value),
             Ok(Ok(Ok(Err(refusal)))) => Err(MonitorError::Refused { command: command.into(), refusal }),
             Ok(Ok(Err(_))) => Err(MonitorError::Closed),
             Ok(Err(source)) if source.kind() == io::ErrorKind::BrokenPipe => Err(MonitorError::Closed),
@@ -177,7 +199,8 @@ impl Shared {
         let _whole = self.sending.lock().await;
         let mut descriptor = descriptor;
         while !line.is_empty() {
-            let sent = self.stream.async_io(Interest::WRITABLE, || send_once(self.stream.as_fd(), line, descriptor)).await?;
+            let sent =
+                self.stream.async_io(Interest::WRITABLE, || send_once(self.stream.as_fd(), line, descriptor)).await?;
             line = &line[sent..];
             descriptor = None;
         }
@@ -234,4 +257,127 @@ async fn read_all(shared: Arc<Shared>) {
         }
     }
     *shared.lock() = None;
+    // Whoever waits for the negotiation learns of the end by its command.
+    shared.negotiated.send_replace(true);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+
+    /// A QEMU that says what the test wants.
+    struct Peer(BufReader<UnixStream>);
+
+    impl Peer {
+        async fn hears(&mut self) -> Value {
+            let mut line = String::new();
+            self.0.read_line(&mut line).await.unwrap();
+            serde_json::from_str(&line).unwrap()
+        }
+
+        async fn says(&mut self, line: &str) {
+            self.0.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        }
+
+        async fn answers(&mut self, answer: &str) -> String {
+            let heard = self.hears().await;
+            self.says(&format!("{{{answer}, \"id\": {}}}", heard["id"])).await;
+            heard["execute"].as_str().unwrap().to_owned()
+        }
+    }
+
+    fn pair(deadline: Duration) -> (Monitor, MonitorEvents, Peer) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (monitor, events) = Monitor::open(ours, deadline);
+        (monitor, events, Peer(BufReader::new(theirs)))
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    async fn negotiated(deadline: Duration) -> (Monitor, MonitorEvents, Peer) {
+        let (monitor, events, mut peer) = pair(deadline);
+        peer.says(r#"{"QMP": {}}"#).await;
+        let (negotiated, heard) = tokio::join!(monitor.negotiate(), peer.answers(r#""return": {}"#));
+        negotiated.unwrap();
+        assert_eq!(heard, "qmp_capabilities");
+        (monitor, events, peer)
+    }
+
+    #[tokio::test]
+    async fn answers_find_their_commands_whatever_comes_between() {
+        let (monitor, mut events, mut peer) = negotiated(LONG).await;
+        let commands = async {
+            tokio::join!(monitor.execute::<u32>("a", Value::Null), monitor.execute::<u32>("b", json!({"x": 1})))
+        };
+        let talk = async {
+            let (a, b) = (peer.hears().await, peer.hears().await);
+            assert_eq!((&a["execute"], &b["arguments"]["x"]), (&json!("a"), &json!(1)));
+            peer.says(&format!(r#"{{"return": 2, "id": {}}}"#, b["id"])).await;
+            peer.says(r#"{"event": "STOP"}"#).await;
+            peer.says(&format!(r#"{{"error": {{"class": "C", "desc": "no"}}, "id": {}}}"#, a["id"])).await;
+        };
+        let ((a, b), ()) = tokio::join!(commands, talk);
+        assert!(matches!(a, Err(MonitorError::Refused { refusal, .. }) if refusal.desc == "no"));
+        assert_eq!(b.unwrap(), 2);
+        assert!(matches!(events.recv().await, Some(Notice::Event(event)) if event.name == "STOP"));
+    }
+
+    #[tokio::test]
+    async fn silence_is_told_once_and_its_end_too() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (monitor, mut events) = Monitor::open(ours, Duration::from_millis(20));
+        let mut peer = Peer(BufReader::new(theirs));
+        for _ in 0..2 {
+            assert!(matches!(monitor.negotiate().await, Err(MonitorError::Silent { .. })));
+        }
+        assert!(monitor.is_silent());
+        peer.says(r#"{"QMP": {}}"#).await;
+        assert_eq!(events.recv().await, Some(Notice::Silent(true)));
+        assert_eq!(events.recv().await, Some(Notice::Silent(false)));
+        assert!(!monitor.is_silent());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_connection_ends_what_waits_and_what_comes() {
+        let (monitor, _events, mut peer) = negotiated(LONG).await;
+        let (waiting, ()) = tokio::join!(monitor.execute::<Value>("a", Value::Null), async move {
+            peer.hears().await;
+            drop(peer);
+        });
+        assert!(matches!(waiting, Err(MonitorError::Closed)));
+        assert!(matches!(monitor.execute::<Value>("b", Value::Null).await, Err(MonitorError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn no_command_comes_before_the_negotiation() {
+        let (monitor, _events, mut peer) = pair(LONG);
+        let talk = async {
+            peer.says(r#"{"QMP": {}}"#).await;
+            (peer.answers(r#""return": {}"#).await, peer.answers(r#""return": {}"#).await)
+        };
+        let early = monitor.execute::<Value>("early", Value::Null);
+        let (early, greeted, heard) = tokio::join!(early, monitor.negotiate(), talk);
+        early.unwrap();
+        greeted.unwrap();
+        assert_eq!(heard, ("qmp_capabilities".into(), "early".into()));
+    }
+
+    #[tokio::test]
+    async fn a_descriptor_goes_along() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, b"x").unwrap();
+        send_once(ours.as_fd(), b"{}\n", Some(file.as_fd())).unwrap();
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = rustix::net::RecvAncillaryBuffer::new(&mut space);
+        let mut bytes = [0; 8];
+        let slices = &mut [io::IoSliceMut::new(&mut bytes)];
+        rustix::net::recvmsg(&theirs, slices, &mut ancillary, rustix::net::RecvFlags::empty()).unwrap();
+        let rights = ancillary.drain().next().unwrap();
+        let rustix::net::RecvAncillaryMessage::ScmRights(mut fds) = rights else { panic!("no descriptor") };
+        let received = std::fs::File::from(fds.next().unwrap());
+        assert_eq!(received.metadata().unwrap().len(), 1);
+    }
 }

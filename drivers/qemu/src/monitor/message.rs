@@ -72,7 +72,9 @@ impl Message {
         let line: Line = serde_json::from_slice(line).ok()?;
         match line {
             Line { greeting: Some(_), .. } => Some(Message::Greeting),
-            Line { event: Some(name), data, .. } => Some(Message::Event(QmpEvent { name, data: data.unwrap_or_default() })),
+            Line { event: Some(name), data, .. } => {
+                Some(Message::Event(QmpEvent { name, data: data.unwrap_or_default() }))
+            }
             Line { id: Some(id), error: Some(refusal), .. } => Some(Message::Answer(id, Err(refusal))),
             Line { id: Some(id), answer: Some(value), .. } => Some(Message::Answer(id, Ok(value))),
             _ => None,
@@ -100,7 +102,10 @@ mod tests {
         assert_eq!(parse("not json"), "None");
         let event = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#;
         let Some(Message::Event(event)) = Message::parse(event.as_bytes()) else { panic!("no event") };
-        assert_eq!((event.name.as_str(), event.is("guest"), event.text("reason")), ("SHUTDOWN", true, "guest-shutdown"));
+        assert_eq!(
+            (event.name.as_str(), event.is("guest"), event.text("reason")),
+            ("SHUTDOWN", true, "guest-shutdown")
+        );
         assert_eq!(event.text("missing"), "");
     }
 }

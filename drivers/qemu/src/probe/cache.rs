@@ -73,7 +73,10 @@ pub(super) fn load<T: DeserializeOwned>(file: &Path, identity: &Identity) -> Opt
 /// Stores what was found. If that fails, it will be asked again.
 pub(super) fn store<T: Serialize>(file: &Path, identity: &Identity, found: &T) {
     let text = serde_json::to_vec(&Stored { identity, found }).expect("plain structs of texts and numbers");
-    let written = file.parent().map_or(Ok(()), |parent| create_directory(parent, 0o700)).and_then(|()| write_atomic(file, &text, 0o600));
+    let written = file
+        .parent()
+        .map_or(Ok(()), |parent| create_directory(parent, 0o700))
+        .and_then(|()| write_atomic(file, &text, 0o600));
     if let Err(error) = written {
         tracing::warn!(%error, file = %file.display(), "what was found out about the emulator could not be kept");
     }

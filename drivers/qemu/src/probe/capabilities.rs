@@ -73,14 +73,25 @@ const QUESTIONS: &str = r#"{"execute":"qmp_capabilities"}
 /// Asks `emulator`. It runs for a moment, as `credentials` says, with no machine and no device.
 pub(super) fn ask(emulator: &Path, credentials: Option<Credentials>) -> Result<Capabilities> {
     let run = Run::new(emulator)
-        .args(["-S", "-no-user-config", "-nodefaults", "-display", "none", "-machine", "none,accel=tcg", "-qmp", "stdio"])
+        .args([
+            "-S",
+            "-no-user-config",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-machine",
+            "none,accel=tcg",
+            "-qmp",
+            "stdio",
+        ])
         .input(QUESTIONS)
         .timeout(Duration::from_secs(60));
     let run = match credentials {
         Some(credentials) => run.credentials(credentials),
         None => run,
     };
-    let wrong = |what: &str| Error::new(ErrorCode::InternalError, format!("ask {} what it can do: {what}", emulator.display()));
+    let wrong =
+        |what: &str| Error::new(ErrorCode::InternalError, format!("ask {} what it can do: {what}", emulator.display()));
     let output = run.output().map_err(|error| wrong(&error.to_string()).with_source(error))?;
     parse(&output.stdout).ok_or_else(|| wrong(&format!("no whole answer ({})", output.error_text())))
 }
@@ -112,11 +123,43 @@ pub(crate) mod tests {
     /// Enough of QEMU 10.0 for definitions of `pc` and `q35`.
     pub(crate) fn qemu_10() -> Capabilities {
         const DEVICES: &[&str] = &[
-            "e1000", "e1000e", "floppy", "i6300esb", "ib700", "ide-cd", "ide-hd", "ioh3420", "isa-serial", "lsi53c895a", "pci-bridge",
-            "pci-serial", "pcie-pci-bridge", "pcie-root-port", "piix3-usb-uhci", "qemu-xhci", "nec-usb-xhci", "rtl8139",
-            "scsi-block", "scsi-cd", "scsi-hd", "usb-kbd", "usb-mouse", "usb-storage", "usb-tablet", "virtconsole",
-            "virtio-balloon-pci", "virtio-blk-pci", "virtio-keyboard-pci", "virtio-mouse-pci", "virtio-net-pci", "virtio-rng-pci",
-            "virtio-scsi-pci", "virtio-serial-pci", "virtio-tablet-pci", "virtserialport", "usb-serial",
+            "e1000",
+            "e1000e",
+            "floppy",
+            "i6300esb",
+            "ib700",
+            "ide-cd",
+            "ide-hd",
+            "ioh3420",
+            "isa-serial",
+            "lsi53c895a",
+            "pci-bridge",
+            "pci-serial",
+            "pcie-pci-bridge",
+            "pcie-root-port",
+            "piix3-usb-uhci",
+            "qemu-xhci",
+            "nec-usb-xhci",
+            "rtl8139",
+            "scsi-block",
+            "scsi-cd",
+            "scsi-hd",
+            "usb-kbd",
+            "usb-mouse",
+            "usb-storage",
+            "usb-tablet",
+            "virtconsole",
+            "virtio-balloon-pci",
+            "virtio-blk-pci",
+            "virtio-keyboard-pci",
+            "virtio-mouse-pci",
+            "virtio-net-pci",
+            "virtio-rng-pci",
+            "virtio-scsi-pci",
+            "virtio-serial-pci",
+            "virtio-tablet-pci",
+            "virtserialport",
+            "usb-serial",
         ];
         let machine = |name: &str, alias: Option<&str>, cpu_max| Machine {
             name: name.into(),

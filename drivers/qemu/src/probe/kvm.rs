@@ -28,7 +28,13 @@ pub(super) fn works(emulator: &Path, scratch: &Path, credentials: Option<Credent
     works
 }
 
-fn run(emulator: &Path, accelerator: &str, scratch: &Path, credentials: Option<Credentials>, timeout: Duration) -> bool {
+fn run(
+    emulator: &Path,
+    accelerator: &str,
+    scratch: &Path,
+    credentials: Option<Credentials>,
+    timeout: Duration,
+) -> bool {
     let mut rom = vec![0; ROM_LENGTH];
     rom[..CODE.len()].copy_from_slice(CODE);
     let (at, jump) = RESET;
@@ -40,7 +46,16 @@ fn run(emulator: &Path, accelerator: &str, scratch: &Path, credentials: Option<C
     }
     let run = Run::new(emulator)
         .args(["-accel", accelerator, "-machine", "pc", "-cpu", "qemu64", "-m", "16", "-no-user-config", "-nodefaults"])
-        .args(["-display", "none", "-serial", "null", "-no-reboot", "-device", "isa-debug-exit,iobase=0x501,iosize=2", "-bios"])
+        .args([
+            "-display",
+            "none",
+            "-serial",
+            "null",
+            "-no-reboot",
+            "-device",
+            "isa-debug-exit,iobase=0x501,iosize=2",
+            "-bios",
+        ])
         .args([&path])
         .timeout(timeout);
     let run = match credentials {
@@ -77,7 +92,9 @@ mod tests {
             return;
         }
         let found = capabilities::ask(Path::new(QEMU), None).unwrap();
-        assert!(found.has_device("virtio-blk-pci") && found.machine(Some("q35")).is_some() && found.cpus.contains("qemu64"));
+        assert!(
+            found.has_device("virtio-blk-pci") && found.machine(Some("q35")).is_some() && found.cpus.contains("qemu64")
+        );
         for device in &capabilities::tests::qemu_10().devices {
             assert!(found.has_device(device), "{device}");
         }

@@ -48,14 +48,22 @@ pub(crate) fn socket(running: &Running, uuid: Uuid, alias: &str, source: &Option
 /// Sockets that will be made outside the guest's folder.
 pub(super) fn outside_sockets(domain: &Domain, running: &Running) -> Vec<PathBuf> {
     let sockets = devices(domain).filter_map(|(_, source, _)| match source {
-        Some(CharSource::Unix(unix)) if unix.mode != Some(CharSourceUnixMode::Connect) => unix.path.as_ref().map(PathBuf::from),
+        Some(CharSource::Unix(unix)) if unix.mode != Some(CharSourceUnixMode::Connect) => {
+            unix.path.as_ref().map(PathBuf::from)
+        }
         _ => None,
     });
     sockets.filter(|path| !path.starts_with(running.path())).collect()
 }
 
 /// Opens what the guest's character devices stand on.
-pub(super) fn open(running: &Running, uuid: Uuid, domain: &Domain, runtime: &mut Runtime, descriptors: &mut Descriptors) -> Result<()> {
+pub(super) fn open(
+    running: &Running,
+    uuid: Uuid,
+    domain: &Domain,
+    runtime: &mut Runtime,
+    descriptors: &mut Descriptors,
+) -> Result<()> {
     for (alias, source, log) in devices(domain) {
         let alias = name(alias);
         let mut fds = CharFds::default();
@@ -80,7 +88,8 @@ fn listen(path: &Path) -> Result<UnixListener> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(Error::new(ErrorCode::ResourceBusy, format!("somebody listens on {} already", path.display())));
         }
-        ostler_util::file::remove_durably(path).map_err(|error| Error::system(format!("remove {}", path.display()), error))?;
+        ostler_util::file::remove_durably(path)
+            .map_err(|error| Error::system(format!("remove {}", path.display()), error))?;
     }
     UnixListener::bind(path).map_err(|error| Error::system(format!("listen on {}", path.display()), error))
 }
@@ -109,8 +118,10 @@ pub(super) async fn learn_terminals(monitor: &Monitor, domain: &mut Domain) -> R
         return Ok(());
     }
     let list: Vec<Chardev> = monitor.execute("query-chardev", Value::Null).await?;
-    let terminals: BTreeMap<String, String> =
-        list.into_iter().filter_map(|chardev| Some((chardev.label, chardev.filename.strip_prefix("pty:")?.to_owned()))).collect();
+    let terminals: BTreeMap<String, String> = list
+        .into_iter()
+        .filter_map(|chardev| Some((chardev.label, chardev.filename.strip_prefix("pty:")?.to_owned())))
+        .collect();
     let learn = |alias: &Option<Alias>, source: &mut Option<CharSource>| {
         let path = terminals.get(&format!("char{}", name(alias))).cloned();
         if let Some(CharSource::Pty(source)) = source {

@@ -28,7 +28,13 @@ pub(crate) enum Plug {
 }
 
 /// Makes the tap devices of all interfaces that have one; the definition learns their names.
-pub(super) async fn open(core: &Core, uuid: Uuid, domain: &mut Domain, runtime: &mut Runtime, descriptors: &mut Descriptors) -> Result<Vec<Plug>> {
+pub(super) async fn open(
+    core: &Core,
+    uuid: Uuid,
+    domain: &mut Domain,
+    runtime: &mut Runtime,
+    descriptors: &mut Descriptors,
+) -> Result<Vec<Plug>> {
     let is_kvm = domain.r#type == Some(DomainType::Kvm);
     let owner_name = domain.name.clone();
     let mut plugs = Vec::new();
@@ -43,7 +49,12 @@ pub(super) async fn open(core: &Core, uuid: Uuid, domain: &mut Domain, runtime: 
 }
 
 /// Makes the tap device of one interface, if it has one.
-pub(crate) async fn open_one(core: &Core, owner: Uuid, owner_name: &str, interface: &mut Interface) -> Result<Option<(OwnedFd, Plug)>> {
+pub(crate) async fn open_one(
+    core: &Core,
+    owner: Uuid,
+    owner_name: &str,
+    interface: &mut Interface,
+) -> Result<Option<(OwnedFd, Plug)>> {
     let field = format!("devices.interfaces[{}].source", interface.name);
     let mac = interface.mac.as_ref().map(|mac| mac.address).expect("a completed interface has an address");
     let mtu = interface.mtu.as_ref().map(|mtu| mtu.size);
@@ -51,7 +62,8 @@ pub(crate) async fn open_one(core: &Core, owner: Uuid, owner_name: &str, interfa
         InterfaceSource::User(_) => return Ok(None),
         InterfaceSource::Network(source) => {
             let request = PortRequest { owner, owner_name: owner_name.to_owned(), mac };
-            let port = core.services.networks.create_port(&source.network, &request).await.map_err(|error| error.at(field))?;
+            let port =
+                core.services.networks.create_port(&source.network, &request).await.map_err(|error| error.at(field))?;
             source.bridge = Some(port.bridge.clone());
             (port.tap.clone(), Plug::Network(Box::new(port)))
         }
@@ -89,9 +101,8 @@ pub(super) async fn plug(core: &Core, plugs: &[Plug]) -> Result<()> {
 pub(crate) async fn plug_one(core: &Core, plug: &Plug) -> Result<()> {
     match plug {
         Plug::Network(port) => core.services.networks.plug_port(port).await,
-        Plug::Bridge { tap, bridge } => {
-            tap::join_bridge(tap, bridge).map_err(|error| Error::system(format!("plug {tap} into the bridge {bridge}"), error))
-        }
+        Plug::Bridge { tap, bridge } => tap::join_bridge(tap, bridge)
+            .map_err(|error| Error::system(format!("plug {tap} into the bridge {bridge}"), error)),
     }
 }
 

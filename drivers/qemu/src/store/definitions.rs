@@ -48,7 +48,8 @@ impl Default for Record {
 impl Definitions {
     /// Opens the folder, making it if it is missing, and clears what a crash in the middle of a write left.
     pub(crate) fn open(folder: PathBuf) -> Result<Self> {
-        create_directory(&folder, 0o700).map_err(|error| failed(format!("make the folder {}", folder.display()), error))?;
+        create_directory(&folder, 0o700)
+            .map_err(|error| failed(format!("make the folder {}", folder.display()), error))?;
         if let Err(error) = remove_temporary_files(&folder) {
             // A folder that can be read but not written still tells what there is.
             tracing::warn!(%error, folder = %folder.display(), "clear the folder of definitions");
@@ -75,7 +76,8 @@ impl Definitions {
         }
         let path = self.path(uuid, "json");
         let record: Record = match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| format!("{} can't be read whole: {error}", path.display()))?,
+            Ok(text) => serde_json::from_str(&text)
+                .map_err(|error| format!("{} can't be read whole: {error}", path.display()))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Record::default(),
             Err(error) => return Err(format!("read {}: {error}", path.display())),
         };
@@ -94,13 +96,16 @@ impl Definitions {
     /// Stores what is remembered, durably.
     pub(crate) fn save_record(&self, uuid: Uuid, record: &Record) -> Result<()> {
         let text = serde_json::to_vec_pretty(record).expect("a plain struct");
-        write_atomic(&self.path(uuid, "json"), &text, 0o600).map_err(|error| failed(format!("store the state of {uuid}"), error))
+        write_atomic(&self.path(uuid, "json"), &text, 0o600)
+            .map_err(|error| failed(format!("store the state of {uuid}"), error))
     }
 
     /// Forgets a domain, durably. The definition goes last: half forgotten is not forgotten.
     pub(crate) fn remove(&self, uuid: Uuid) -> Result<()> {
         let remove = |extension| remove_durably(&self.path(uuid, extension));
-        remove("json").and_then(|()| remove("xml")).map_err(|error| failed(format!("remove the definition of {uuid}"), error))
+        remove("json")
+            .and_then(|()| remove("xml"))
+            .map_err(|error| failed(format!("remove the definition of {uuid}"), error))
     }
 
     fn path(&self, uuid: Uuid, extension: &str) -> PathBuf {
@@ -149,7 +154,11 @@ mod tests {
         let damages: [(&str, &str, &str); 5] = [
             ("xml", "<domain type='qemu'><name>a</na", "can't be read whole"),
             ("xml", "<domain type='qemu'><name>a</name><from-the-future/></domain>", "from-the-future"),
-            ("xml", "<domain type='qemu'><name>a</name><uuid>c7a5fdbd-edaf-9455-926a-d65c16db1800</uuid></domain>", "another domain"),
+            (
+                "xml",
+                "<domain type='qemu'><name>a</name><uuid>c7a5fdbd-edaf-9455-926a-d65c16db1800</uuid></domain>",
+                "another domain",
+            ),
             ("json", r#"{"format":2,"autostart":false,"runningInBoot":null,"lastEnd":null}"#, "newer version"),
             ("json", "", "can't be read whole"),
         ];

@@ -50,7 +50,15 @@ pub(crate) enum Phase {
 
 impl Status {
     pub(crate) fn starting(definition: Domain) -> Self {
-        Status { format: FORMAT, phase: Phase::Starting, process: None, paused: false, reboots: false, sockets: Vec::new(), definition }
+        Status {
+            format: FORMAT,
+            phase: Phase::Starting,
+            process: None,
+            paused: false,
+            reboots: false,
+            sockets: Vec::new(),
+            definition,
+        }
     }
 }
 
@@ -58,7 +66,8 @@ impl Running {
     /// Opens the folder, making it if it is missing.
     pub(crate) fn open(folder: PathBuf) -> Result<Self> {
         // QEMU's user must be able to pass; it can't list.
-        create_directory(&folder, 0o711).map_err(|error| failed(format!("make the folder {}", folder.display()), error))?;
+        create_directory(&folder, 0o711)
+            .map_err(|error| failed(format!("make the folder {}", folder.display()), error))?;
         Ok(Running(folder))
     }
 
@@ -125,7 +134,9 @@ impl Running {
         };
         match remove() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result.map_err(|error| failed(format!("remove the folder {}", self.folder(uuid).display()), error)),
+            result => {
+                result.map_err(|error| failed(format!("remove the folder {}", self.folder(uuid).display()), error))
+            }
         }
     }
 
@@ -192,11 +203,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let running = Running::open(folder.path().join("qemu")).unwrap();
         let uuid = Uuid::from_u128(7);
-        let definition = parse::<Domain>("<domain type='qemu' id='3'><name>a</name><memory unit='KiB'>1</memory></domain>").unwrap().value;
+        let definition =
+            parse::<Domain>("<domain type='qemu' id='3'><name>a</name><memory unit='KiB'>1</memory></domain>")
+                .unwrap()
+                .value;
         running.create(uuid).unwrap();
         assert!(running.load().unwrap().is_empty() && !running.exists(uuid), "a folder without a state is nobody's");
         running.create(uuid).unwrap();
-        let status = Status { sockets: vec!["/x".into()], process: Some(Process::of(1).unwrap()), ..Status::starting(definition) };
+        let status = Status {
+            sockets: vec!["/x".into()],
+            process: Some(Process::of(1).unwrap()),
+            ..Status::starting(definition)
+        };
         running.save(uuid, &status).unwrap();
         fs::write(running.file(uuid, "channel0.sock"), "").unwrap();
         assert_eq!(running.load().unwrap()[&uuid].as_ref().unwrap(), &status);

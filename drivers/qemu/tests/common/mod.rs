@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ostler_conf::{Domain, MacAddress, Network, StoragePool, StorageVolume, parse};
 use ostler_driver::{
-    Access, DomainEvent, DomainState, Domains, Error, Event, Events, Lease, NetworkSummary, Networks, PoolSummary, Port, PortRequest, Progress,
-    ResolvedVolume, Result, Security, Storage, VolumeFill, VolumeSummary,
+    Access, DomainEvent, DomainState, Domains, Error, Event, Events, Lease, NetworkSummary, Networks, PoolSummary,
+    Port, PortRequest, Progress, ResolvedVolume, Result, Security, Storage, VolumeFill, VolumeSummary,
 };
 use ostler_driver_qemu::{Config, QemuDriver, Services};
 use ostler_util::ErrorCode;
@@ -29,7 +29,8 @@ impl Security for Claims {
     async fn claim(&self, owner: Uuid, path: &Path, access: Access, _uid: u32, _gid: u32) -> Result<()> {
         let mut claims = self.0.lock().unwrap();
         let writes = access == Access::Write;
-        let other = claims.iter().find(|((claimed, by), others)| claimed == path && *by != owner && (**others || writes));
+        let other =
+            claims.iter().find(|((claimed, by), others)| claimed == path && *by != owner && (**others || writes));
         if other.is_some() && access != Access::Read {
             return Err(Error::new(ErrorCode::ResourceBusy, format!("{} is in use", path.display())));
         }
@@ -70,7 +71,8 @@ impl Networks for Ports {
         Ok(Vec::new())
     }
     async fn get(&self, name: &str) -> Result<NetworkSummary> {
-        let summary = NetworkSummary { uuid: Uuid::nil(), name: name.into(), active: true, bridge: None, problem: None };
+        let summary =
+            NetworkSummary { uuid: Uuid::nil(), name: name.into(), active: true, bridge: None, problem: None };
         if name == "lan" { Ok(summary) } else { Err(no_network(name)) }
     }
     async fn definition(&self, name: &str) -> Result<Network> {
@@ -84,7 +86,13 @@ impl Networks for Ports {
     }
     async fn leases(&self, _: &str) -> Result<Vec<Lease>> {
         let ports = self.0.lock().unwrap();
-        let lease = |port: &Port| Lease { mac: port.mac, address: [10, 0, 0, 9].into(), prefix: 24, hostname: None, expires: 0 };
+        let lease = |port: &Port| Lease {
+            mac: port.mac,
+            address: [10, 0, 0, 9].into(),
+            prefix: 24,
+            hostname: None,
+            expires: 0,
+        };
         Ok(ports.iter().map(lease).collect())
     }
     async fn create_port(&self, network: &str, request: &PortRequest) -> Result<Port> {
@@ -144,7 +152,14 @@ impl Storage for NoVolumes {
     async fn stop_pool(&self, _: &str) -> Result<()> {
         Err(no_pool())
     }
-    async fn create_volume(&self, _: &str, _: &StorageVolume, _: Uuid, _: VolumeFill, _: Option<Progress>) -> Result<VolumeSummary> {
+    async fn create_volume(
+        &self,
+        _: &str,
+        _: &StorageVolume,
+        _: Uuid,
+        _: VolumeFill,
+        _: Option<Progress>,
+    ) -> Result<VolumeSummary> {
         Err(no_pool())
     }
     async fn delete_volume(&self, _: &str, _: &str) -> Result<()> {
@@ -196,8 +211,17 @@ impl Lab {
         let cgroup = format!("ostler-test-{}-{name}", std::process::id());
         let thread = std::thread::spawn(move || {
             // SAFETY: this thread shares no descriptors or memory in a way that these two flags would change.
-            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET | rustix::thread::UnshareFlags::NEWNS) }.unwrap();
-            rustix::mount::mount_change("/", rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC).unwrap();
+            unsafe {
+                rustix::thread::unshare_unsafe(
+                    rustix::thread::UnshareFlags::NEWNET | rustix::thread::UnshareFlags::NEWNS,
+                )
+            }
+            .unwrap();
+            rustix::mount::mount_change(
+                "/",
+                rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
+            )
+            .unwrap();
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             let folder = tempfile::tempdir().unwrap();
             std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -206,6 +230,7 @@ impl Lab {
                 run_dir: folder.path().join("run"),
                 cgroup: cgroup.clone(),
                 monitor_timeout: Duration::from_secs(30),
+                quit_timeout: Duration::from_secs(3),
                 ..Config::default()
             };
             let _guests = Guests(cgroup.clone());
@@ -291,15 +316,16 @@ pub const IDLE: &[u8] = &[0xfa, 0xf4, 0xeb, 0xfd];
 pub const RESET: &[u8] = &[0xfa, 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, 0xf4, 0xeb, 0xfd];
 /// Puts PIIX4's power management at port 0x600, then powers off.
 pub const POWEROFF: &[u8] = &[
-    0xfa, 0x66, 0xb8, 0x40, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0x66, 0xb8, 0x01, 0x06, 0x00, 0x00, 0xba, 0xfc, 0x0c, 0x66,
-    0xef, 0x66, 0xb8, 0x80, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0xb0, 0x01, 0xba, 0xfc, 0x0c, 0xee, 0xba, 0x04, 0x06, 0xb8,
-    0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd,
+    0xfa, 0x66, 0xb8, 0x40, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0x66, 0xb8, 0x01, 0x06, 0x00, 0x00, 0xba,
+    0xfc, 0x0c, 0x66, 0xef, 0x66, 0xb8, 0x80, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0xb0, 0x01, 0xba, 0xfc,
+    0x0c, 0xee, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd,
 ];
 /// The same once the power button is pressed.
 pub const POWER_BUTTON: &[u8] = &[
-    0xfa, 0x66, 0xb8, 0x40, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0x66, 0xb8, 0x01, 0x06, 0x00, 0x00, 0xba, 0xfc, 0x0c, 0x66,
-    0xef, 0x66, 0xb8, 0x80, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0xb0, 0x01, 0xba, 0xfc, 0x0c, 0xee, 0xba, 0x02, 0x06, 0xb8,
-    0x00, 0x01, 0xef, 0xba, 0x00, 0x06, 0xed, 0xa9, 0x00, 0x01, 0x74, 0xf7, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd,
+    0xfa, 0x66, 0xb8, 0x40, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0x66, 0xb8, 0x01, 0x06, 0x00, 0x00, 0xba,
+    0xfc, 0x0c, 0x66, 0xef, 0x66, 0xb8, 0x80, 0x0b, 0x00, 0x80, 0xba, 0xf8, 0x0c, 0x66, 0xef, 0xb0, 0x01, 0xba, 0xfc,
+    0x0c, 0xee, 0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef, 0xba, 0x00, 0x06, 0xed, 0xa9, 0x00, 0x01, 0x74, 0xf7, 0xba,
+    0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd,
 ];
 
 /// Waits for an event of `uuid`.

@@ -96,12 +96,18 @@ impl Buses {
         let Some(model) = self.models.get(&bus) else { return wrong(format!("there is no PCI bus {bus:#04x}")) };
         let slots = slots_of(*model);
         if !slots.contains(&slot) {
-            return wrong(format!("{place}: a bus of model '{model}' has slots {:#04x} to {:#04x}", slots.start, slots.end - 1));
+            return wrong(format!(
+                "{place}: a bus of model '{model}' has slots {:#04x} to {:#04x}",
+                slots.start,
+                slots.end - 1
+            ));
         }
         match self.taken.get(&place) {
             None => drop(self.taken.insert(place, path.to_owned())),
             Some(other) if other.is_empty() => return wrong(format!("{place} is part of the chipset")),
-            Some(other) => return wrong(format!("{place} is the place of {} already", other.trim_end_matches(".address"))),
+            Some(other) => {
+                return wrong(format!("{place} is the place of {} already", other.trim_end_matches(".address")));
+            }
         }
         Ok(())
     }
@@ -117,7 +123,8 @@ impl Buses {
                 return Ok(place);
             }
             let index = self.models.keys().next_back().map_or(0, |last| last + 1);
-            let has_room = self.extend && index <= 0xff && connection != Connection::RootPort && connection != Connection::Root;
+            let has_room =
+                self.extend && index <= 0xff && connection != Connection::RootPort && connection != Connection::Root;
             if !has_room {
                 return Err(Error::new(ErrorCode::InternalError, "no PCI bus has room for this device").at(path));
             }
@@ -154,22 +161,30 @@ impl Buses {
         }
         let fits = |model: Model| match (connection, self.family) {
             (Connection::Express, MachineFamily::Q35) => model == Model::PcieRootPort,
-            (Connection::Express | Connection::Conventional, MachineFamily::I440fx) => matches!(model, Model::PciRoot | Model::PciBridge),
-            (Connection::Conventional, MachineFamily::Q35) => matches!(model, Model::PcieToPciBridge | Model::PciBridge),
+            (Connection::Express | Connection::Conventional, MachineFamily::I440fx) => {
+                matches!(model, Model::PciRoot | Model::PciBridge)
+            }
+            (Connection::Conventional, MachineFamily::Q35) => {
+                matches!(model, Model::PcieToPciBridge | Model::PciBridge)
+            }
             (Connection::Root | Connection::RootPort, _) => matches!(model, Model::PcieRoot),
         };
         let buses = self.models.iter().filter(|(_, model)| fits(**model));
-        let mut places = buses.flat_map(|(bus, model)| slots_of(*model).map(|slot| Place { bus: *bus, slot, function: 0 }));
+        let mut places =
+            buses.flat_map(|(bus, model)| slots_of(*model).map(|slot| Place { bus: *bus, slot, function: 0 }));
         places.find(|place| !self.slot_is_taken(place.bus, place.slot))
     }
 
     /// Root ports share slots; one that a definition filled before is left as it is.
     fn free_for_port(&self) -> Option<Place> {
         let bus = self.models.iter().find(|(_, model)| **model == Model::PcieRoot).map(|(bus, _)| *bus)?;
-        let in_begun = self.begun.iter().filter(|(of, _)| *of == bus).flat_map(|(bus, slot)| {
-            (1..FUNCTIONS).map(|function| Place { bus: *bus, slot: *slot, function })
-        });
-        let fresh = (1..SLOTS).filter(|slot| !self.slot_is_taken(bus, *slot)).map(|slot| Place { bus, slot, function: 0 });
+        let in_begun = self
+            .begun
+            .iter()
+            .filter(|(of, _)| *of == bus)
+            .flat_map(|(bus, slot)| (1..FUNCTIONS).map(|function| Place { bus: *bus, slot: *slot, function }));
+        let fresh =
+            (1..SLOTS).filter(|slot| !self.slot_is_taken(bus, *slot)).map(|slot| Place { bus, slot, function: 0 });
         in_begun.chain(fresh).find(|place| !self.taken.contains_key(place))
     }
 

@@ -2,8 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    Address, Controller, ControllerKind, ControllerModel as Model, Disk, DiskBus, Input, InputBus, Interface, MemballoonModel, Rng,
-    RngModel, Serial, SerialTargetKind, Watchdog, WatchdogModel,
+    Address, Controller, ControllerKind, ControllerModel as Model, Disk, DiskBus, Input, InputBus, Interface,
+    MemballoonModel, Rng, RngModel, Serial, SerialTargetKind, Watchdog, WatchdogModel,
 };
 
 use super::Connection;
@@ -76,7 +76,9 @@ fn controller_connection(controller: &Controller) -> Option<Connection> {
         (ControllerKind::Usb, Some(Model::QemuXhci | Model::NecXhci)) => Some(Connection::Express),
         (ControllerKind::Usb, Some(Model::None) | None) => None,
         (ControllerKind::Usb, Some(_)) => Some(Connection::Conventional),
-        (ControllerKind::Scsi, Some(Model::VirtioScsi)) | (ControllerKind::VirtioSerial, _) => Some(Connection::Express),
+        (ControllerKind::Scsi, Some(Model::VirtioScsi)) | (ControllerKind::VirtioSerial, _) => {
+            Some(Connection::Express)
+        }
         (ControllerKind::Scsi | ControllerKind::Ide | ControllerKind::Sata, _) => Some(Connection::Conventional),
         (ControllerKind::Pci | ControllerKind::Fdc | ControllerKind::Ccid, _) => None,
     }
