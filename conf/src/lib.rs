@@ -5,6 +5,8 @@
 //! (`validate`, driver-independent rules). Drivers add their own to the last two. This crate knows no host, no
 //! Kubernetes and no I/O.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 // The derive writes paths that start with the crate's name.
 extern crate self as ostler_conf;
 

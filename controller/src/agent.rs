@@ -65,9 +65,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let context = Arc::new(Context::new(
         host,
         directory.owner().to_string(),
-        opened.hypervisors,
-        opened.networks,
-        opened.storage,
+        opened,
         sink,
         config.state_dir.join("operations-done"),
         Arc::new(Metrics::default()),

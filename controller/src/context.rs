@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ostler_crds::{HostOutcome, Kind, Object, ObjectRef};
 use ostler_driver::{Connection, Domains, Error, Events, Networks, Result, Storage};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::engine::Index;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::plan::Asked;
 use crate::source::{EventKind, Sink, SinkError, SourceProblem};
 
 /// What all reconcilers share.
@@ -38,13 +39,25 @@ pub struct Context {
     locks: Mutex<HashMap<ObjectRef, Arc<tokio::sync::Mutex<()>>>>,
 }
 
+/// Open drivers.
+#[derive(Clone, Debug)]
+pub struct Drivers {
+    /// Hypervisor drivers, the first of which is the default.
+    pub hypervisors: Vec<Arc<dyn Connection>>,
+    /// The network driver.
+    pub networks: Arc<dyn Connection>,
+    /// The storage driver.
+    pub storage: Arc<dyn Connection>,
+}
+
 #[derive(Default)]
 struct State {
     index: Index,
     /// The status of each object as it was written last.
     statuses: HashMap<ObjectRef, Value>,
     domains: HashMap<Uuid, ObjectRef>,
-    shutdown_asked: HashMap<ObjectRef, Instant>,
+    /// When each guest was asked to shut down first and last.
+    shutdown_asked: HashMap<ObjectRef, (Instant, Instant)>,
     outcomes: BTreeMap<ObjectRef, HostOutcome>,
     problems: Vec<SourceProblem>,
     waker: Option<UnboundedSender<ObjectRef>>,
@@ -59,17 +72,16 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// A context over open drivers.
+    /// A context over open drivers. `journal`: the folder that notes which verbs were carried out.
     pub fn new(
         host: String,
         owner: String,
-        hypervisors: Vec<Arc<dyn Connection>>,
-        networks: Arc<dyn Connection>,
-        storage: Arc<dyn Connection>,
+        drivers: Drivers,
         sink: Arc<dyn Sink>,
         journal: PathBuf,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let Drivers { hypervisors, networks, storage } = drivers;
         Context {
             host,
             owner,
@@ -231,16 +243,18 @@ impl Context {
             .collect()
     }
 
-    /// For how long a guest has been asked to shut down.
-    pub fn shutdown_asked(&self, key: &ObjectRef) -> Option<Duration> {
-        self.state().shutdown_asked.get(key).map(Instant::elapsed)
+    /// Since when a guest has been asked to shut down.
+    pub fn shutdown_asked(&self, key: &ObjectRef) -> Option<Asked> {
+        let state = self.state();
+        state.shutdown_asked.get(key).map(|(first, last)| Asked { first: first.elapsed(), last: last.elapsed() })
     }
 
     /// The guest is asked now, or (`false`) no longer.
     pub fn set_shutdown_asked(&self, key: &ObjectRef, asked: bool) {
         let mut state = self.state();
         if asked {
-            state.shutdown_asked.entry(key.clone()).or_insert_with(Instant::now);
+            let now = Instant::now();
+            state.shutdown_asked.entry(key.clone()).or_insert((now, now)).1 = now;
         } else {
             state.shutdown_asked.remove(key);
         }

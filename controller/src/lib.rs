@@ -3,6 +3,8 @@
 //! The reconcilers know nothing of where objects come from: a [`source::Source`] tells of objects, a [`source::Sink`] takes
 //! their status. A directory of manifests is one such pair.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod admission;
 pub mod agent;
 pub mod context;

@@ -16,7 +16,7 @@ use ostler_driver::{Change, DomainState, LifecycleAction};
 
 pub(crate) use definition::same_but_for_our_mark;
 pub use definition::{pending_changes, without_live_values};
-pub use power::{BACKOFF_FIRST, BACKOFF_MAX, STABLE_AFTER, end_word};
+pub use power::{ASK_AGAIN_AFTER, BACKOFF_FIRST, BACKOFF_MAX, STABLE_AFTER, end_word};
 
 /// What a domain should be.
 #[derive(Debug)]
@@ -50,10 +50,19 @@ pub struct Observed<'a> {
     pub state: DomainState,
     /// What happened so far.
     pub run: &'a RunRecord,
-    /// For how long the guest has been asked to shut down.
-    pub shutdown_asked: Option<Duration>,
+    /// Since when the guest has been asked to shut down.
+    pub shutdown_asked: Option<Asked>,
     /// The time.
     pub now: Timestamp,
+}
+
+/// For how long a guest has been asked to shut down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Since it was asked first.
+    pub first: Duration,
+    /// Since it was asked last: one that was still booting has not heard.
+    pub last: Duration,
 }
 
 /// One step.

@@ -3,6 +3,7 @@
 //! A kind wraps the conf type of its libvirt document (`spec.domain`, `spec.network`, …) and adds only what is
 //! Kubernetes' own: placement, run strategy, policies, status.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 #![allow(clippy::duplicated_attributes, reason = "kube takes one printcolumn for each column")]
 
 mod common;

@@ -1,7 +1,5 @@
 //! The main job on one host, with a real guest.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::process::Command;
 
 use ostler_e2e::host::Host;

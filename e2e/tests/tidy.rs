@@ -1,7 +1,5 @@
 //! Rules of the project that a compiler doesn't know.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

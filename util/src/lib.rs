@@ -1,5 +1,7 @@
 //! Low-level code that every crate shares. Knows Linux, but no hypervisor, no XML and no Kubernetes.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod boot;
 pub mod cgroup;
 pub mod cpuset;

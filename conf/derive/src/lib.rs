@@ -29,6 +29,8 @@
 //! `#[union]` on an enum of one-field variants makes it a choice: `#[xml(name = "x")]` on a variant, else its name in
 //! kebab-case. With `#[union(tag = "attr")]` it is an element as well, which holds attribute and content.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod element;
 mod field;
 mod names;

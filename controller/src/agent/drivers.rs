@@ -8,15 +8,9 @@ use ostler_driver_storage::StorageDriver;
 use ostler_util::ErrorCode;
 
 use super::Config;
+use crate::context::Drivers;
 
-/// Open drivers.
-pub(super) struct Opened {
-    pub(super) hypervisors: Vec<Arc<dyn Connection>>,
-    pub(super) networks: Arc<dyn Connection>,
-    pub(super) storage: Arc<dyn Connection>,
-}
-
-pub(super) async fn open(config: &Config) -> Result<Opened> {
+pub(super) async fn open(config: &Config) -> Result<Drivers> {
     let networks =
         Arc::new(NetworkDriver::open(ostler_driver_network::Config::new(&config.state_dir, &config.run_dir)).await?);
     let storage = Arc::new(StorageDriver::open(ostler_driver_storage::Config {
@@ -27,7 +21,7 @@ pub(super) async fn open(config: &Config) -> Result<Opened> {
     for name in &config.drivers {
         hypervisors.push(hypervisor(name, config, &networks, &storage).await?);
     }
-    Ok(Opened { hypervisors, networks, storage })
+    Ok(Drivers { hypervisors, networks, storage })
 }
 
 async fn hypervisor(

@@ -15,6 +15,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// A guest that ran for so long did not end soon after its start.
 pub const STABLE_AFTER: Duration = Duration::from_secs(600);
 
+/// A guest that was asked to shut down is asked again after this time: while it booted it may not have listened.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 pub(super) struct PowerPlan {
     pub(super) actions: Vec<Action>,
     pub(super) run: RunRecord,
@@ -96,17 +99,19 @@ fn end(desired: &Desired<'_>, observed: &Observed<'_>, run: RunRecord) -> PowerP
     if observed.state == DomainState::Crashed {
         return PowerPlan::act(run, Action::Destroy);
     }
+    let timeout = desired.shutdown_timeout;
+    let ask = |run, left: Duration| PowerPlan {
+        wake: Some(left.min(ASK_AGAIN_AFTER)),
+        verdict: Verdict::ShuttingDown,
+        ..PowerPlan::act(run, Action::Shutdown)
+    };
     match observed.shutdown_asked {
-        None => PowerPlan {
-            wake: Some(desired.shutdown_timeout),
-            verdict: Verdict::ShuttingDown,
-            ..PowerPlan::act(run, Action::Shutdown)
-        },
-        Some(asked) if asked < desired.shutdown_timeout => PowerPlan {
-            wake: Some(desired.shutdown_timeout - asked),
-            verdict: Verdict::ShuttingDown,
-            ..PowerPlan::settled(run)
-        },
+        None => ask(run, timeout),
+        Some(asked) if asked.first < timeout && asked.last >= ASK_AGAIN_AFTER => ask(run, timeout - asked.first),
+        Some(asked) if asked.first < timeout => {
+            let wake = (timeout - asked.first).min(ASK_AGAIN_AFTER - asked.last);
+            PowerPlan { wake: Some(wake), verdict: Verdict::ShuttingDown, ..PowerPlan::settled(run) }
+        }
         Some(_) if desired.force => {
             PowerPlan { verdict: Verdict::ShuttingDown, ..PowerPlan::act(run, Action::Destroy) }
         }

@@ -9,7 +9,7 @@ use ostler_crds::{Apply, RestartApproval, RunRecord, RunStrategy, Verb};
 use ostler_driver::{Change, DomainState, LifecycleAction, PausedReason, RunningReason, ShutoffReason};
 use proptest::prelude::*;
 
-use super::{Action, Desired, Observed, Plan, Verdict, plan};
+use super::{Action, Asked, Desired, Observed, Plan, Verdict, plan};
 
 /// What the plan acts upon.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ struct Model {
     live: Option<Domain>,
     state: DomainState,
     run: RunRecord,
-    shutdown_asked: Option<Duration>,
+    shutdown_asked: Option<Asked>,
     now: Timestamp,
     hotplug: bool,
 }
@@ -77,7 +77,7 @@ impl Model {
                     self.live = Some(self.persistent.clone().expect("defined before it is started"));
                     self.state = DomainState::Running(RunningReason::Booted);
                 }
-                Action::Shutdown => self.shutdown_asked = Some(Duration::ZERO),
+                Action::Shutdown => self.shutdown_asked = Some(Asked::default()),
                 Action::Destroy => self.end(ShutoffReason::Destroyed),
                 Action::Suspend => self.state = DomainState::Paused(PausedReason::User),
                 Action::Resume => self.state = DomainState::Running(RunningReason::Unpaused),
@@ -319,7 +319,7 @@ fn a_guest_that_ignores_its_shutdown_is_reported_and_left_alone() {
         live: Some(definition),
         state: DomainState::Running(RunningReason::Booted),
         run: RunRecord::default(),
-        shutdown_asked: Some(Duration::from_secs(61)),
+        shutdown_asked: Some(Asked { first: Duration::from_secs(61), last: Duration::ZERO }),
         now: now(),
         hotplug: false,
     };
@@ -358,4 +358,32 @@ fn a_guests_reboot_brings_in_what_is_staged() {
     assert_eq!(plan.actions, [Action::Start]);
     model.apply(&wish, &plan);
     assert_eq!(model.plan(&wish, None).pending, []);
+}
+
+#[test]
+fn a_guest_that_may_not_have_listened_is_asked_again() {
+    let definition = definition(1, 0, 0, None);
+    let wish = Wish {
+        definition: definition.clone(),
+        strategy: RunStrategy::Halted,
+        approval: RestartApproval::Manual,
+        force: false,
+        startable: true,
+        deleted: false,
+    };
+    let asked = |first, last| {
+        let model = Model {
+            persistent: Some(definition.clone()),
+            live: Some(definition.clone()),
+            state: DomainState::Running(RunningReason::Booted),
+            run: RunRecord::default(),
+            shutdown_asked: Some(Asked { first: Duration::from_secs(first), last: Duration::from_secs(last) }),
+            now: now(),
+            hotplug: false,
+        };
+        model.plan(&wish, None).actions
+    };
+    assert_eq!(asked(4, 4), []);
+    assert_eq!(asked(5, 5), [Action::Shutdown]);
+    assert_eq!(asked(59, 2), []);
 }

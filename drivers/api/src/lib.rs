@@ -7,6 +7,8 @@
 //! Drivers depend on this crate, `ostler-conf` and `ostler-util` only, never on each other: a hypervisor driver gets its
 //! secondary drivers as trait objects when it is opened.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod behaviour;
 mod connection;
 mod domains;

@@ -4,6 +4,8 @@
 //! A network outlives the agent: bridge and rules are the kernel's, and dnsmasq runs on its own. What is lost (rules,
 //! bridge, addresses, dnsmasq) is noticed by events and made again, with the guests plugged in again.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod bridge;
 mod check;
 mod config;

@@ -1,7 +1,5 @@
 //! Real bridges, rules and dnsmasq, in a network namespace of the test's own.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! Claims on real files; as root, since only root gives files away.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};

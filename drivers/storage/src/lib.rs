@@ -4,6 +4,8 @@
 //! was made ([`record`]); what has no record is not ours and is never written, shrunk or deleted. Before a write to an
 //! image QEMU's own locks are taken ([`lock`]). No process is spawned: images are made and read here ([`qcow2`]).
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod config;
 mod connection;
 mod download;

@@ -1,7 +1,5 @@
 //! Images are sacred: what the driver must never do to a file.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::fs::{self, File};
 use std::sync::Arc;
 

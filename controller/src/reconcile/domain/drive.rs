@@ -31,9 +31,12 @@ pub(super) async fn drive(
                 tell(context, key, "Started", "the guest was started").await;
             }
             Action::Shutdown => {
+                let is_first = context.shutdown_asked(key).is_none();
                 context.set_shutdown_asked(key, true);
                 domains.shutdown(uuid).await?;
-                tell(context, key, "ShuttingDown", "the guest was asked to shut down").await;
+                if is_first {
+                    tell(context, key, "ShuttingDown", "the guest was asked to shut down").await;
+                }
             }
             Action::Destroy => {
                 domains.destroy(uuid).await?;
