@@ -8,7 +8,7 @@ use crate::xml::{Element, Reader, Value as _, Writer};
 use crate::{Invalid, Problem, words};
 
 /// A storage pool: what libvirt's `<pool>` says.
-#[element(root = "pool")]
+#[element(root = "pool", after_read)]
 pub struct StoragePool {
     /// What it stands on; absent in a manifest: a directory.
     #[xml(attr)]
@@ -69,6 +69,12 @@ words! {
     }
 }
 
+/// The path as libvirt keeps it: one slash for several, none at the end.
+fn single_slashes(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    if path.starts_with('/') { format!("/{}", parts.join("/")) } else { parts.join("/") }
+}
+
 /// `<source>`: where a pool's data come from; a directory has none.
 #[element(open)]
 pub struct PoolSource {}
@@ -87,10 +93,10 @@ pub struct PoolTarget {
 pub struct Permissions {
     /// The mode, in octal digits.
     pub mode: Option<Octal>,
-    /// The owner's number.
-    pub owner: Option<u32>,
+    /// The owner's number; -1, which libvirt writes for "as it is", is the same as none.
+    pub owner: Option<i64>,
     /// The group's number.
-    pub group: Option<u32>,
+    pub group: Option<i64>,
     /// The SELinux label.
     pub label: Option<String>,
 }
@@ -158,6 +164,20 @@ impl Element for Bytes {
 }
 
 impl StoragePool {
+    fn after_read(&mut self) {
+        if let Some(permissions) = self.target.as_mut().and_then(|target| target.permissions.as_mut()) {
+            permissions.owner.take_if(|owner| *owner == -1);
+            permissions.group.take_if(|group| *group == -1);
+        }
+        // libvirt always writes them, and a definition never says them.
+        for bytes in [&mut self.capacity, &mut self.allocation, &mut self.available] {
+            *bytes = Some(Bytes::default());
+        }
+        if let Some(path) = self.target.as_mut().and_then(|target| target.path.as_mut()) {
+            *path = single_slashes(path);
+        }
+    }
+
     /// Fills in the driver-independent defaults, as libvirt does. What is set stays.
     pub fn complete(&mut self) {
         self.r#type.get_or_insert(PoolType::Dir);

@@ -100,7 +100,8 @@ impl Pools {
         let old = self.pools.get(&definition.name);
         definition.complete();
         let uuid = *definition.uuid.get_or_insert_with(|| old.map_or_else(Uuid::new_v4, |pool| pool.uuid));
-        (definition.capacity, definition.allocation, definition.available) = (None, None, None);
+        let nothing = Some(ostler_conf::storage_pool::Bytes::default());
+        (definition.capacity, definition.allocation, definition.available) = (nothing, nothing, nothing);
         definition.validate()?;
         check_name(&definition.name, "name")?;
         if definition.r#type != Some(PoolType::Dir) {
