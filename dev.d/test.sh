@@ -9,8 +9,8 @@ stage() { # name command...
     "$@" 2>&1 | tee "$log" || status=1
     # Each test program closes with one line of figures.
     local p f
-    p=$(grep -aoE '^test result: .* ([0-9]+) passed' "$log" | grep -oE '[0-9]+ passed' | awk '{n += $1} END {print n + 0}')
-    f=$(grep -aoE '[0-9]+ failed;' "$log" | awk '{n += $1} END {print n + 0}')
+    p=$(grep -aoE '^test result: .* ([0-9]+) passed' "$log" | grep -oE '[0-9]+ passed' | awk '{n += $1} END {print n + 0}' || true)
+    f=$(grep -aoE '[0-9]+ failed;' "$log" | awk '{n += $1} END {print n + 0}' || true)
     if [ "$p" = 0 ] && [ "$f" = 0 ]; then if [ $status = 0 ]; then p=1; else f=1; fi; elif [ $status != 0 ] && [ "$f" = 0 ]; then f=1; fi
     passed=$((passed + p)) failed=$((failed + f))
     stages+=("$(printf '%-28s %-6s %4d s   %d passed, %d failed' "$name" "$([ $status = 0 ] && echo ok || echo FAILED)" $((SECONDS - start)) "$p" "$f")")

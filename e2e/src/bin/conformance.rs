@@ -31,7 +31,8 @@ fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     let ratchet_path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance.json");
-    let ratchet: BTreeMap<String, usize> = std::fs::read(&ratchet_path).ok().map(|text| serde_json::from_slice(&text)).transpose()?.unwrap_or_default();
+    let ratchet: BTreeMap<String, usize> =
+        std::fs::read(&ratchet_path).ok().map(|text| serde_json::from_slice(&text)).transpose()?.unwrap_or_default();
     let mut passed = BTreeMap::new();
     let mut lost = Vec::new();
     let mut out = std::io::stdout().lock();
