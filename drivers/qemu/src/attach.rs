@@ -14,8 +14,8 @@ use crate::driver::{Core, blocking};
 use crate::entry::Entry;
 use crate::guest::{self, Guest, events};
 use crate::monitor::{Monitor, MonitorError, MonitorEvents};
-use crate::stop;
 use crate::store::{Phase, Status};
+use crate::{change, stop};
 
 /// How long opening waits for monitors; those that are slower are attached meanwhile.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -200,6 +200,9 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
     let answer: Answer = monitor.execute("query-uuid", Value::Null).await?;
     if answer.uuid != guest.uuid {
         return Err(CatchUp::Another(answer.uuid));
+    }
+    if let Err(error) = change::unplug::catch_up(core, guest).await {
+        tracing::warn!(%error, uuid = %guest.uuid, "find out which devices the guest has");
     }
     let run_state: RunState = monitor.execute("query-status", Value::Null).await?;
     let state = match run_state.status.as_str() {

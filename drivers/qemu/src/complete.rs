@@ -5,7 +5,6 @@ mod chardev;
 mod controller;
 mod disk;
 mod interface;
-mod keep;
 mod machine;
 pub(crate) mod pci;
 mod small_devices;
@@ -45,7 +44,8 @@ pub(crate) fn complete(spec: &Domain, last: Option<&Domain>, host: &Host) -> Res
     forget_live_values(&mut domain);
     forget_made_names(&mut domain);
     if let Some(last) = last {
-        keep::lay_over(&mut domain, last, &host.capabilities);
+        domain.carry_over(last);
+        forget_made_names(&mut domain);
     }
     machine::complete(&mut domain, host)?;
     disk::sort(&mut domain.devices.disks, last.map(|last| last.devices.disks.as_slice()).unwrap_or_default());

@@ -33,6 +33,7 @@ const FEATURES: &[Feature] = &[
     Feature::DomainSuspend,
     Feature::DomainAutostart,
     Feature::DomainLifecycleAction,
+    Feature::DomainLiveChange,
     Feature::DomainConsole,
 ];
 

@@ -35,6 +35,8 @@ pub(crate) struct Guest {
     released: watch::Sender<bool>,
     /// Told when a device was unplugged, and of every other event.
     pub(crate) unplugged: watch::Sender<Option<String>>,
+    /// Held while what is stored is changed: one change after the other.
+    storing: tokio::sync::Mutex<()>,
     /// Rung to have the process ended in time.
     ending: Notify,
 }
@@ -67,6 +69,7 @@ impl Guest {
             known: Mutex::new(Known { status, state, end: None, next_pause: None, restarts: false }),
             released: watch::channel(false).0,
             unplugged: watch::channel(None).0,
+            storing: tokio::sync::Mutex::default(),
             ending: Notify::new(),
         }
     }
@@ -123,6 +126,7 @@ impl Guest {
     /// # Errors
     /// `SystemError`, with nothing changed.
     pub(crate) async fn store(self: &Arc<Self>, core: &Arc<Core>, change: impl FnOnce(&mut Status)) -> Result<()> {
+        let _storing = self.storing.lock().await;
         let mut status = self.status();
         change(&mut status);
         let (running, uuid, written) = (core.running.clone(), self.uuid, status.clone());

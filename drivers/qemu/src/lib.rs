@@ -4,6 +4,8 @@
 //! line (`args`) and a process in a control group of its own, which a task watches over (`guest`) by its monitor
 //! (`monitor`, QMP) and by its handle until its end (`stop`). The next driver takes running guests back (`attach`).
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod alias;
 mod args;
 mod attach;

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{DomainType, LifecycleAction, LinkState, MemballoonModel};
+use ostler_conf::domain::{Disk, DomainType, LifecycleAction, LinkState, MemballoonModel};
 use ostler_driver::{Access, DomainState, Error, PausedReason, Result, RunningReason, ShutoffReason, StartOptions};
 use ostler_util::ErrorCode;
 use ostler_util::boot::boot_id;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::args::{Runtime, arguments};
+use crate::args::{self, Chain, Runtime, arguments};
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
 use crate::guest::{self, Guest};
@@ -142,6 +142,7 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     core.point("claimed")?;
     let ports = interfaces::open(core, uuid, &mut status.definition, &mut runtime, &mut descriptors).await?;
     core.point("ports made")?;
+    status.nodes = args::disk::node_names(&status.definition, &runtime);
     let process = spawn(core, uuid, &status.definition, runtime, descriptors).await?;
     core.point("spawned")?;
     // QEMU takes its time to begin; the network is plugged in meanwhile.
@@ -190,17 +191,9 @@ async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Run
     let (uid, gid) = core.ids();
     let security = &core.services.security;
     for disk in &domain.devices.disks {
-        let Some(chain) = images::resolve(disk, core.services.storage.as_ref()).await? else { continue };
-        for (depth, image) in chain.images.iter().enumerate() {
-            let access = match (depth, disk.readonly, disk.shareable) {
-                (0, false, false) => Access::Write,
-                (0, false, true) => Access::Shared,
-                _ => Access::Read,
-            };
-            let claim = security.claim(uuid, &image.path, access, uid, gid).await;
-            claim.map_err(|error| error.at(format!("devices.disks[{}].source", disk.name)))?;
+        if let Some(chain) = claim_images(core, uuid, disk).await? {
+            runtime.images.insert(disk.name.clone(), chain);
         }
-        runtime.images.insert(disk.name.clone(), chain);
     }
     for (path, field) in [(&domain.os.kernel, "os.kernel"), (&domain.os.initrd, "os.initrd")] {
         if let Some(path) = path {
@@ -208,6 +201,22 @@ async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Run
         }
     }
     Ok(())
+}
+
+/// Finds a disk's images and gives QEMU's user access to them.
+pub(crate) async fn claim_images(core: &Core, uuid: Uuid, disk: &Disk) -> Result<Option<Chain>> {
+    let (uid, gid) = core.ids();
+    let Some(chain) = images::resolve(disk, core.services.storage.as_ref()).await? else { return Ok(None) };
+    for (depth, image) in chain.images.iter().enumerate() {
+        let access = match (depth, disk.readonly, disk.shareable) {
+            (0, false, false) => Access::Write,
+            (0, false, true) => Access::Shared,
+            _ => Access::Read,
+        };
+        let claim = core.services.security.claim(uuid, &image.path, access, uid, gid).await;
+        claim.map_err(|error| error.at(format!("devices.disks[{}].source", disk.name)))?;
+    }
+    Ok(Some(chain))
 }
 
 /// Starts QEMU, stopped, in its own control group.

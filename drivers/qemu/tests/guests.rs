@@ -1,5 +1,7 @@
 //! Real QEMU processes under the translator, with guests of a few instructions.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! What the next driver makes of guests that run, of ends that nobody saw, and of starts that were cut off anywhere.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::sync::Mutex;

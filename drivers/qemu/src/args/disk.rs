@@ -1,5 +1,7 @@
 //! `<disk>`: the nodes of its image's chain, and the device on top.
 
+use std::collections::BTreeMap;
+
 use ostler_conf::Domain;
 use ostler_conf::domain::{
     Address, ControllerModel, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskErrorPolicy,
@@ -24,6 +26,17 @@ pub(super) fn all(domain: &Domain, runtime: &Runtime, boot: &BootOrder, args: &m
         args.device(&device(domain, disk, top, boot.disk(at))?);
     }
     Ok(())
+}
+
+/// The nodes of each disk, top first, by its alias.
+pub(crate) fn node_names(domain: &Domain, runtime: &Runtime) -> BTreeMap<String, Vec<String>> {
+    let first = first_numbers(domain, runtime);
+    let names = |(disk, first): (&Disk, &usize)| {
+        let nodes = nodes(disk, chain(disk, runtime)?, *first);
+        let names = nodes.iter().filter_map(|node| node["node-name"].as_str().map(str::to_owned)).collect();
+        Some((alias(&disk.alias).to_owned(), names))
+    };
+    domain.devices.disks.iter().zip(&first).filter_map(names).collect()
 }
 
 /// An open tray holds nothing.

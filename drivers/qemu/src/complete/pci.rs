@@ -12,8 +12,9 @@ use ostler_conf::domain::{Address, Controller, ControllerKind, ControllerModel a
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 
-use buses::{Buses, Connection, Place};
-pub(crate) use devices::{interface_connection, rng_connection, watchdog_connection};
+pub(crate) use buses::Connection;
+use buses::{Buses, Place};
+pub(crate) use devices::{disk_connection, interface_connection};
 
 use super::{MachineFamily, family};
 
@@ -49,14 +50,37 @@ pub(super) fn assign(domain: &mut Domain, new: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether a device of this sort can be plugged in while the guest runs: into the place that it asks for, else into any.
+pub(crate) fn can_plug(live: &Domain, connection: Option<Connection>, address: Option<&Address>) -> bool {
+    let family = live.os.r#type.machine.as_deref().and_then(family);
+    let (Some(family), Some(connection)) = (family, connection) else { return false };
+    // A PC's own slots are told of by ACPI; a root port needs nothing.
+    let has_way = match family {
+        MachineFamily::Q35 => connection == Connection::Express,
+        MachineFamily::I440fx => live.features.as_ref().is_some_and(|features| features.acpi),
+    };
+    let Ok(mut buses) = place_all(&mut live.clone(), family, false) else { return false };
+    has_way
+        && match address {
+            None => buses.place(connection, "").is_ok(),
+            Some(Address::Pci(address)) => {
+                buses.fits(connection, address.key().1) && buses.enter(&Some(Address::Pci(address.clone())), "").is_ok()
+            }
+            Some(_) => false,
+        }
+}
+
+/// Whether a device at this place can be unplugged while the guest runs.
+pub(crate) fn can_unplug(live: &Domain, connection: Option<Connection>, address: Option<&Address>) -> bool {
+    let (Some(Address::Pci(address)), Some(connection)) = (address, connection) else { return false };
+    let Some(family) = live.os.r#type.machine.as_deref().and_then(family) else { return false };
+    Buses::of(live, family, false).fits(connection, address.key().1)
+        && (family == MachineFamily::I440fx || connection == Connection::Express)
+}
+
 /// One round: what has an address is entered, then what has none gets one.
 fn place_all(domain: &mut Domain, family: MachineFamily, extend: bool) -> Result<Buses> {
-    let mut buses = Buses::new(family, extend);
-    for controller in &domain.devices.controllers {
-        if let (Some(index), Some(model)) = (pci_index(controller), controller.model) {
-            buses.add(index, model);
-        }
-    }
+    let mut buses = Buses::of(domain, family, extend);
     let mut result = Ok(());
     devices::visit(domain, &mut |device| {
         if result.is_ok() {
@@ -173,6 +197,19 @@ fn complete_ports(domain: &mut Domain) {
 
 fn pci_index(controller: &Controller) -> Option<u32> {
     controller.index.filter(|_| controller.r#type == ControllerKind::Pci)
+}
+
+impl Buses {
+    /// The buses of a definition, with nothing on them but the chipset.
+    fn of(domain: &Domain, family: MachineFamily, extend: bool) -> Self {
+        let mut buses = Buses::new(family, extend);
+        for controller in &domain.devices.controllers {
+            if let (Some(index), Some(model)) = (pci_index(controller), controller.model) {
+                buses.add(index, model);
+            }
+        }
+        buses
+    }
 }
 
 impl From<Place> for PciAddress {

@@ -7,6 +7,7 @@ use ostler_driver::{DomainEvent, DomainState, PausedReason, Result, RunningReaso
 use serde_json::Value;
 
 use super::Guest;
+use crate::change;
 use crate::driver::Core;
 use crate::monitor::QmpEvent;
 
@@ -39,6 +40,7 @@ pub(super) async fn handle(core: &Arc<Core>, guest: &Arc<Guest>, event: &QmpEven
         "GUEST_PANICKED" if event.text("action") != "run" => ended(core, guest, Cause::Crash).await,
         "DEVICE_DELETED" => {
             let device = event.text("device").to_owned();
+            change::unplug::gone(core, guest, &device).await;
             guest.unplugged.send_replace(Some(device));
         }
         _ => {}

@@ -33,6 +33,8 @@ pub(crate) struct Status {
     pub(crate) reboots: bool,
     /// Sockets that were made outside its folder.
     pub(crate) sockets: Vec<PathBuf>,
+    /// The nodes of each disk's images in QEMU, top first, by the disk's alias.
+    pub(crate) nodes: BTreeMap<String, Vec<String>>,
     /// Its live definition.
     #[serde(with = "as_xml")]
     pub(crate) definition: Domain,
@@ -57,6 +59,7 @@ impl Status {
             paused: false,
             reboots: false,
             sockets: Vec::new(),
+            nodes: BTreeMap::new(),
             definition,
         }
     }

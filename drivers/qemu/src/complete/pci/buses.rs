@@ -159,7 +159,16 @@ impl Buses {
         if connection == Connection::RootPort {
             return self.free_for_port();
         }
-        let fits = |model: Model| match (connection, self.family) {
+        let buses = self.models.iter().filter(|(bus, _)| self.fits(connection, **bus));
+        let mut places =
+            buses.flat_map(|(bus, model)| slots_of(*model).map(|slot| Place { bus: *bus, slot, function: 0 }));
+        places.find(|place| !self.slot_is_taken(place.bus, place.slot))
+    }
+
+    /// Whether a bus is of the sort that a device needs.
+    pub(crate) fn fits(&self, connection: Connection, bus: u32) -> bool {
+        let Some(model) = self.models.get(&bus).copied() else { return false };
+        match (connection, self.family) {
             (Connection::Express, MachineFamily::Q35) => model == Model::PcieRootPort,
             (Connection::Express | Connection::Conventional, MachineFamily::I440fx) => {
                 matches!(model, Model::PciRoot | Model::PciBridge)
@@ -168,11 +177,7 @@ impl Buses {
                 matches!(model, Model::PcieToPciBridge | Model::PciBridge)
             }
             (Connection::Root | Connection::RootPort, _) => matches!(model, Model::PcieRoot),
-        };
-        let buses = self.models.iter().filter(|(_, model)| fits(**model));
-        let mut places =
-            buses.flat_map(|(bus, model)| slots_of(*model).map(|slot| Place { bus: *bus, slot, function: 0 }));
-        places.find(|place| !self.slot_is_taken(place.bus, place.slot))
+        }
     }
 
     /// Root ports share slots; one that a definition filled before is left as it is.

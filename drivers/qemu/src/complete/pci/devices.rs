@@ -94,19 +94,21 @@ pub(crate) fn interface_connection(interface: &Interface) -> Option<Connection> 
 }
 
 /// Where a disk sits, if it sits on PCI itself.
-fn disk_connection(disk: &Disk) -> Option<Connection> {
-    (disk.target.bus == Some(DiskBus::Virtio)).then_some(Connection::Express)
+pub(crate) fn disk_connection(disk: &Disk) -> Option<Connection> {
+    // One that is not completed yet says it by its name.
+    let is_virtio = disk.target.bus.map_or(disk.name.starts_with("vd"), |bus| bus == DiskBus::Virtio);
+    is_virtio.then_some(Connection::Express)
 }
 
 /// Where a source of random numbers sits.
-pub(crate) fn rng_connection(rng: &Rng) -> Option<Connection> {
+fn rng_connection(rng: &Rng) -> Option<Connection> {
     match rng.model {
         RngModel::Virtio => Some(Connection::Express),
     }
 }
 
 /// Where a watchdog sits, if it sits on PCI.
-pub(crate) fn watchdog_connection(watchdog: &Watchdog) -> Option<Connection> {
+fn watchdog_connection(watchdog: &Watchdog) -> Option<Connection> {
     (watchdog.model == WatchdogModel::I6300esb).then_some(Connection::Conventional)
 }
 
