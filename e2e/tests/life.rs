@@ -2,60 +2,9 @@
 
 use std::process::Command;
 
+use ostler_e2e::demo::{NETWORK, binary, delete_all, done, guest, host_with_guest, wait_booted};
 use ostler_e2e::host::Host;
 use serde_json::Value;
-
-const NETWORK: &str = include_str!("../../examples/demo/network.yaml");
-const POOL: &str = include_str!("../../examples/demo/pool.yaml");
-const VOLUME: &str = include_str!("../../examples/demo/volume.yaml");
-const DOMAIN: &str = include_str!("../../examples/demo/domain.yaml");
-
-/// The binary under test, built by the caller's own cargo.
-fn binary() -> String {
-    let output = Command::new(env!("CARGO")).args(["build", "-q", "-p", "ostler"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let target = std::env::var("CARGO_TARGET_DIR")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").to_owned());
-    format!("{target}/debug/ostler")
-}
-
-/// The demo's guest, in the host's own folders and with these words on its kernel's command line.
-fn guest(words: &str) -> String {
-    DOMAIN
-        .replace("/var/lib/ostler/demo", "GUEST")
-        .replace("/var/log/ostler-demo-console.log", "ROOT/console.log")
-        .replace("ostler.name=hello", &format!("ostler.name=hello {words}"))
-}
-
-fn host_with_guest(words: &str) -> Host {
-    let mut host = Host::new(binary());
-    host.install_guest();
-    host.start_agent();
-    for (name, text) in [("d.yaml", guest(words).as_str()), ("v.yaml", VOLUME), ("p.yaml", POOL), ("n.yaml", NETWORK)] {
-        host.apply(name, text);
-    }
-    host
-}
-
-fn console(host: &Host) -> String {
-    String::from_utf8_lossy(&std::fs::read(host.path("console.log")).unwrap_or_default()).into_owned()
-}
-
-fn wait_booted(host: &Host) {
-    host.wait_for("the guest greets with its address", |host| console(host).contains("OSTLER-GUEST-READY 192.168.77."));
-}
-
-fn done(host: &Host, verb: &str) {
-    let (code, text) = host.ostler(&[verb, "hello"]);
-    assert_eq!(code, 0, "{text}");
-}
-
-fn delete_all(host: &Host) {
-    for (kind, name) in [("dom", "hello"), ("vol", "hello-data"), ("pool", "images"), ("vnet", "lan")] {
-        let (code, text) = host.ostler(&["delete", kind, name]);
-        assert_eq!(code, 0, "{text}");
-    }
-}
 
 #[test]
 fn four_manifests_in_any_order_make_a_guest_with_an_address_and_deletion_leaves_nothing() {
