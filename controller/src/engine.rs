@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_crds::{Kind, Object, ObjectRef};
-use ostler_driver::Event;
+use ostler_driver::{Event, NetworkEvent, PoolEvent};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, error, info_span, warn};
@@ -120,16 +120,23 @@ async fn take_driver_event(context: &Context, queue: &mut Queue, event: DriverNe
         },
         DriverNews::Event(Event::Network { name, event }) => {
             for key in context.named_on_host(Kind::Network, &name) {
-                // A lease is news for the guests, everything else for the network.
-                if event == ostler_driver::NetworkEvent::Leases {
+                // A lease is news for the guests, a start for all, everything else for the network.
+                if matches!(event, NetworkEvent::Leases | NetworkEvent::Started) {
                     context.index().users_of(&key).into_iter().for_each(|user| queue.push(user));
-                } else {
+                }
+                if event != NetworkEvent::Leases {
                     queue.push(key);
                 }
             }
         }
-        DriverNews::Event(Event::Pool { name, .. }) => {
-            context.named_on_host(Kind::StoragePool, &name).into_iter().for_each(|key| queue.push(key));
+        DriverNews::Event(Event::Pool { name, event }) => {
+            for key in context.named_on_host(Kind::StoragePool, &name) {
+                // Its status may say what it said before the agent's restart: volumes that came too early don't hear of it.
+                if event == PoolEvent::Started {
+                    context.index().users_of(&key).into_iter().for_each(|user| queue.push(user));
+                }
+                queue.push(key);
+            }
         }
         DriverNews::Lagged => {
             warn!("driver events were lost: looking at everything again");

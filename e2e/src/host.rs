@@ -1,6 +1,7 @@
 //! A place where an agent can do what it likes: folders, a network namespace and control groups of its own.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -195,18 +196,19 @@ impl Host {
         self.wait_for(&format!("{plural}/{name} {ready}"), |host| host.condition(plural, name, "Ready") == ready);
     }
 
-    /// The QEMU processes of this host.
+    /// The QEMU processes of this host: those in its network that run a guest.
     pub fn guests(&self) -> Vec<u32> {
-        let mark = self.path("").display().to_string();
+        let Ok(own) = fs::metadata(format!("/run/netns/{}", self.namespace)) else { return Vec::new() };
         let mut pids = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
             let cmdline = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let cmdline = String::from_utf8_lossy(&cmdline);
-            if cmdline.contains("qemu-system")
-                && cmdline.contains("-uuid")
-                && cmdline.contains(mark.trim_end_matches('/'))
-            {
+            let is_here = || {
+                fs::metadata(entry.path().join("ns/net"))
+                    .is_ok_and(|it| (it.dev(), it.ino()) == (own.dev(), own.ino()))
+            };
+            if cmdline.contains("qemu-system") && cmdline.contains("-uuid") && is_here() {
                 pids.push(pid);
             }
         }
@@ -274,7 +276,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         if std::thread::panicking() && std::env::var_os("OSTLER_E2E_KEEP").is_some() {
             eprintln!("kept: {}", self.path("").display());
-            return;
+            self.directory.disable_cleanup(true);
         }
         if let Some(mut agent) = self.agent.take() {
             let _ = agent.kill();

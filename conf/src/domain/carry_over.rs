@@ -43,10 +43,6 @@ impl Domain {
         for (at, controller) in self.devices.controllers.iter_mut().enumerate() {
             forget_made_name(&mut controller.name, "controller", at);
         }
-        if let Some(mark) = self.metadata.as_mut().and_then(|metadata| metadata.ostler.as_mut()) {
-            // They are the devices' already; their places in the lists may change now.
-            mark.labels.clear();
-        }
     }
 }
 

@@ -38,6 +38,16 @@ impl Domain {
             };
         }
         each_list!(self.devices, name);
+        self.forget_labels();
+    }
+
+    /// The names are with the devices now; in the metadata they are only on paper.
+    fn forget_labels(&mut self) {
+        let Some(metadata) = &mut self.metadata else { return };
+        let Some(mark) = &mut metadata.ostler else { return };
+        mark.labels.clear();
+        metadata.ostler.take_if(|mark| *mark == OstlerMark::default());
+        self.metadata.take_if(|metadata| *metadata == Metadata::default());
     }
 
     /// The names that would not be made again.
@@ -98,6 +108,7 @@ mod tests {
         let text = format(&domain);
         let again = parse::<Domain>(&text).unwrap().strict().unwrap();
         assert_eq!(again.devices.interfaces[1].name, "uplink");
+        assert_eq!(again, domain, "what was read is what was written");
         assert_eq!(format(&again), text);
     }
 

@@ -145,6 +145,7 @@ async fn carry_out(
     drive::drive(context, key, domains, uuid, &checked.definition, &plan).await?;
     status.run = plan.run.clone();
     // What was done shows in a second look, which is what is reported; it acts upon nothing.
+    let done = plan.actions.clone();
     let (observation, rest) = if plan.actions.is_empty() {
         (observation, plan)
     } else {
@@ -164,6 +165,8 @@ async fn carry_out(
         (observation, rest)
     };
     let again = match (rest.actions.is_empty(), rest.wake) {
+        // What was done left the same to be done: the driver and the plan don't agree, which time may mend and haste not.
+        (false, _) if rest.actions == done => Again::Failed("NotConverging"),
         (false, _) => Again::After(std::time::Duration::from_millis(1)),
         (true, Some(wake)) => Again::After(wake),
         (true, None) => Again::No,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use ostler_conf::Size;
+use ostler_conf::{ErrorCode, Size};
 use ostler_crds::{Object, ObjectRef, RetainOrDelete, StorageVolume, StorageVolumeStatus, VolumeFill, reasons};
 use ostler_driver::{ErrorKind, Progress, VolumeSummary};
 
@@ -43,6 +43,11 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &Stora
                 generation,
             );
             Again::No
+        }
+        // A pool that is not up yet is one that is missing.
+        Err(error) if error.code == ErrorCode::OperationInvalid => {
+            status.conditions.reconciling(reasons::MISSING, error.to_string(), generation);
+            Again::Failed(reasons::MISSING)
         }
         Err(error) => report_failure(context, key, &mut status.conditions, &error, "volume.", generation).await,
     };
@@ -128,7 +133,7 @@ async fn delete(
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                let reason = if error.code == ostler_conf::ErrorCode::ResourceBusy {
+                let reason = if error.code == ErrorCode::ResourceBusy {
                     reasons::IN_USE
                 } else {
                     error.code.name()

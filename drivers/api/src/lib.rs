@@ -2,13 +2,14 @@
 //!
 //! A driver opens a [`Connection`]; what it can do stands in its [`Feature`] list and in the groups
 //! ([`Domains`], [`Networks`], [`Storage`], [`Security`]) that the connection returns. A call that a driver can't carry
-//! out returns `NoSupport` ([`Error::no_support`]) and is absent from its list; the [`behaviour`] suite checks both.
+//! out returns `NoSupport` ([`Error::no_support`]) and is absent from its list; the suite in `behaviour` checks both.
 //!
 //! Drivers depend on this crate, `ostler-conf` and `ostler-util` only, never on each other: a hypervisor driver gets its
 //! secondary drivers as trait objects when it is opened.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+#[cfg(feature = "behaviour")]
 pub mod behaviour;
 mod connection;
 mod domains;

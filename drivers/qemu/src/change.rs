@@ -7,7 +7,6 @@ pub(crate) mod unplug;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::Metadata;
 use ostler_driver::{Change, DomainEvent, Error, Result};
 use ostler_util::ErrorCode;
 
@@ -96,12 +95,7 @@ fn name_devices(mut live: Domain) -> Domain {
 fn label(domain: &mut Domain, labels: &Domain) {
     domain.title.clone_from(&labels.title);
     domain.description.clone_from(&labels.description);
-    // The names of a domain's devices travel in the same place; they are each definition's own.
-    let own = domain.metadata.take().and_then(|metadata| metadata.ostler).map(|mark| mark.labels);
     domain.metadata.clone_from(&labels.metadata);
-    if let Some(Metadata { ostler: Some(mark), .. }) = &mut domain.metadata {
-        mark.labels = own.unwrap_or_default();
-    }
 }
 
 /// Changes the stored definition, if there is one, durably.

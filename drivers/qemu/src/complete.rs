@@ -95,10 +95,6 @@ fn forget_made_names(domain: &mut Domain) {
     }
     // The lists into which devices are put before others.
     forget!(controllers: "controller", consoles: "console");
-    // Labels that were stored with the last completion are worked out again, too.
-    if let Some(mark) = domain.metadata.as_mut().and_then(|metadata| metadata.ostler.as_mut()) {
-        mark.labels.clear();
-    }
 }
 
 #[cfg(test)]

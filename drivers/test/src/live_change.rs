@@ -1,6 +1,6 @@
 //! Changes of a running guest, on it and on its stored definition.
 
-use ostler_conf::domain::{Disk, DiskBus, DiskDevice, Interface, Metadata};
+use ostler_conf::domain::{Disk, DiskBus, DiskDevice, Interface};
 use ostler_conf::{Domain, ErrorCode};
 use ostler_driver::{Change, DomainEvent, Error, Result};
 use uuid::Uuid;
@@ -33,13 +33,13 @@ fn bus_of(disk: &Disk) -> Option<DiskBus> {
 pub(crate) fn change(world: &mut World, uuid: Uuid, change: &Change) -> Result<()> {
     let entry = world.domain(uuid)?;
     let live = &entry.guest()?.live;
-    if !can_change(live, change) {
-        return Err(Error::new(ErrorCode::OperationUnsupported, "the guest must be restarted for this change"));
-    }
     // The running definition is what the change must fit; checked like any other, in the form in which it is stored.
     let mut wanted = live.clone();
     apply(&mut wanted, change)?;
     let completed = complete(&wanted, Some(live))?;
+    if !can_change(live, change) {
+        return Err(Error::new(ErrorCode::OperationUnsupported, "the guest must be restarted for this change"));
+    }
     let stored = entry.definition.as_ref().map(|stored| apply_stored(stored, change, &completed)).transpose()?;
     let mut new_live = plugged(live, &completed);
     if let Some((code, missing)) = absent(world, &added(live, &completed)).into_iter().next() {
@@ -114,12 +114,7 @@ fn apply_stored(stored: &Domain, change: &Change, completed: &Domain) -> Result<
 fn label(domain: &mut Domain, labels: &Domain) {
     domain.title.clone_from(&labels.title);
     domain.description.clone_from(&labels.description);
-    // The names of a domain's devices travel in the same place; they are each definition's own.
-    let own = domain.metadata.take().and_then(|metadata| metadata.ostler).map(|mark| mark.labels);
     domain.metadata.clone_from(&labels.metadata);
-    if let Some(Metadata { ostler: Some(mark), .. }) = &mut domain.metadata {
-        mark.labels = own.unwrap_or_default();
-    }
 }
 
 /// What `completed` has and `live` has not.
