@@ -205,8 +205,7 @@ impl Host {
             let cmdline = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let cmdline = String::from_utf8_lossy(&cmdline);
             let is_here = || {
-                fs::metadata(entry.path().join("ns/net"))
-                    .is_ok_and(|it| (it.dev(), it.ino()) == (own.dev(), own.ino()))
+                fs::metadata(entry.path().join("ns/net")).is_ok_and(|it| (it.dev(), it.ino()) == (own.dev(), own.ino()))
             };
             if cmdline.contains("qemu-system") && cmdline.contains("-uuid") && is_here() {
                 pids.push(pid);

@@ -133,11 +133,7 @@ async fn delete(
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                let reason = if error.code == ErrorCode::ResourceBusy {
-                    reasons::IN_USE
-                } else {
-                    error.code.name()
-                };
+                let reason = if error.code == ErrorCode::ResourceBusy { reasons::IN_USE } else { error.code.name() };
                 status.conditions.reconciling(reason, error.to_string(), generation);
                 context.report(key, &status).await?;
                 return Ok(Again::Failed(error.code.name()));

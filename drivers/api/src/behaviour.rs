@@ -52,14 +52,20 @@ pub trait Subject: Send + Sync {
 /// What a trial works with.
 pub(crate) struct Stage<'a> {
     subject: &'a dyn Subject,
-    connection: Arc<dyn Connection>,
+    /// Absent only while the agent restarts.
+    open: Option<Arc<dyn Connection>>,
 }
 
 impl Stage<'_> {
     /// The agent ends and the next one starts.
     async fn restart(&mut self) {
-        self.connection.close().await.unwrap();
-        self.connection = self.subject.open().await;
+        // Dropped before the next is opened: two agents are never at work at once.
+        self.open.take().expect("an agent is at work").close().await.unwrap();
+        self.open = Some(self.subject.open().await);
+    }
+
+    fn connection(&self) -> &Arc<dyn Connection> {
+        self.open.as_ref().expect("an agent is at work")
     }
 }
 
@@ -109,22 +115,22 @@ pub struct Report {
 /// # Panics
 /// As soon as something is not as it should be.
 pub async fn run(subject: &dyn Subject) -> Report {
-    let mut stage = Stage { subject, connection: subject.open().await };
-    let declared = stage.connection.features();
+    let mut stage = Stage { subject, open: Some(subject.open().await) };
+    let declared = stage.connection().features();
     let mut report = Report::default();
-    let before = census(&*stage.connection).await;
+    let before = census(&**stage.connection()).await;
     for trial in trials().filter(|trial| trial.features.iter().all(|feature| declared.contains(feature))) {
         tracing::info!(trial = trial.name);
         eprintln!("trial {}", trial.name);
         (trial.run)(&mut stage).await;
-        assert_eq!(census(&*stage.connection).await, before, "{} leaves something behind", trial.name);
+        assert_eq!(census(&**stage.connection()).await, before, "{} leaves something behind", trial.name);
         report.ran.push(trial.name);
     }
     for feature in Feature::ALL.iter().copied().filter(|feature| !declared.contains(feature)) {
-        refusals::check(&*stage.connection, feature).await;
+        refusals::check(&**stage.connection(), feature).await;
         report.refused.push(feature);
     }
-    stage.connection.close().await.unwrap();
+    stage.connection().close().await.unwrap();
     report
 }
 

@@ -47,7 +47,7 @@ struct Guest {
 }
 
 fn domains<'a>(stage: &'a Stage<'_>) -> &'a dyn Domains {
-    stage.connection.domains().expect("a driver with domains' features has domains")
+    stage.connection().domains().expect("a driver with domains' features has domains")
 }
 
 async fn define(stage: &Stage<'_>, name: &str) -> Guest {
@@ -84,6 +84,13 @@ async fn live(stage: &Stage<'_>, guest: &Guest) -> Domain {
     domains(stage).definition(guest.uuid, Definition::Live).await.unwrap()
 }
 
+macro_rules! assert_state {
+    ($stage:ident, $guest:ident, $wanted:pat) => {
+        let state = state($stage, &$guest).await;
+        assert!(matches!(state, $wanted), "{state:?}");
+    };
+}
+
 fn is(guest: &Guest, wanted: DomainEvent) -> impl Fn(&Event) -> bool {
     let uuid = guest.uuid;
     move |event| matches!(event, Event::Domain { uuid: of, event } if *of == uuid && *event == wanted)
@@ -118,7 +125,7 @@ fn interface(network: &str) -> Interface {
 }
 
 async fn a_definition_is_stored_completed_and_forgotten(stage: &mut Stage<'_>) {
-    let mut events = stage.connection.events();
+    let mut events = stage.connection().events();
     let guest = define(stage, "first").await;
     wait::expect(&mut events, "its definition", is(&guest, DomainEvent::Defined)).await;
     assert_eq!(stored(stage, &guest).await, guest.definition, "what define returns is what is stored");
@@ -143,7 +150,8 @@ async fn a_check_stores_nothing(stage: &mut Stage<'_>) {
     domain.uuid = Some(Uuid::new_v4());
     let checked = domains(stage).check(&domain).await.unwrap().definition;
     assert_eq!(refused(domains(stage).get(domain.uuid.unwrap()).await), ErrorCode::NoDomain);
-    let guest = Guest { uuid: domain.uuid.unwrap(), definition: domains(stage).define(&checked).await.unwrap().definition };
+    let guest =
+        Guest { uuid: domain.uuid.unwrap(), definition: domains(stage).define(&checked).await.unwrap().definition };
     assert_eq!(guest.definition, checked, "a completed definition is complete");
     end(stage, &guest).await;
 }
@@ -222,7 +230,7 @@ async fn definitions_outlive_the_agent(stage: &mut Stage<'_>) {
 
 async fn a_domain_starts_and_is_destroyed(stage: &mut Stage<'_>) {
     let guest = define(stage, "run").await;
-    let mut events = stage.connection.events();
+    let mut events = stage.connection().events();
     domains(stage).start(guest.uuid, StartOptions::default()).await.unwrap();
     let running = DomainState::Running(RunningReason::Booted);
     wait::expect(&mut events, "its start", is(&guest, DomainEvent::State(running))).await;
@@ -242,7 +250,7 @@ async fn a_domain_starts_and_is_destroyed(stage: &mut Stage<'_>) {
 async fn a_guest_started_paused_waits(stage: &mut Stage<'_>) {
     let guest = define(stage, "waiting").await;
     domains(stage).start(guest.uuid, StartOptions { paused: true }).await.unwrap();
-    assert!(matches!(state(stage, &guest).await, DomainState::Paused(PausedReason::User | PausedReason::StartingUp)));
+    assert_state!(stage, guest, DomainState::Paused(PausedReason::User | PausedReason::StartingUp));
     domains(stage).resume(guest.uuid).await.unwrap();
     assert_eq!(state(stage, &guest).await, DomainState::Running(RunningReason::Unpaused));
     end(stage, &guest).await;
@@ -250,7 +258,7 @@ async fn a_guest_started_paused_waits(stage: &mut Stage<'_>) {
 
 async fn a_guest_is_suspended_and_resumed(stage: &mut Stage<'_>) {
     let guest = started(stage, "pausing").await;
-    let mut events = stage.connection.events();
+    let mut events = stage.connection().events();
     let (paused, unpaused) = (DomainState::Paused(PausedReason::User), DomainState::Running(RunningReason::Unpaused));
     // Each twice: a call that is repeated after a crash converges.
     for _ in 0..2 {
@@ -270,11 +278,8 @@ async fn what_runs_is_not_started_again_and_what_does_not_run_is_not_ended(stage
     let guest = define(stage, "once").await;
     assert_eq!(refused(domains(stage).destroy(guest.uuid).await), ErrorCode::OperationInvalid);
     domains(stage).start(guest.uuid, StartOptions::default()).await.unwrap();
-    assert_eq!(
-        refused(domains(stage).start(guest.uuid, StartOptions::default()).await),
-        ErrorCode::OperationInvalid
-    );
-    assert!(matches!(state(stage, &guest).await, DomainState::Running(_)));
+    assert_eq!(refused(domains(stage).start(guest.uuid, StartOptions::default()).await), ErrorCode::OperationInvalid);
+    assert_state!(stage, guest, DomainState::Running(_));
     end(stage, &guest).await;
 }
 
@@ -335,8 +340,8 @@ async fn a_running_guest_outlives_the_agent(stage: &mut Stage<'_>) {
     domains(stage).suspend(paused.uuid).await.unwrap();
     let before = live(stage, &running).await;
     stage.restart().await;
-    assert!(matches!(state(stage, &running).await, DomainState::Running(_)));
-    assert!(matches!(state(stage, &paused).await, DomainState::Paused(_)));
+    assert_state!(stage, running, DomainState::Running(_));
+    assert_state!(stage, paused, DomainState::Paused(_));
     assert_eq!(live(stage, &running).await, before);
     for guest in [&running, &paused] {
         end(stage, guest).await;
@@ -346,21 +351,21 @@ async fn a_running_guest_outlives_the_agent(stage: &mut Stage<'_>) {
 async fn a_guest_is_reset_and_runs_on(stage: &mut Stage<'_>) {
     let guest = started(stage, "reset").await;
     domains(stage).reset(guest.uuid).await.unwrap();
-    assert!(matches!(state(stage, &guest).await, DomainState::Running(_)));
+    assert_state!(stage, guest, DomainState::Running(_));
     end(stage, &guest).await;
 }
 
 async fn a_guest_that_ignores_its_shutdown_runs_on(stage: &mut Stage<'_>) {
     let guest = started(stage, "deaf").await;
     domains(stage).shutdown(guest.uuid).await.unwrap();
-    assert!(matches!(state(stage, &guest).await, DomainState::Running(_)));
+    assert_state!(stage, guest, DomainState::Running(_));
     end(stage, &guest).await;
 }
 
 async fn a_guest_that_ignores_its_reboot_runs_on(stage: &mut Stage<'_>) {
     let guest = started(stage, "deaf-to-reboots").await;
     domains(stage).reboot(guest.uuid).await.unwrap();
-    assert!(matches!(state(stage, &guest).await, DomainState::Running(_)));
+    assert_state!(stage, guest, DomainState::Running(_));
     end(stage, &guest).await;
 }
 
@@ -377,7 +382,7 @@ async fn autostart_is_remembered(stage: &mut Stage<'_>) {
 async fn what_a_guest_s_own_reboot_does_can_be_changed(stage: &mut Stage<'_>) {
     let guest = define(stage, "reboots").await;
     let set = |stage: &Stage<'_>, action| {
-        let connection = stage.connection.clone();
+        let connection = stage.connection().clone();
         let uuid = guest.uuid;
         async move { connection.domains().unwrap().set_lifecycle_action(uuid, LifecycleEvent::Reboot, action).await }
     };
@@ -404,7 +409,7 @@ async fn a_start_without_its_network_leaves_nothing(stage: &mut Stage<'_>) {
     let guest = Guest { uuid: domain.uuid.unwrap(), definition: checked.definition };
     let start = domains(stage).start(guest.uuid, StartOptions::default()).await;
     assert_eq!(refused(start), ErrorCode::NoNetwork);
-    assert!(matches!(state(stage, &guest).await, DomainState::Shutoff(_)));
+    assert_state!(stage, guest, DomainState::Shutoff(_));
     end(stage, &guest).await;
 }
 

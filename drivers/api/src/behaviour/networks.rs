@@ -20,7 +20,7 @@ declare! {
 }
 
 fn networks<'a>(stage: &'a Stage<'_>) -> &'a dyn Networks {
-    stage.connection.networks().expect("a driver with networks' features has networks")
+    stage.connection().networks().expect("a driver with networks' features has networks")
 }
 
 async fn define(stage: &Stage<'_>, name: &str) -> ostler_conf::Network {
@@ -41,7 +41,7 @@ fn is(name: &str, wanted: NetworkEvent) -> impl Fn(&Event) -> bool {
 }
 
 async fn a_network_is_stored_started_stopped_and_forgotten(stage: &mut Stage<'_>) {
-    let mut events = stage.connection.events();
+    let mut events = stage.connection().events();
     let stored = define(stage, "lan").await;
     wait::expect(&mut events, "its definition", is("lan", NetworkEvent::Defined)).await;
     assert!(stored.uuid.is_some());

@@ -50,10 +50,9 @@ async fn domain_calls(domains: &dyn Domains, feature: Feature) -> Calls {
         Feature::DomainShutdown => vec![("shutdown", code(domains.shutdown(uuid).await))],
         Feature::DomainReboot => vec![("reboot", code(domains.reboot(uuid).await))],
         Feature::DomainReset => vec![("reset", code(domains.reset(uuid).await))],
-        Feature::DomainSuspend => vec![
-            ("suspend", code(domains.suspend(uuid).await)),
-            ("resume", code(domains.resume(uuid).await)),
-        ],
+        Feature::DomainSuspend => {
+            vec![("suspend", code(domains.suspend(uuid).await)), ("resume", code(domains.resume(uuid).await))]
+        }
         Feature::DomainAutostart => vec![("autostart", code(domains.set_autostart(uuid, true).await))],
         Feature::DomainLifecycleAction => vec![(
             "lifecycle action",

@@ -24,7 +24,7 @@ declare! {
 const MIB: u64 = 1 << 20;
 
 fn storage<'a>(stage: &'a Stage<'_>) -> &'a dyn Storage {
-    stage.connection.storage().expect("a driver with storage's features has storage")
+    stage.connection().storage().expect("a driver with storage's features has storage")
 }
 
 async fn define(stage: &Stage<'_>, name: &str) -> ostler_conf::StoragePool {
@@ -67,7 +67,7 @@ fn is(name: &str, wanted: PoolEvent) -> impl Fn(&Event) -> bool {
 }
 
 async fn a_pool_is_stored_started_stopped_and_forgotten(stage: &mut Stage<'_>) {
-    let mut events = stage.connection.events();
+    let mut events = stage.connection().events();
     let stored = define(stage, "pool").await;
     wait::expect(&mut events, "its definition", is("pool", PoolEvent::Defined)).await;
     assert!(stored.uuid.is_some());
@@ -204,8 +204,7 @@ async fn volumes_need_an_active_pool(stage: &mut Stage<'_>) {
 
 async fn volumes_outlive_the_agent(stage: &mut Stage<'_>) {
     active(stage, "pool").await;
-    let made =
-        create(stage, "pool", &volume("disk", "qcow2", 8), Uuid::new_v4(), VolumeFill::Empty).await.unwrap();
+    let made = create(stage, "pool", &volume("disk", "qcow2", 8), Uuid::new_v4(), VolumeFill::Empty).await.unwrap();
     stage.restart().await;
     storage(stage).start_pool("pool").await.unwrap();
     assert_eq!(storage(stage).volume("pool", "disk").await.unwrap(), made);
