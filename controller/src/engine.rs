@@ -76,6 +76,7 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
 }
 
 fn settle(context: &Context, queue: &mut Queue, key: ObjectRef, again: Again) {
+    debug!(object = %key, ?again, "reconciled");
     match again {
         Again::No => queue.succeeded(&key, None),
         Again::After(wait) => queue.succeeded(&key, Some(wait)),

@@ -16,12 +16,16 @@ pub const DEADLINE: Duration = Duration::from_secs(180);
 /// How often a condition is looked at that nothing tells of.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// What the agent's log tells.
+const LOG: &str = "info,ostler=debug,ostler_driver_qemu=debug";
+
 /// A host with its own network namespace. Dropped, it ends everything on it.
 #[derive(Debug)]
 pub struct Host {
     directory: TempDir,
     binary: PathBuf,
     namespace: String,
+    log: &'static str,
     agent: Option<Child>,
 }
 
@@ -36,10 +40,33 @@ impl Host {
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
         }
         let name = directory.path().file_name().unwrap().to_string_lossy().into_owned();
-        let host = Host { directory, binary: binary.into(), namespace: name, agent: None };
+        let host = Host { directory, binary: binary.into(), namespace: name, log: LOG, agent: None };
         run("ip", &["netns", "add", &host.namespace]);
         run("ip", &["-n", &host.namespace, "link", "set", "lo", "up"]);
         host
+    }
+
+    /// The same host with another amount of detail in its agent's log.
+    pub fn with_log(mut self, log: &'static str) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// The agent's log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("agent.log")).unwrap_or_default()
+    }
+
+    /// Runs `work` on a thread that is in the host's network.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = fs::File::open(format!("/run/netns/{}", self.namespace)).unwrap();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                ostler_util::namespace::enter_network(&namespace).unwrap();
+                work()
+            });
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// A folder of the host.
@@ -100,7 +127,7 @@ impl Host {
         let mut command = self.nsenter(&self.binary);
         command.arg("--state-dir").arg(self.path("s")).arg("--run-dir").arg(self.path("r"));
         command
-            .args(["agent", "--listen", "none", "--log", "info,ostler=debug,ostler_driver_qemu=debug", "--manifests"])
+            .args(["agent", "--listen", "none", "--log", self.log, "--manifests"])
             .arg(self.path("m"))
             .args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);

@@ -122,6 +122,20 @@ impl Inner {
     /// Makes whatever is missing of a network. Gives whether anything was.
     pub(crate) async fn ensure(self: &Arc<Self>, name: &str) -> Result<bool> {
         let _alone = self.exclusively(name).await;
+        self.make_whole(name).await
+    }
+
+    /// The same for a network that is up; one that was stopped meanwhile stays so.
+    pub(crate) async fn heal(self: &Arc<Self>, name: &str) -> Result<bool> {
+        let _alone = self.exclusively(name).await;
+        match self.entry(name) {
+            Ok(entry) if entry.active => self.make_whole(name).await,
+            Ok(_) | Err(_) => Ok(false),
+        }
+    }
+
+    /// The caller has the network to itself.
+    async fn make_whole(self: &Arc<Self>, name: &str) -> Result<bool> {
         let entry = self.entry(name)?;
         let network = entry.definition;
         if !entry.active {

@@ -72,7 +72,7 @@ async fn repair(inner: Weak<Inner>, look: Arc<Notify>) {
         tokio::time::sleep(SETTLE).await;
         let Some(inner) = inner.upgrade() else { return };
         for name in inner.active_names() {
-            match inner.ensure(&name).await {
+            match inner.heal(&name).await {
                 Ok(true) => {
                     info!(network = name, "part of it was lost and is made again");
                     inner.tell(&name, NetworkEvent::Healed);
@@ -119,8 +119,9 @@ pub(crate) fn watch_dnsmasq(inner: &Arc<Inner>, name: &str) {
         warn!(network = name, pid = fd.as_raw_fd(), "dnsmasq ended: starting it again");
         // Not in a tight loop, should it end at once each time.
         tokio::time::sleep(SETTLE).await;
-        match inner.ensure(&name).await {
-            Ok(_) => inner.tell(&name, NetworkEvent::Healed),
+        match inner.heal(&name).await {
+            Ok(false) => {}
+            Ok(true) => inner.tell(&name, NetworkEvent::Healed),
             Err(error) => {
                 warn!(network = name, %error, "dnsmasq can't be started again now");
                 inner.tell(&name, NetworkEvent::Degraded);

@@ -165,6 +165,7 @@ impl Core {
     }
 
     pub(crate) fn tell(&self, uuid: Uuid, event: DomainEvent) {
+        tracing::debug!(%uuid, ?event, "event");
         // Nobody listens: then nobody needs to know.
         let _ = self.events.send(Event::Domain { uuid, event });
     }
