@@ -1,0 +1,32 @@
+//! Measures what users wait for and pay, each beside the same done by hand in the same run. `./dev bench` runs it.
+
+#![allow(clippy::unwrap_used, reason = "a bench that can't measure ends there")]
+
+mod agent;
+mod by_hand;
+mod guests;
+mod networks;
+mod report;
+mod volumes;
+
+use report::Report;
+
+fn main() {
+    let binary = std::env::var("OSTLER_BINARY").expect("OSTLER_BINARY names the binary to measure: ./dev bench sets it");
+    let json = std::env::args().any(|arg| arg == "--json");
+    let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
+    let mut report = Report::new(json);
+    for (name, measure) in [
+        ("volumes", volumes::measure as fn(&str, &mut Report)),
+        ("networks", networks::measure),
+        ("agent", agent::measure),
+        ("guests", guests::measure),
+    ] {
+        if wanted(name) {
+            eprintln!("measuring {name} …");
+            measure(&binary, &mut report);
+        }
+    }
+    report.print();
+}
