@@ -370,3 +370,35 @@ fn summary(entry: &Entry) -> NetworkSummary {
         problem: entry.problem.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ostler_conf::{Network, parse};
+    use ostler_driver::{Connection, Networks};
+    use ostler_util::namespace;
+
+    use super::NetworkDriver;
+    use crate::Config;
+
+    /// Who looks after networks may look just when one has been stopped.
+    #[test]
+    fn what_was_stopped_is_not_healed() {
+        let thread = std::thread::spawn(|| {
+            namespace::isolate_network().expect("this test needs root, for network namespaces");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let directory = tempfile::tempdir().unwrap();
+                let config = Config::new(directory.path().join("state"), directory.path().join("run"));
+                let driver = NetworkDriver::open(config).await.unwrap();
+                let text = "<network><name>lan</name><bridge name='obheal'/><ip address='10.77.0.1' prefix='24'/></network>";
+                driver.define(&parse::<Network>(text).unwrap().strict().unwrap()).await.unwrap();
+                assert!(!driver.inner.heal("lan").await.unwrap());
+                assert!(!driver.get("lan").await.unwrap().active);
+                assert!(!std::path::Path::new("/sys/class/net/obheal").exists());
+                assert!(!driver.inner.heal("there-is-none").await.unwrap());
+                driver.close().await.unwrap();
+            });
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+}

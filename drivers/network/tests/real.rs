@@ -103,21 +103,6 @@ fn a_network_comes_up_and_goes_without_a_trace() {
 }
 
 #[test]
-fn a_network_that_was_stopped_is_not_healed() {
-    in_own_network(|place| async move {
-        place.driver.define(&network(LAN)).await.unwrap();
-        // What a start changes is looked at a moment later: often enough just while the network is being stopped.
-        for round in 0..40 {
-            place.driver.start("lan").await.unwrap();
-            place.driver.stop("lan").await.unwrap();
-            assert!(!place.driver.get("lan").await.unwrap().active, "round {round}");
-            assert!(!tool("ip", &["link", "show"]).contains("obtest0"), "round {round}");
-        }
-        place
-    });
-}
-
-#[test]
 fn what_is_lost_is_made_again_with_its_guests_plugged_in() {
     in_own_network(|place| async move {
         let stored = place.driver.define(&network(LAN)).await.unwrap();
