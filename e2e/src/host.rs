@@ -126,10 +126,7 @@ impl Host {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("agent.log")).unwrap();
         let mut command = self.nsenter(&self.binary);
         command.arg("--state-dir").arg(self.path("s")).arg("--run-dir").arg(self.path("r"));
-        command
-            .args(["agent", "--listen", "none", "--log", self.log, "--manifests"])
-            .arg(self.path("m"))
-            .args(args);
+        command.args(["agent", "--listen", "none", "--log", self.log, "--manifests"]).arg(self.path("m")).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
         self.agent = Some(command.spawn().unwrap());
     }

@@ -1,6 +1,7 @@
 //! The driver's calls.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     /// One start, stop or repair of a network at a time.
     locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Counts what the kernel told of changes to the packet filter, by anybody.
+    pub(crate) rules_changed: AtomicU64,
     /// The dnsmasq processes whose end is waited for.
     watched: Mutex<Vec<Process>>,
 }
@@ -59,6 +62,7 @@ impl NetworkDriver {
             events: broadcast::channel(1024).0,
             locks: Mutex::default(),
             tasks: Mutex::default(),
+            rules_changed: AtomicU64::new(0),
             watched: Mutex::default(),
         });
         tasks.extend(upkeep::start(&inner).map_err(failed)?);
@@ -137,14 +141,14 @@ impl Inner {
     /// The caller has the network to itself.
     async fn make_whole(self: &Arc<Self>, name: &str) -> Result<bool> {
         let entry = self.entry(name)?;
-        let network = entry.definition;
+        let network = entry.definition.clone();
         if !entry.active {
             routes::check(&network)?;
         }
         let run = self.config.run(network.uuid.unwrap_or_default());
         // The folder says that the network is up; it comes first, so that a crash leaves nothing that is not known.
         file::create_directory(&run, 0o711).map_err(|error| Error::system(format!("make {}", run.display()), error))?;
-        let made = self.make(&network).await;
+        let made = self.make(&entry).await;
         if made.is_err() && !entry.active {
             // What failed at its first start is taken back; the error says what it was.
             let _ = self.unmake(&network).await;
@@ -158,26 +162,35 @@ impl Inner {
         Ok(changed || !entry.active)
     }
 
-    async fn make(&self, network: &Network) -> Result<(bool, Option<(String, String)>)> {
+    async fn make(&self, entry: &Entry) -> Result<(bool, Option<(String, String)>)> {
+        let network = &entry.definition;
         let mut changed = bridge::ensure(&self.netlink, network).await?;
+        // Taken before the look: what changes during it is looked at again.
+        let rules_seen = self.rules_changed.load(Ordering::Acquire);
+        let rules_are_known = entry.active && entry.rules_seen == Some(rules_seen);
         let (config, definition) = (self.config.clone(), network.clone());
-        let (done, problem) = blocking(move || {
-            let found = firewall::look(&config.nft, &definition)?;
-            let rules = config.run(definition.uuid.unwrap_or_default()).join("rules.nft");
-            let wanted = firewall::ruleset(&definition);
-            let is_applied = found.has_table && std::fs::read_to_string(&rules).is_ok_and(|applied| applied == wanted);
-            if !is_applied {
-                firewall::apply(&config.nft, &definition)?;
-                file::write_atomic(&rules, wanted.as_bytes(), 0o600).map_err(|error| Error::system("note the rules", error))?;
+        let rules =
+            blocking(move || if rules_are_known { Ok(None) } else { firewall::ensure(&config, &definition).map(Some) });
+        let (config, definition) = (self.config.clone(), network.clone());
+        let served =
+            blocking(
+                move || if dnsmasq::is_needed(&definition) { dnsmasq::ensure(&config, &definition) } else { Ok(false) },
+            );
+        let (rules, served) = tokio::join!(rules, served);
+        let (rules, served) = (rules?, served?);
+        let problem = match rules {
+            None => entry.problem.clone(),
+            Some(firewall::Ensured { applied, blocker }) => {
+                changed |= applied;
+                blocker.map(|chain| {
+                    ("ForwardBlocked".to_owned(), format!("the chain {chain} drops what it doesn't accept, our guests' packets too: accept those of bridge {} there", bridge_name(network)))
+                })
             }
-            let served = if dnsmasq::is_needed(&definition) { dnsmasq::ensure(&config, &definition)? } else { false };
-            let problem = found.blocker.map(|chain| {
-                ("ForwardBlocked".to_owned(), format!("the chain {chain} drops what it doesn't accept, our guests' packets too: accept those of bridge {} there", bridge_name(&definition)))
-            });
-            Ok((!is_applied || served, problem))
-        })
-        .await?;
-        changed |= done;
+        };
+        if let Ok(entry) = self.lock().get_mut(&network.name) {
+            entry.rules_seen = Some(rules_seen);
+        }
+        changed |= served;
         for port in self.ports_of(&network.name)? {
             if bridge::find(&self.netlink, &port.tap).await?.is_some() {
                 changed |= bridge::plug(&self.netlink, &port.tap, &port.bridge, port.mtu).await?;
@@ -312,8 +325,7 @@ impl Networks for NetworkDriver {
         }
         self.inner.unmake(&entry.definition).await?;
         if let Ok(entry) = self.inner.lock().get_mut(name) {
-            entry.active = false;
-            entry.problem = None;
+            (entry.active, entry.problem, entry.rules_seen) = (false, None, None);
         }
         self.inner.tell(name, NetworkEvent::Stopped);
         Ok(())
@@ -390,7 +402,8 @@ mod tests {
                 let directory = tempfile::tempdir().unwrap();
                 let config = Config::new(directory.path().join("state"), directory.path().join("run"));
                 let driver = NetworkDriver::open(config).await.unwrap();
-                let text = "<network><name>lan</name><bridge name='obheal'/><ip address='10.77.0.1' prefix='24'/></network>";
+                let text =
+                    "<network><name>lan</name><bridge name='obheal'/><ip address='10.77.0.1' prefix='24'/></network>";
                 driver.define(&parse::<Network>(text).unwrap().strict().unwrap()).await.unwrap();
                 assert!(!driver.inner.heal("lan").await.unwrap());
                 assert!(!driver.get("lan").await.unwrap().active);

@@ -9,12 +9,13 @@ use std::path::Path;
 use ostler_conf::Network;
 use ostler_conf::network::ForwardMode;
 use ostler_driver::{Error, Result};
-use ostler_util::ErrorCode;
 use ostler_util::run::Run;
+use ostler_util::{ErrorCode, file};
 use serde_json::Value;
 
 use crate::bridge::subnets;
 use crate::check::bridge_name;
+use crate::config::Config;
 
 /// The name of the network's table.
 pub(crate) fn table(network: &Network) -> String {
@@ -82,7 +83,7 @@ fn translation(nat: Option<&ostler_conf::network::Nat>) -> (String, String) {
 }
 
 /// Puts the network's rules in force.
-pub(crate) fn apply(nft: &Path, network: &Network) -> Result<()> {
+fn apply(nft: &Path, network: &Network) -> Result<()> {
     run(nft, &["-f", "-"], ruleset(network)).map(|_| ())
 }
 
@@ -92,16 +93,38 @@ pub(crate) fn remove(nft: &Path, network: &Network) -> Result<()> {
     run(nft, &["-f", "-"], format!("add table inet {table}\ndelete table inet {table}\n")).map(|_| ())
 }
 
-/// What holds for the network's packets now.
+/// What was done for the network's rules, and what is in their way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// The network's table is there.
-    pub(crate) has_table: bool,
+pub(crate) struct Ensured {
+    /// They were not in force before.
+    pub(crate) applied: bool,
     /// Somebody else's chain that drops what it doesn't accept.
     pub(crate) blocker: Option<String>,
 }
 
-pub(crate) fn look(nft: &Path, network: &Network) -> Result<Found> {
+/// Looks whether the network's rules are in force, and puts them so.
+pub(crate) fn ensure(config: &Config, network: &Network) -> Result<Ensured> {
+    let found = look(&config.nft, network)?;
+    let noted = config.run(network.uuid.unwrap_or_default()).join("rules.nft");
+    let wanted = ruleset(network);
+    let is_applied = found.has_table && std::fs::read_to_string(&noted).is_ok_and(|applied| applied == wanted);
+    if !is_applied {
+        apply(&config.nft, network)?;
+        file::write_atomic(&noted, wanted.as_bytes(), 0o600).map_err(|error| Error::system("note the rules", error))?;
+    }
+    Ok(Ensured { applied: !is_applied, blocker: found.blocker })
+}
+
+/// What holds for the network's packets now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    /// The network's table is there.
+    has_table: bool,
+    /// Somebody else's chain that drops what it doesn't accept.
+    blocker: Option<String>,
+}
+
+fn look(nft: &Path, network: &Network) -> Result<Found> {
     let listed = run(nft, &["-j", "list", "chains"], String::new())?;
     let listed: Value = serde_json::from_slice(&listed)
         .map_err(|error| Error::new(ErrorCode::InternalError, "read nft's list of chains").with_source(error))?;

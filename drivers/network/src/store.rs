@@ -26,6 +26,8 @@ pub(crate) struct Entry {
     pub(crate) active: bool,
     /// What is wrong with it now.
     pub(crate) problem: Option<(String, String)>,
+    /// How often the packet filter had changed when the network's rules were last found, or put, in force.
+    pub(crate) rules_seen: Option<u64>,
 }
 
 impl Entry {
@@ -49,7 +51,8 @@ impl Networks {
             match read(&path) {
                 Ok(definition) => {
                     let active = config.run(definition.uuid.unwrap_or_default()).exists();
-                    networks.insert(definition.name.clone(), Entry { definition, active, problem: None });
+                    networks
+                        .insert(definition.name.clone(), Entry { definition, active, problem: None, rules_seen: None });
                 }
                 Err(error) => {
                     warn!(path = %path.display(), error, "a network's definition can't be read: it is left alone")
@@ -113,7 +116,10 @@ impl Networks {
         )
         .map_err(|error| Error::system(format!("store the definition of network '{}'", definition.name), error))?;
         let active = self.networks.get(&definition.name).is_some_and(|entry| entry.active);
-        self.networks.insert(definition.name.clone(), Entry { definition: definition.clone(), active, problem: None });
+        self.networks.insert(
+            definition.name.clone(),
+            Entry { definition: definition.clone(), active, problem: None, rules_seen: None },
+        );
         Ok((definition, true))
     }
 

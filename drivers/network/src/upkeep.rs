@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub(crate) fn start(inner: &Arc<Inner>) -> io::Result<Vec<JoinHandle<()>>> {
         MulticastGroup::Ipv6Ifaddr,
     ])?;
     let devices = look.clone();
-    let rules = look.clone();
+    let rules = (Arc::downgrade(inner), look.clone());
     let filter = asynchronous(NetfilterEvents::open()?)?;
     Ok(vec![
         tokio::spawn(connection),
@@ -44,7 +45,9 @@ pub(crate) fn start(inner: &Arc<Inner>) -> io::Result<Vec<JoinHandle<()>>> {
         tokio::spawn(async move {
             while let Ok(mut ready) = filter.readable().await {
                 if ready.get_inner().drain() {
-                    rules.notify_one();
+                    let Some(inner) = rules.0.upgrade() else { return };
+                    inner.rules_changed.fetch_add(1, Ordering::Release);
+                    rules.1.notify_one();
                 }
                 ready.clear_ready();
             }

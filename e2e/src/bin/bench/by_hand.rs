@@ -25,9 +25,10 @@ impl Prepared {
         let monitor = folder.join(format!("h{number}"));
         let listener = UnixListener::bind(&monitor).unwrap();
         let mut fds: Vec<OwnedFd> = vec![listener.into()];
-        if argv.iter().any(|arg| arg.contains("\"type\":\"tap\"") || arg.starts_with("tap,")) {
+        // The agent hands over the tap first, then the monitor's socket.
+        if argv.iter().any(|arg| arg.contains("id=charmonitor,fd=4")) {
             let name = format!("hand{number}");
-            fds.push(tap::open(&name).unwrap());
+            fds.insert(0, tap::open(&name).unwrap());
             tap::bring_up(&name).unwrap();
         }
         let spawn = Spawn {

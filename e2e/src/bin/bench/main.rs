@@ -12,7 +12,8 @@ mod volumes;
 use report::Report;
 
 fn main() {
-    let binary = std::env::var("OSTLER_BINARY").expect("OSTLER_BINARY names the binary to measure: ./dev bench sets it");
+    let binary =
+        std::env::var("OSTLER_BINARY").expect("OSTLER_BINARY names the binary to measure: ./dev bench sets it");
     let json = std::env::args().any(|arg| arg == "--json");
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));

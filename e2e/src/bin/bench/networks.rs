@@ -12,6 +12,8 @@ use ostler_util::{namespace, tap};
 use crate::report::{Goal, Report, median, ms};
 
 const ROUNDS: usize = 15;
+/// What the last round set going has come to rest.
+const QUIET: Duration = Duration::from_millis(300);
 
 pub(crate) fn measure(_binary: &str, report: &mut Report) {
     // A namespace of its own; it goes with the thread.
@@ -27,7 +29,8 @@ pub(crate) fn measure(_binary: &str, report: &mut Report) {
 }
 
 async fn rounds() -> (f64, f64) {
-    let place = tempfile::tempdir().unwrap();
+    // As /run on a host that runs for years.
+    let place = tempfile::tempdir_in("/dev/shm").unwrap();
     std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let driver = NetworkDriver::open(Config::new(place.path().join("state"), place.path().join("run"))).await.unwrap();
     let text = "<network><name>bench</name><forward mode='nat'/><bridge name='obbench'/><ip address='10.78.0.1' prefix='24'><dhcp><range start='10.78.0.10' end='10.78.0.200'/></dhcp></ip></network>";
@@ -35,6 +38,7 @@ async fn rounds() -> (f64, f64) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let mut rules = String::new();
     for _ in 0..ROUNDS {
+        tokio::time::sleep(QUIET).await;
         let start = Instant::now();
         driver.start("bench").await.unwrap();
         ours.push(ms(start.elapsed()));
@@ -62,6 +66,7 @@ async fn rounds() -> (f64, f64) {
         .collect();
     std::fs::write(hand.join("dnsmasq.conf"), lines.join("\n")).unwrap();
     for _ in 0..ROUNDS {
+        tokio::time::sleep(QUIET).await;
         let start = Instant::now();
         by_hand(&hand);
         theirs.push(ms(start.elapsed()));
@@ -70,7 +75,6 @@ async fn rounds() -> (f64, f64) {
         tool("ip", &["link", "delete", "obbench"]);
         tool("nft", &["flush", "ruleset"]);
         std::fs::remove_file(&pid_file).unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     driver.undefine("bench").await.unwrap();
     driver.close().await.unwrap();

@@ -59,9 +59,7 @@ impl Report {
         let ratio = reference.filter(|reference| *reference > 0.0).map(|reference| ours / reference);
         let (words, met) = match (goal, reference) {
             (Goal::Ratio(most), _) => (format!("≤ {most}x"), ratio.map(|ratio| ratio <= most)),
-            (Goal::More(most), Some(reference)) => {
-                (format!("≤ {most} {unit} more"), Some(ours - reference <= most))
-            }
+            (Goal::More(most), Some(reference)) => (format!("≤ {most} {unit} more"), Some(ours - reference <= most)),
             (Goal::AtMost(most), _) => (format!("≤ {most} {unit}"), Some(ours <= most)),
             (Goal::More(_), None) | (Goal::None, _) => (String::new(), None),
         };

@@ -30,9 +30,7 @@ pub(crate) fn measure(_binary: &str, report: &mut Report) {
         );
         let volume = parse::<StorageVolume>(&text).unwrap().strict().unwrap();
         let start = Instant::now();
-        runtime
-            .block_on(driver.create_volume("bench", &volume, Uuid::from_u128(1), VolumeFill::Empty, None))
-            .unwrap();
+        runtime.block_on(driver.create_volume("bench", &volume, Uuid::from_u128(1), VolumeFill::Empty, None)).unwrap();
         ours.push(ms(start.elapsed()));
 
         let path = place.path().join(format!("q{round}.qcow2"));
@@ -46,8 +44,22 @@ pub(crate) fn measure(_binary: &str, report: &mut Report) {
     }
     let (ours, theirs, sync) = (median(ours), median(theirs), median(syncs));
     let most = 0.1 * theirs + sync;
-    report.add("qcow2 volume create, synced", "ms", ours, Some(theirs + sync), "qemu-img create, then fsync", Goal::None);
-    report.add("qcow2 volume create, with its goal", "ms", ours, Some(most), "0.1x qemu-img create plus the fsync", Goal::Ratio(1.0));
+    report.add(
+        "qcow2 volume create, synced",
+        "ms",
+        ours,
+        Some(theirs + sync),
+        "qemu-img create, then fsync",
+        Goal::None,
+    );
+    report.add(
+        "qcow2 volume create, with its goal",
+        "ms",
+        ours,
+        Some(most),
+        "0.1x qemu-img create plus the fsync",
+        Goal::Ratio(1.0),
+    );
 }
 
 fn sync(path: &Path) {
