@@ -23,6 +23,8 @@ const LOG: &str = "info,ostler=debug,ostler_driver_qemu=debug";
 #[derive(Debug)]
 pub struct Host {
     directory: TempDir,
+    /// What lasts until the next boot, on a tmpfs as everywhere.
+    volatile: TempDir,
     binary: PathBuf,
     namespace: String,
     log: &'static str,
@@ -39,8 +41,10 @@ impl Host {
             fs::create_dir_all(&path).unwrap();
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
         }
+        let volatile = tempfile::Builder::new().prefix("oe").tempdir_in("/dev/shm").unwrap();
+        fs::set_permissions(volatile.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let name = directory.path().file_name().unwrap().to_string_lossy().into_owned();
-        let host = Host { directory, binary: binary.into(), namespace: name, log: LOG, agent: None };
+        let host = Host { directory, volatile, binary: binary.into(), namespace: name, log: LOG, agent: None };
         run("ip", &["netns", "add", &host.namespace]);
         run("ip", &["-n", &host.namespace, "link", "set", "lo", "up"]);
         host
@@ -70,8 +74,14 @@ impl Host {
     }
 
     /// A folder of the host.
+    ///
+    /// `r` is what lasts until the next boot, `s` the agent's state, `m` its manifests.
     pub fn path(&self, below: &str) -> PathBuf {
-        self.directory.path().join(below)
+        match below.strip_prefix("r/") {
+            Some(below) => self.volatile.path().join("r").join(below),
+            None if below == "r" => self.volatile.path().join("r"),
+            None => self.directory.path().join(below),
+        }
     }
 
     /// Builds the guest and puts it where manifests find it as `GUEST/vmlinuz` and `GUEST/initrd`.
@@ -300,6 +310,7 @@ impl Drop for Host {
         if std::thread::panicking() && std::env::var_os("OSTLER_E2E_KEEP").is_some() {
             eprintln!("kept: {}", self.path("").display());
             self.directory.disable_cleanup(true);
+            self.volatile.disable_cleanup(true);
         }
         if let Some(mut agent) = self.agent.take() {
             let _ = agent.kill();

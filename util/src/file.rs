@@ -15,16 +15,22 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The operating system's, with nothing changed (`ENOSPC`, `EROFS`, …).
 pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory =
-        path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no directory"))?;
+    replace(path, content, mode)?;
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// The same for what can be found out again: after a power cut the old content may be back, whole.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let temporary = temporary_path(path);
     let result = (|| {
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_directory(directory)
+        fs::rename(&temporary, path)
     })();
     if result.is_err() {
         // The file may not exist; the first error is the one that counts.

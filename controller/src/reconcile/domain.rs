@@ -11,6 +11,7 @@ mod report;
 mod resolve;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use ostler_crds::{Domain, DomainStatus, Object, ObjectRef, Verb, reasons};
@@ -23,6 +24,9 @@ use crate::plan::{self, Desired, Observed, Plan, Verdict};
 use crate::source::EventKind;
 
 pub use resolve::preview;
+
+/// A new domain whose first look takes longer is told to be looked at.
+const ANNOUNCE_AFTER: Duration = Duration::from_millis(250);
 
 /// What a look at a domain came to.
 #[derive(Debug)]
@@ -58,11 +62,19 @@ pub(super) async fn reconcile(
         context.report(key, &status).await?;
         return Ok(Again::No.into());
     }
-    if first_look {
-        report::announce(&mut status, generation);
-        context.report(key, &status).await?;
-    }
-    let result = carry_out(context, key, &object, domain, &mut status, request).await;
+    let announced = first_look.then(|| report::announced(&status, generation));
+    let result = {
+        let mut work = std::pin::pin!(carry_out(context, key, &object, domain, &mut status, request));
+        tokio::select! {
+            biased;
+            result = &mut work => result,
+            // Most take less; who waits for a probe or a slow disk is told.
+            () = tokio::time::sleep(ANNOUNCE_AFTER), if announced.is_some() => {
+                context.report(key, &announced).await?;
+                work.await
+            }
+        }
+    };
     status.observed_generation = Some(generation);
     let outcome = match result {
         Ok(Some(outcome)) => outcome,
@@ -102,10 +114,7 @@ async fn carry_out(
             }
             status.conditions.stalled(reasons::CONFLICT, message.clone(), object.generation());
             status.phase = Some(ostler_crds::Phase::Failed);
-            return Ok(Some(Outcome {
-                again: Again::After(std::time::Duration::from_secs(60)),
-                refused: Some(message),
-            }));
+            return Ok(Some(Outcome { again: Again::After(Duration::from_secs(60)), refused: Some(message) }));
         }
     };
     context.set_domain_of(uuid, key);
@@ -167,7 +176,7 @@ async fn carry_out(
     let again = match (rest.actions.is_empty(), rest.wake) {
         // What was done left the same to be done: the driver and the plan don't agree, which time may mend and haste not.
         (false, _) if rest.actions == done => Again::Failed("NotConverging"),
-        (false, _) => Again::After(std::time::Duration::from_millis(1)),
+        (false, _) => Again::After(Duration::from_millis(1)),
         (true, Some(wake)) => Again::After(wake),
         (true, None) => Again::No,
     };

@@ -18,6 +18,7 @@ use k8s_openapi::jiff::Timestamp;
 use ostler_crds::{Kind, Object, ObjectRef};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -57,6 +58,8 @@ struct Shared {
     store: Store,
     owner: Uuid,
     state: Mutex<State>,
+    /// Held for one object from reading it to having written it: a status and a spec that change at once both last.
+    writing: Mutex<HashMap<ObjectRef, Arc<Mutex<()>>>>,
     /// Told when the state has news for the source.
     news: Notify,
 }
@@ -82,6 +85,10 @@ pub struct DirectorySource {
     watch: Watch,
     /// When to look again for what is missing.
     again: Option<tokio::time::Instant>,
+    /// A look that goes on, on a thread that may wait for the disk.
+    looking: Option<JoinHandle<Option<Duration>>>,
+    /// Told once the first look is over.
+    synced: bool,
     started: bool,
 }
 
@@ -111,10 +118,18 @@ impl Directory {
             state.objects.insert(key, value);
         }
         let watch = Watch::new(&config.manifests, &store.operations_dir())?;
-        let shared = Shared { config, store, owner, state: Mutex::new(state), news: Notify::new() };
+        let shared =
+            Shared { config, store, owner, state: Mutex::new(state), writing: Mutex::default(), news: Notify::new() };
         let directory = Directory { shared: Arc::new(shared) };
         directory.shared.ensure_host().map_err(|error| error.source)?;
-        let source = DirectorySource { directory: directory.clone(), watch, again: None, started: false };
+        let source = DirectorySource {
+            directory: directory.clone(),
+            watch,
+            again: None,
+            looking: None,
+            synced: false,
+            started: false,
+        };
         Ok((directory, source))
     }
 
@@ -135,25 +150,40 @@ impl Source for DirectorySource {
         if !self.started {
             self.started = true;
             shared.tell_all();
-            self.look(&shared);
-            shared.state().events.push_back(SourceEvent::Synced);
+            self.look();
         }
         loop {
             if let Some(event) = shared.state().events.pop_front() {
                 return Some(event);
             }
+            // This future may be dropped at any wait: what goes on is kept in `self`.
+            if let Some(looking) = &mut self.looking {
+                tokio::select! {
+                    wait = looking => {
+                        self.looking = None;
+                        if let Ok(Some(wait)) = wait {
+                            self.again = Some(tokio::time::Instant::now() + wait);
+                        }
+                        if !std::mem::replace(&mut self.synced, true) {
+                            shared.state().events.push_back(SourceEvent::Synced);
+                        }
+                    }
+                    () = shared.news.notified() => {}
+                }
+                continue;
+            }
             if std::mem::take(&mut shared.state().rescan) {
-                self.look(&shared);
+                self.look();
                 continue;
             }
             let again = self.again;
             tokio::select! {
                 () = shared.news.notified() => {}
-                () = self.watch.changed() => self.look(&shared),
+                () = self.watch.changed() => self.look(),
                 () = async { match again { Some(at) => tokio::time::sleep_until(at).await, None => std::future::pending().await } } => {
                     self.again = None;
                     self.watch.renew();
-                    self.look(&shared);
+                    self.look();
                 }
             }
         }
@@ -161,13 +191,10 @@ impl Source for DirectorySource {
 }
 
 impl DirectorySource {
-    /// Brings the store up to what the directory says.
-    fn look(&mut self, shared: &Shared) {
-        let writing = self.watch.being_written();
-        let scan = Scan::new(shared, &writing);
-        if let Some(wait) = scan.run() {
-            self.again = Some(tokio::time::Instant::now() + wait);
-        }
+    /// Begins to bring the store up to what the directory says.
+    fn look(&mut self) {
+        let (shared, writing) = (self.directory.shared.clone(), self.watch.being_written());
+        self.looking = Some(tokio::task::spawn_blocking(move || Scan::new(&shared, &writing).run()));
     }
 }
 
@@ -200,8 +227,24 @@ impl Shared {
         Uuid::new_v5(&self.owner, format!("{}/{}/{}", key.kind, key.namespace, key.name).as_bytes()).to_string()
     }
 
+    /// The lock to hold while the object is written.
+    fn writing(&self, key: &ObjectRef) -> Arc<Mutex<()>> {
+        let mut all = self.writing.lock().expect("nothing panics while it holds the locks");
+        all.entry(key.clone()).or_default().clone()
+    }
+
     fn put(&self, key: &ObjectRef, value: Value) -> Result<(), SinkError> {
         self.store.put(&value, key).map_err(|source| SinkError { object: key.clone(), source })?;
+        self.state().objects.insert(key.clone(), value);
+        Ok(())
+    }
+
+    fn put_status(&self, key: &ObjectRef, status: Value) -> Result<(), SinkError> {
+        let writing = self.writing(key);
+        let _writing = hold(&writing);
+        let Some(mut value) = self.state().objects.get(key).cloned() else { return Ok(()) };
+        value["status"] = status;
+        self.store.put_status(&value, key).map_err(|source| SinkError { object: key.clone(), source })?;
         self.state().objects.insert(key.clone(), value);
         Ok(())
     }
@@ -209,6 +252,8 @@ impl Shared {
     /// Takes in a manifest's object; `Ok(false)`: nothing changed.
     fn accept(&self, object: &Object, file: &Path) -> Result<bool, SinkError> {
         let key = object.object_ref();
+        let writing = self.writing(&key);
+        let _writing = hold(&writing);
         let mut value = object.to_value();
         let old = self.state().objects.get(&key).cloned();
         let spec_changed = old.as_ref().is_none_or(|old| old.get("spec") != value.get("spec"));
@@ -235,11 +280,14 @@ impl Shared {
         let mut state = self.state();
         state.files.insert(key, file.to_owned());
         state.events.extend(object.map(|object| SourceEvent::Changed(Box::new(object))));
+        self.news.notify_one();
         Ok(true)
     }
 
     /// Asks for an object's deletion.
     fn mark_deleted(&self, key: &ObjectRef) -> Result<(), SinkError> {
+        let writing = self.writing(key);
+        let _writing = hold(&writing);
         let Some(mut value) = self.state().objects.get(key).cloned() else { return Ok(()) };
         if value.pointer("/metadata/deletionTimestamp").is_some() {
             return Ok(());
@@ -267,6 +315,10 @@ impl Shared {
     }
 }
 
+fn hold(lock: &Mutex<()>) -> MutexGuard<'_, ()> {
+    lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn now() -> String {
     let now = Timestamp::now();
     let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -279,13 +331,18 @@ fn now() -> String {
 #[async_trait]
 impl Sink for Directory {
     async fn write_status(&self, object: &ObjectRef, status: Value) -> Result<(), SinkError> {
-        let Some(mut value) = self.shared.state().objects.get(object).cloned() else { return Ok(()) };
-        value["status"] = status;
-        self.shared.put(object, value)
+        let (shared, key) = (self.shared.clone(), object.clone());
+        let write = tokio::task::spawn_blocking(move || shared.put_status(&key, status));
+        write.await.unwrap_or_else(|panic| {
+            Err(SinkError { object: object.clone(), source: io::Error::other(panic.to_string()) })
+        })
     }
 
     async fn finalize(&self, object: &ObjectRef) -> Result<(), SinkError> {
+        let writing = self.shared.writing(object);
+        let _writing = hold(&writing);
         self.shared.store.remove(object).map_err(|source| SinkError { object: object.clone(), source })?;
+        self.shared.writing.lock().expect("nothing panics while it holds the locks").remove(object);
         let mut state = self.shared.state();
         state.objects.remove(object);
         if let Some(file) = state.files.remove(object) {

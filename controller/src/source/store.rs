@@ -80,12 +80,24 @@ impl Store {
     /// # Errors
     /// The operating system's, with the old version untouched.
     pub fn put(&self, object: &Value, key: &ObjectRef) -> io::Result<()> {
+        self.write(object, key, file::write_atomic)
+    }
+
+    /// Writes an object of which only the status is new. After a power cut the old one may be back.
+    ///
+    /// # Errors
+    /// The operating system's, with the old version untouched.
+    pub fn put_status(&self, object: &Value, key: &ObjectRef) -> io::Result<()> {
+        self.write(object, key, file::replace)
+    }
+
+    fn write(&self, object: &Value, key: &ObjectRef, write: fn(&Path, &[u8], u32) -> io::Result<()>) -> io::Result<()> {
         let path = self.path(key);
         if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
             file::create_directory(directory, 0o700)?;
         }
         let text = serde_json::to_vec_pretty(object).expect("an object has only text keys");
-        file::write_atomic(&path, &text, 0o600)
+        write(&path, &text, 0o600)
     }
 
     /// Removes an object, and the note of its deletion.

@@ -9,12 +9,14 @@ use crate::context::Context;
 use crate::plan::{Plan, Verdict};
 
 /// The first status of a new object: nothing is known yet.
-pub(super) fn announce(status: &mut DomainStatus, generation: i64) {
+pub(super) fn announced(status: &DomainStatus, generation: i64) -> DomainStatus {
+    let mut status = status.clone();
     status.observed_generation = Some(generation);
     status.phase = Some(Phase::Pending);
     let conditions = &mut status.conditions;
     conditions.set(types::READY, ConditionStatus::Unknown, reasons::RECONCILING, "not looked at yet", generation);
     conditions.set(types::RECONCILING, true, reasons::RECONCILING, "not looked at yet", generation);
+    status
 }
 
 /// The driver refused or failed; how the guest is, is not known from this look.
