@@ -27,6 +27,28 @@ pub struct HostSpec {
     /// The drivers, by URI; absent: those of the agent's own host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uris: Vec<String>,
+    /// What guests must leave free, besides what pods request.
+    #[serde(default)]
+    pub reserve: Reserve,
+    /// Nothing new is placed here; what is here goes on.
+    #[serde(default)]
+    pub unschedulable: bool,
+    /// A person's word that nothing runs on this host any more: what it held may run elsewhere.
+    #[serde(default)]
+    pub fenced: bool,
+}
+
+/// What guests must leave free on a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reserve {
+    /// CPUs.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 65536))]
+    pub cpus: i64,
+    /// Memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ostler_conf::Size>,
 }
 
 /// What a host is.
@@ -51,6 +73,13 @@ pub struct HostStatus {
     /// Memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<ostler_conf::Size>,
+    /// What each driver's checks need to know of this host, so that admission can ask the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<HostCapabilities>,
+    /// Definitions that this host must carry out though nothing placed here refers to them: what their hostSelector picks.
+    /// Written by the controller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<WantedDefinition>,
     /// Networks that this host carries out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<HostOutcome>,
@@ -63,6 +92,29 @@ pub struct HostStatus {
     /// Aspects of the state.
     #[serde(default)]
     pub conditions: Conditions,
+}
+
+/// What a driver's checks need to know of a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostCapabilities {
+    /// The driver.
+    pub name: String,
+    /// Its facts, in the driver's own form.
+    #[schemars(schema_with = "crate::schema::any")]
+    pub facts: serde_json::Value,
+}
+
+/// A definition that a host must carry out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedDefinition {
+    /// `Network` or `StoragePool`.
+    pub kind: String,
+    /// The object's namespace.
+    pub namespace: String,
+    /// The object's name; not `name`, which would make it the list's key though two kinds may share one.
+    pub object: String,
 }
 
 /// How a definition fares on a host.

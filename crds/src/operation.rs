@@ -18,6 +18,7 @@ use crate::Conditions;
     category = "ostler",
     status = "DomainOperationStatus",
     derive = "PartialEq",
+    selectable = ".status.host",
     doc = "A verb for a guest, carried out once. It can't be changed.",
     printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
     printcolumn(name = "Verb", type_ = "string", json_path = ".spec.verb"),
@@ -91,6 +92,9 @@ pub struct DomainOperationStatus {
     /// The spec's generation that this was found with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The host that carries it out: the domain's. Set by the controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<OperationState>,
