@@ -55,6 +55,8 @@ struct State {
     index: Index,
     /// The status of each object as it was written last.
     statuses: HashMap<ObjectRef, Value>,
+    /// Statuses that could not be written, and why: a full disk, a state folder that is read-only.
+    unwritten: BTreeMap<ObjectRef, (Value, String)>,
     domains: HashMap<Uuid, ObjectRef>,
     /// When each guest was asked to shut down first and last.
     shutdown_asked: HashMap<ObjectRef, (Instant, Instant)>,
@@ -127,6 +129,7 @@ impl Context {
         let mut state = self.state();
         state.index.remove(key);
         state.statuses.remove(key);
+        state.unwritten.remove(key);
         state.domains.retain(|_, domain| domain != key);
         state.shutdown_asked.remove(key);
         state.outcomes.remove(key);
@@ -165,7 +168,13 @@ impl Context {
         if self.state().statuses.get(key) == Some(&status) {
             return Ok(());
         }
-        self.sink.write_status(key, status.clone()).await?;
+        if let Err(error) = self.sink.write_status(key, status.clone()).await {
+            self.note_unwritten(key, status, &error);
+            return Err(error);
+        }
+        if self.state().unwritten.remove(key).is_some() {
+            self.wake(self.host_ref());
+        }
         let users = {
             let mut state = self.state();
             state.statuses.insert(key.clone(), status);
@@ -176,6 +185,19 @@ impl Context {
             self.wake(self.host_ref());
         }
         Ok(())
+    }
+
+    fn note_unwritten(&self, key: &ObjectRef, status: Value, error: &SinkError) {
+        let why = crate::reconcile::chain(error);
+        let is_news = self.state().unwritten.insert(key.clone(), (status, why)).is_none();
+        if is_news && *key != self.host_ref() {
+            self.wake(self.host_ref());
+        }
+    }
+
+    /// Statuses that could not be written, and why: only we know them.
+    pub fn unwritten(&self) -> BTreeMap<ObjectRef, (Value, String)> {
+        self.state().unwritten.clone()
     }
 
     /// The object is to be looked at.

@@ -77,9 +77,9 @@ pub enum EventKind {
     Warning,
 }
 
-/// A status that could not be written.
+/// An object or its status that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("write the status of {object}")]
+#[error("write down {object}")]
 pub struct SinkError {
     /// Whose.
     pub object: ObjectRef,

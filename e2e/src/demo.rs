@@ -57,10 +57,21 @@ pub fn done(host: &Host, verb: &str) {
     assert_eq!(code, 0, "{text}");
 }
 
+/// Deletes an object that is there.
+pub fn delete(host: &Host, kind: &str, name: &str) {
+    let (code, text) = host.ostler(&["delete", kind, name]);
+    assert_eq!(code, 0, "{text}");
+}
+
 /// Deletes all four, the domain first.
 pub fn delete_all(host: &Host) {
-    for (kind, name) in [("dom", "hello"), ("vol", "hello-data"), ("pool", "images"), ("vnet", "lan")] {
-        let (code, text) = host.ostler(&["delete", kind, name]);
-        assert_eq!(code, 0, "{text}");
+    delete(host, "dom", "hello");
+    delete_all_but_the_domain(host);
+}
+
+/// Deletes what the domain stood on.
+pub fn delete_all_but_the_domain(host: &Host) {
+    for (kind, name) in [("vol", "hello-data"), ("pool", "images"), ("vnet", "lan")] {
+        delete(host, kind, name);
     }
 }

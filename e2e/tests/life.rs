@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use ostler_e2e::demo::{NETWORK, binary, delete_all, done, guest, host_with_guest, wait_booted};
+use ostler_e2e::demo::{
+    NETWORK, binary, delete, delete_all, delete_all_but_the_domain, done, guest, host_with_guest, wait_booted,
+};
 use ostler_e2e::host::Host;
 use serde_json::Value;
 
@@ -29,7 +31,15 @@ fn four_manifests_in_any_order_make_a_guest_with_an_address_and_deletion_leaves_
     let volume =
         host.object("storagevolumes", "hello-data").pointer("/status/path").and_then(Value::as_str).unwrap().to_owned();
     assert!(std::path::Path::new(&volume).exists());
-    delete_all(&host);
+    let leases = |host: &Host| {
+        let files = std::fs::read_dir(host.path("s/network")).unwrap().flatten().map(|entry| entry.path());
+        let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "leases"));
+        files.map(|path| std::fs::read_to_string(path).unwrap()).collect::<String>()
+    };
+    assert!(leases(&host).contains(&address));
+    delete(&host, "dom", "hello");
+    host.wait_for("its address is free again", |host| !leases(host).contains(&address));
+    delete_all_but_the_domain(&host);
     host.wait_for("nothing is left", |host| host.leftovers().is_empty());
     assert!(!std::path::Path::new(&volume).exists(), "its policy says Delete");
 }
@@ -140,6 +150,15 @@ fn a_change_that_needs_a_restart_waits_for_its_approval() {
         "{pending}"
     );
     assert_eq!(host.guests(), guests, "nothing disruptive without consent");
+    // A person's word is consent, for this change only.
+    done(&host, "restart");
+    host.wait_for("it was restarted", |host| !host.guests().is_empty() && host.guests() != guests);
+    host.wait_ready("domains", "hello", "True/Ready");
+    assert_eq!(host.status("hello", "/pendingChanges"), Value::Null);
+    let (guests, larger) = (host.guests(), guest("").replace("size: 256Mi", "size: 352Mi"));
+    host.apply("d.yaml", &larger);
+    host.wait_ready("domains", "hello", "True/RestartPending");
+    assert_eq!(host.guests(), guests);
     host.apply("d.yaml", &larger.replace("  shutdown:", "  disruption: {restartApproval: Automatic}\n  shutdown:"));
     host.wait_for("it was restarted", |host| !host.guests().is_empty() && host.guests() != guests);
     host.wait_ready("domains", "hello", "True/Ready");

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Replaces `path` with `content`: temporary file in the same directory, fsync, rename, fsync of the directory.
 ///
@@ -104,14 +105,32 @@ pub fn append_bounded(path: &Path, line: &str, max: u64) -> io::Result<()> {
 
 const TEMPORARY_SUFFIX: &str = ".ostler-new";
 
+/// Another one each time: two that write one file at once don't write into each other's.
 fn temporary_path(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}{TEMPORARY_SUFFIX}"))
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}.{number}{TEMPORARY_SUFFIX}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_may_write_one_file_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.xml");
+        std::thread::scope(|scope| {
+            for writer in 0..8u8 {
+                let path = &path;
+                scope.spawn(move || (0..50).for_each(|_| write_atomic(path, &[writer; 4096], 0o600).unwrap()));
+            }
+        });
+        let content = fs::read(&path).unwrap();
+        assert!(content.len() == 4096 && content.iter().all(|byte| *byte == content[0]));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn replaces_whole_and_leaves_nothing_behind() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ostler_crds::{Kind, Object, ObjectRef};
 use ostler_driver::ConsolePath;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -34,6 +34,8 @@ pub enum Request {
     },
     /// What applying an object would do.
     Plan(Value),
+    /// The statuses that could not be written: a list of `{kind, namespace, name, status}`.
+    Unwritten,
     /// Stop every guest, as its spec says, within this time.
     HostShutdown {
         /// In seconds.
@@ -116,10 +118,16 @@ async fn answer(context: &Arc<Context>, request: Request) -> Response {
             Ok(plan) => Response::Value(plan),
             Err(message) => Response::Error(message),
         },
+        Request::Unwritten => Response::Value(unwritten(context)),
         Request::HostShutdown { timeout_seconds } => {
             Response::Value(host_shutdown::run(context, Duration::from_secs(timeout_seconds)).await)
         }
     }
+}
+
+fn unwritten(context: &Context) -> Value {
+    let item = |(key, (status, _)): (ObjectRef, (Value, String))| json!({ "kind": key.kind.name(), "namespace": key.namespace, "name": key.name, "status": status });
+    context.unwritten().into_iter().map(item).collect()
 }
 
 async fn console(context: &Context, namespace: &str, name: &str, device: Option<&str>) -> Response {

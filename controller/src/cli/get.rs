@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use ostler::agent;
 use ostler::source::store::Store;
 use ostler_crds::Kind;
 use serde_json::{Value, json};
@@ -51,7 +52,8 @@ pub(super) fn run(args: &GetArgs, place: &Place) -> Outcome {
     let mut shown = String::new();
     let watch = if args.watch { Some(Watch::open(&store)?) } else { None };
     loop {
-        let objects = select(args, &kinds, &store)?;
+        let mut objects = select(args, &kinds, &store)?;
+        lay_over(&mut objects, &unwritten(place));
         if objects.is_empty() && args.name.is_some() && watch.is_none() {
             out::error(&format!("no {} '{}'", args.kind, args.name.as_deref().unwrap_or_default()));
             return Ok(exit::NOT_FOUND);
@@ -65,6 +67,29 @@ pub(super) fn run(args: &GetArgs, place: &Place) -> Outcome {
         match &watch {
             Some(watch) => watch.wait()?,
             None => return Ok(0),
+        }
+    }
+}
+
+/// Statuses that the agent could not write: where one is at work it is asked, since only it knows them.
+fn unwritten(place: &Place) -> Vec<Value> {
+    match agent::ask(&place.run_dir, &agent::Request::Unwritten) {
+        Ok(agent::Response::Value(Value::Array(items))) => items,
+        // Without an agent, what was written last is all there is.
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+fn lay_over(objects: &mut [Value], unwritten: &[Value]) {
+    for item in unwritten {
+        let is_it = |object: &&mut Value| {
+            field(object, "/kind") == field(item, "/kind")
+                && field(object, "/metadata/name") == field(item, "/name")
+                && object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+                    == item["namespace"].as_str().unwrap_or_default()
+        };
+        if let Some(object) = objects.iter_mut().find(is_it) {
+            object["status"] = item["status"].clone();
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::source::SourceProblem;
 /// The condition that tells of manifests that were refused and of a source that is lost.
 const MANIFESTS_ACCEPTED: &str = "ManifestsAccepted";
 
+/// The condition that tells whether what is found can be written down.
+const STATUS_WRITTEN: &str = "StatusWritten";
+
 pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -> Result<Again, Error> {
     if *key != context.host_ref() {
         return Ok(Again::No);
@@ -33,6 +36,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
     status.pools = context.outcomes(Kind::StoragePool);
     status.orphans = if context.is_synced() { orphans(context).await? } else { status.orphans };
     report_source(context, &mut status, generation);
+    report_unwritten(context, key, &mut status, generation);
     status.conditions.ready(reasons::READY, "the agent is at work", generation);
     context.report(key, &status).await?;
     Ok(Again::No)
@@ -60,6 +64,24 @@ fn report_source(context: &Context, status: &mut HostStatus, generation: i64) {
     status.conditions.set(MANIFESTS_ACCEPTED, problems.is_empty(), reason, message, generation);
     // A cluster has no manifests of its own; there the condition says nothing.
     debug_assert!(status.conditions.get(types::READY).is_none_or(|ready| ready.type_ == types::READY));
+}
+
+/// A state folder that is full or read-only is told even where only the agent can tell it.
+fn report_unwritten(context: &Context, key: &ObjectRef, status: &mut HostStatus, generation: i64) {
+    let unwritten = context.unwritten();
+    let others: Vec<&str> =
+        unwritten.iter().filter(|(object, _)| *object != key).map(|(_, (_, why))| why.as_str()).collect();
+    match others.first() {
+        None => status.conditions.clear(STATUS_WRITTEN),
+        Some(why) => {
+            let message = format!("{} not written down, and tried again: {why}", count(others.len()));
+            status.conditions.set(STATUS_WRITTEN, false, "WriteFailed", message, generation);
+        }
+    }
+}
+
+fn count(statuses: usize) -> String {
+    if statuses == 1 { "one status is".to_owned() } else { format!("{statuses} statuses are") }
 }
 
 fn message_of(problem: &SourceProblem) -> String {

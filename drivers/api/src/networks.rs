@@ -46,6 +46,9 @@ pub trait Networks: Send + Sync {
     /// The DHCP leases.
     async fn leases(&self, name: &str) -> Result<Vec<Lease>>;
 
+    /// Gives the addresses of a guest that is gone back to the network's range. One without a lease is no error.
+    async fn release_leases(&self, name: &str, mac: MacAddress) -> Result<()>;
+
     /// Reserves a port, durably, and names the tap device for it. The same owner and MAC get the same port.
     ///
     /// # Errors

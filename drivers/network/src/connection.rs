@@ -1,6 +1,7 @@
 //! The driver's calls.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use crate::check::bridge_name;
 use crate::config::Config;
 use crate::store::{self, Entry};
-use crate::{bridge, dnsmasq, firewall, leases, ports, routes, upkeep};
+use crate::{bridge, dnsmasq, firewall, leases, ports, release, routes, upkeep};
 
 const FEATURES: &[Feature] = &[Feature::Network, Feature::NetworkLeases, Feature::NetworkPorts];
 
@@ -334,6 +335,36 @@ impl Networks for NetworkDriver {
     async fn leases(&self, name: &str) -> Result<Vec<Lease>> {
         let entry = self.inner.entry(name)?;
         Ok(leases::read(&self.inner.config.leases(entry.uuid()), &entry.definition))
+    }
+
+    async fn release_leases(&self, name: &str, mac: MacAddress) -> Result<()> {
+        let entry = self.inner.entry(name)?;
+        let path = self.inner.config.leases(entry.uuid());
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            text => text.map_err(|error| Error::system(format!("read {}", path.display()), error))?,
+        };
+        let clients = release::clients(&text, mac);
+        if clients.is_empty() {
+            return Ok(());
+        }
+        if !entry.active {
+            // Nobody else writes the file now.
+            return leases::remove(&path, &text, mac)
+                .map_err(|error| Error::system(format!("write {}", path.display()), error));
+        }
+        let server = entry.definition.ips.iter().find_map(|ip| match ip.address {
+            Some(IpAddr::V4(address)) if ip.dhcp.is_some() => Some(address),
+            _ => None,
+        });
+        for client in clients {
+            // Without a server there is nobody to tell, and a line that no server reads.
+            let Some(server) = server else { continue };
+            release::send(bridge_name(&entry.definition), server, &client)
+                .await
+                .map_err(|error| Error::system(format!("give the lease of {} back", client.address), error))?;
+        }
+        Ok(())
     }
 
     async fn create_port(&self, network: &str, request: &PortRequest) -> Result<Port> {

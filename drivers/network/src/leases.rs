@@ -1,15 +1,25 @@
 //! dnsmasq's file of leases.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use ostler_conf::Network;
+use ostler_conf::{MacAddress, Network};
 use ostler_driver::Lease;
+use ostler_util::file;
 
 /// The leases that the file holds; one that can't be read is left out.
 pub(crate) fn read(path: &Path, network: &Network) -> Vec<Lease> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     parse(&text, network)
+}
+
+/// Takes the leases of `mac` out of a file that no server has open; `text`: what it holds.
+pub(crate) fn remove(path: &Path, text: &str, mac: MacAddress) -> std::io::Result<()> {
+    let is_held = |line: &&str| line.split_whitespace().nth(1).is_some_and(|holder| holder.parse() == Ok(mac));
+    let kept: String = text.lines().filter(|line| !is_held(line)).flat_map(|line| [line, "\n"]).collect();
+    let mode = std::fs::metadata(path)?.mode() & 0o777;
+    file::write_atomic(path, kept.as_bytes(), mode)
 }
 
 /// Lines of `expiry mac address name client-id`; IPv6 leases follow a line `duid …` and have no MAC of their own.

@@ -14,6 +14,7 @@ mod dnsmasq;
 mod firewall;
 mod leases;
 mod ports;
+mod release;
 mod routes;
 mod store;
 mod upkeep;

@@ -210,6 +210,15 @@ fn a_guest_gets_its_address_from_the_network() {
         let lease = tokio::time::timeout(DEADLINE, wait).await.unwrap();
         assert!(matches!(lease.address, IpAddr::V4(address) if address.octets()[..3] == [10, 77, 0]), "{lease:?}");
         assert_eq!(lease.prefix, 24);
+        // Deleted, the guest says nothing more: its address is given back for it.
+        place.driver.release_leases("lan", lease.mac).await.unwrap();
+        let wait = async {
+            while !place.driver.leases("lan").await.unwrap().is_empty() {
+                wait_for(&mut events, NetworkEvent::Leases).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.expect("the lease is gone");
+        place.driver.release_leases("lan", lease.mac).await.unwrap();
         place
     });
 }

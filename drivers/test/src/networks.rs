@@ -60,6 +60,14 @@ impl Networks for TestDriver {
         self.call(Operation::NetworkLeases, name, |world| Ok(world.network(name)?.leases.clone())).await
     }
 
+    async fn release_leases(&self, name: &str, mac: MacAddress) -> Result<()> {
+        self.call(Operation::NetworkReleaseLeases, name, |world| {
+            world.network_mut(name)?.leases.retain(|lease| lease.mac != mac);
+            Ok(())
+        })
+        .await
+    }
+
     async fn create_port(&self, network: &str, request: &PortRequest) -> Result<Port> {
         self.call(Operation::NetworkCreatePort, network, |world| world.create_port(network, request)).await
     }

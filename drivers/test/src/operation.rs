@@ -54,6 +54,7 @@ operations! {
     NetworkStart: Network,
     NetworkStop: Network,
     NetworkLeases: NetworkLeases,
+    NetworkReleaseLeases: NetworkLeases,
     NetworkCreatePort: NetworkPorts,
     NetworkPlugPort: NetworkPorts,
     NetworkDeletePorts: NetworkPorts,

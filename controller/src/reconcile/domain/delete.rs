@@ -1,7 +1,9 @@
 //! The end of a domain whose object is deleted.
 
+use ostler_conf::domain::InterfaceSource;
 use ostler_crds::{DeletionPolicy, DeletionState, Domain, DomainStatus, Object, ObjectRef, reasons};
 use ostler_driver::{Definition, Domains, ErrorKind, StateOnUndefine};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{Again, Error, Outcome, drive, observe, plan_for, report};
@@ -66,7 +68,22 @@ pub(super) async fn delete(
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
+    release_leases(context, definition).await;
     finalize(context, key, uuid).await
+}
+
+/// The guest's addresses are free again. What can't be given back now ends by itself.
+async fn release_leases(context: &Context, definition: &ostler_conf::Domain) {
+    let Ok(networks) = context.networks() else { return };
+    for interface in &definition.devices.interfaces {
+        let (InterfaceSource::Network(source), Some(mac)) = (&interface.source, &interface.mac) else { continue };
+        match networks.release_leases(&source.network, mac.address).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                warn!(network = source.network, mac = %mac.address, %error, "a lease is not given back");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
 }
 
 /// Takes our mark away; the guest goes on as nobody's.

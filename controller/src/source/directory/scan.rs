@@ -82,10 +82,8 @@ impl<'a> Scan<'a> {
 
     fn take_files(&mut self, directory: &Path, files: Vec<PathBuf>) {
         let mut seen: BTreeMap<ObjectRef, PathBuf> = self.owners_elsewhere(directory);
-        let mut unread = BTreeSet::new();
         for file in &files {
             if self.writing.contains(file) {
-                unread.insert(file.clone());
                 continue;
             }
             match self.read_if_new(file) {
@@ -104,9 +102,7 @@ impl<'a> Scan<'a> {
             }
         }
         self.delete_missing(directory, &files);
-        let mut state = self.shared.state();
-        let _ = unread;
-        state.refused.retain(|file, _| !file.starts_with(directory) || files.contains(file));
+        self.shared.state().refused.retain(|file, _| !file.starts_with(directory) || files.contains(file));
     }
 
     /// Objects of the other directory: a name belongs to one file.

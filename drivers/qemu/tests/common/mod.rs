@@ -96,6 +96,10 @@ impl Networks for Ports {
         };
         Ok(ports.iter().map(lease).collect())
     }
+    async fn release_leases(&self, _: &str, _: ostler_conf::MacAddress) -> Result<()> {
+        Ok(())
+    }
+
     async fn create_port(&self, network: &str, request: &PortRequest) -> Result<Port> {
         if network != "lan" {
             return Err(no_network(network));
