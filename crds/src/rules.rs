@@ -44,6 +44,13 @@ const CLAIM_RISES: &str = "!has(oldSelf.claim) || (has(self.claim) && self.claim
 const CLAIM_OF_ANOTHER_IS_NEW: &str =
     "self.?host.orValue('') in ['', oldSelf.?host.orValue('')] || self.?claim.orValue(0) > oldSelf.?claim.orValue(0)";
 
+// Optional fields by `has`: the API server takes what `orValue` gives for endless, and refuses the rule as too costly.
+const SAME_PATH: &str = "has(self.target) && has(self.target.path) \
+    ? has(oldSelf.target) && has(oldSelf.target.path) && self.target.path == oldSelf.target.path \
+    : !has(oldSelf.target) || !has(oldSelf.target.path)";
+const SAME_FORMAT: &str = "(has(self.target) && has(self.target.format) ? self.target.format.type : 'raw') == \
+    (has(oldSelf.target) && has(oldSelf.target.format) ? oldSelf.target.format.type : 'raw')";
+
 macro_rules! rules {
     ($($kind:ident, $at:literal, $rule:expr, $message:expr $(, $field:literal)?;)*) => {
         &[$(Rule { kind: Kind::$kind, at: $at, rule: $rule, message: $message, field: rules!(@field $($field)?) },)*]
@@ -62,13 +69,13 @@ pub(crate) const RULES: &[Rule] = rules! {
     Domain, "spec.placement", ONE_OF_HOST_AND_SELECTOR, ONE_PLACE;
     StorageVolume, "spec.placement", ONE_OF_HOST_AND_SELECTOR, ONE_PLACE;
 
-    Domain, "spec.domain", "!has(oldSelf.uuid) || self.?uuid.orValue('').lowerAscii() == oldSelf.uuid.lowerAscii()", FIXED, ".uuid";
+    Domain, "spec.domain", "!has(oldSelf.uuid) || (has(self.uuid) && self.uuid.lowerAscii() == oldSelf.uuid.lowerAscii())", FIXED, ".uuid";
     DomainOperation, "spec", "self == oldSelf", FIXED;
-    StoragePool, "spec.pool", "self.?target.?path.orValue('') == oldSelf.?target.?path.orValue('')", FIXED, ".target.path";
+    StoragePool, "spec.pool", SAME_PATH, FIXED, ".target.path";
     StorageVolume, "", "self.spec.?source.?backing.?volume.orValue('') != self.metadata.name", NOT_ON_ITSELF, ".spec.source.backing.volume";
     StorageVolume, "spec.pool", "self == oldSelf", FIXED;
     StorageVolume, "spec", "has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source == oldSelf.source)", FIXED, ".source";
-    StorageVolume, "spec.volume", "self.?target.?format.?type.orValue('raw') == oldSelf.?target.?format.?type.orValue('raw')", FIXED, ".target.format";
+    StorageVolume, "spec.volume", SAME_FORMAT, FIXED, ".target.format";
     StorageVolume, "spec.volume", "!has(self.capacity) || !has(oldSelf.capacity) || quantity(self.capacity).compareTo(quantity(oldSelf.capacity)) >= 0", NEVER_SMALLER, ".capacity";
 
     Domain, "status", CLAIM_RISES, CLAIM_FALLS, ".claim";
