@@ -1,0 +1,147 @@
+//! The runtime image's tree: QEMU with its firmware, dnsmasq and nft, taken from Debian's packages, for hosts that have none.
+//!
+//! It is `/runtime` of the image. An agent copies it to `/var/lib/ostler/runtime/DIGEST/`, where `DIGEST` is what the
+//! image's file `/digest` says, and starts `bin/qemu-system-x86_64`, `bin/qemu-img`, `bin/dnsmasq` and `bin/nft` there.
+//! Every program finds its loader by that path and its libraries beside itself, so nothing of the host is used. QEMU
+//! looks for firmware and modules relative to its own place (`share/qemu`, `share/seabios`, `lib/ipxe/qemu`), as Debian
+//! builds it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::programs::{cache, hex};
+
+/// Where agents lay runtimes down.
+pub const PLACE: &str = "/var/lib/ostler/runtime";
+
+const PROGRAMS: &[&str] = &["/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-img", "/usr/sbin/dnsmasq", "/usr/sbin/nft"];
+
+/// Loaded by QEMU on demand; those for sound, keyboards and screens on the host are left out.
+const MODULES: &[&str] = &[
+    "hw-display-virtio-gpu-pci.so",
+    "hw-display-virtio-gpu.so",
+    "hw-display-virtio-vga.so",
+    "hw-uefi-vars.so",
+    "hw-usb-host.so",
+    "hw-usb-redirect.so",
+];
+
+/// Firmware and tables, where Debian has them below /usr.
+const FOLDERS: &[&str] = &["share/qemu", "share/seabios", "lib/ipxe/qemu", "share/OVMF"];
+
+/// Debian's folder of libraries below /usr; QEMU's modules are in it too.
+const LIBRARIES: &str = "lib/x86_64-linux-gnu";
+
+const LOADER: &str = "ld-linux-x86-64.so.2";
+
+/// A folder with `runtime/` and `digest`, made once for each state of the packages.
+///
+/// # Errors
+/// A program or package is missing; patchelf's words.
+pub fn tree() -> Result<PathBuf> {
+    let cache = cache()?.join("runtime");
+    fs::create_dir_all(&cache)?;
+    let unfinished = tempfile::Builder::new().prefix("build").tempdir_in(&cache)?;
+    fs::set_permissions(unfinished.path(), fs::Permissions::from_mode(0o755))?;
+    let tree = unfinished.path().join("runtime");
+    let digest = collect(&tree)?;
+    let built = cache.join(&digest);
+    if !built.exists() {
+        relocate(&tree, &Path::new(PLACE).join(&digest))?;
+        fs::write(unfinished.path().join("digest"), &digest)?;
+        fs::rename(unfinished.keep(), &built)?;
+    }
+    Ok(built)
+}
+
+/// Copies everything as the packages have it; gives the digest of what and where.
+fn collect(tree: &Path) -> Result<String> {
+    let mut files: Vec<(PathBuf, PathBuf)> = Vec::new();
+    for program in PROGRAMS {
+        let name = Path::new(program).file_name().context("a program has a name")?;
+        files.push((PathBuf::from(program), Path::new("bin").join(name)));
+    }
+    for module in MODULES {
+        let place = Path::new(LIBRARIES).join("qemu").join(module);
+        files.push((Path::new("/usr").join(&place), place));
+    }
+    let mut libraries = BTreeSet::new();
+    for (file, _) in &files {
+        libraries.extend(needed(file)?);
+    }
+    for library in libraries {
+        let name = library.file_name().context("a library has a name")?.to_owned();
+        files.push((library, Path::new("lib").join(name)));
+    }
+    for folder in FOLDERS {
+        add_folder(&Path::new("/usr").join(folder), Path::new(folder), &mut files)?;
+    }
+    files.sort();
+    let mut digest = Sha256::new();
+    for (from, to) in &files {
+        let target = tree.join(to);
+        fs::create_dir_all(target.parent().context("a file is in a folder")?)?;
+        fs::copy(from, &target).with_context(|| format!("copy {}", from.display()))?;
+        digest.update(to.as_os_str().as_encoded_bytes());
+        digest.update(fs::read(&target)?);
+    }
+    Ok(hex(&digest.finalize()[..16]))
+}
+
+/// Files of a folder and below; what a link stands for takes its place.
+fn add_folder(folder: &Path, place: &Path, files: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
+    // Firmware for UEFI is a package of its own.
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let (path, place) = (entry.path(), place.join(entry.file_name()));
+        if path.is_dir() {
+            add_folder(&path, &place, files)?;
+        } else if path.exists() {
+            // Some links lead into packages that are not there.
+            files.push((path, place));
+        }
+    }
+    Ok(())
+}
+
+/// The shared libraries that a program or module is linked with, its loader among them.
+fn needed(file: &Path) -> Result<BTreeSet<PathBuf>> {
+    let output = Command::new("ldd").arg(file).output().context("run ldd")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() || text.contains("not found") {
+        bail!("ldd {}: {text}{}", file.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    // `name => path (address)`, or for the loader `path (address)`.
+    let paths = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    Ok(paths.map(PathBuf::from).collect())
+}
+
+/// Tells programs and modules where their loader and libraries will be.
+fn relocate(tree: &Path, place: &Path) -> Result<()> {
+    let loader = place.join("lib").join(LOADER);
+    for entry in fs::read_dir(tree.join("bin"))? {
+        let program = entry?.path();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        // An rpath, unlike a runpath, is also for the libraries of libraries and of modules.
+        patch(
+            &["--set-interpreter", &loader.display().to_string(), "--force-rpath", "--set-rpath", "$ORIGIN/../lib"],
+            &program,
+        )?;
+    }
+    Ok(())
+}
+
+fn patch(args: &[&str], file: &Path) -> Result<()> {
+    let output = Command::new("patchelf").args(args).arg(file).output().context("run patchelf: install patchelf")?;
+    if !output.status.success() {
+        bail!("patchelf {}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
