@@ -2,7 +2,7 @@
 //! object asks here first.
 
 use ostler_conf::{ErrorCode, Problem};
-use ostler_crds::{Object, VolumeFill};
+use ostler_crds::{Object, Placement, VolumeFill, rules};
 
 use crate::names;
 
@@ -33,7 +33,10 @@ pub fn validate(object: &Object) -> Vec<Problem> {
             if let (Some(VolumeFill::Backing(backing)), Some(name)) = (&volume.spec.source, &volume.metadata.name)
                 && backing.volume == *name
             {
-                invalid("spec.source.backing.volume", "a volume can't stand on itself");
+                invalid("spec.source.backing.volume", rules::NOT_ON_ITSELF);
+            }
+            if is_ambiguous(volume.spec.placement.as_ref()) {
+                invalid("spec.placement", rules::ONE_PLACE);
             }
             let mut document = volume.spec.volume.clone();
             document.name = names::host_name(object);
@@ -43,13 +46,8 @@ pub fn validate(object: &Object) -> Vec<Problem> {
             problems.extend(below("spec.volume", document.validate()));
         }
         Object::Domain(domain) => {
-            if domain
-                .spec
-                .placement
-                .as_ref()
-                .is_some_and(|placement| placement.host.is_some() && placement.host_selector.is_some())
-            {
-                invalid("spec.placement", "host and hostSelector exclude each other");
+            if is_ambiguous(domain.spec.placement.as_ref()) {
+                invalid("spec.placement", rules::ONE_PLACE);
             }
             let mut document = domain.spec.domain.clone();
             document.name = names::host_name(object);
@@ -65,11 +63,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut fixed = |field: &str, same: bool| {
         if !same {
-            problems.push(Problem::new(
-                ErrorCode::ConfigUnsupported,
-                field,
-                "this can't change once it is set: delete the object and make it anew",
-            ));
+            problems.push(Problem::new(ErrorCode::ConfigUnsupported, field, rules::FIXED));
         }
     };
     match (old, new) {
@@ -81,11 +75,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<Problem> {
             let shrinks =
                 matches!((old.spec.volume.capacity, new.spec.volume.capacity), (Some(old), Some(new)) if new.0 < old.0);
             if shrinks {
-                problems.push(Problem::new(
-                    ErrorCode::InvalidArg,
-                    "spec.volume.capacity",
-                    "a volume is never made smaller",
-                ));
+                problems.push(Problem::new(ErrorCode::InvalidArg, "spec.volume.capacity", rules::NEVER_SMALLER));
             }
         }
         (Object::StoragePool(old), Object::StoragePool(new)) => {
@@ -99,6 +89,10 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<Problem> {
         _ => {}
     }
     problems
+}
+
+fn is_ambiguous(placement: Option<&Placement>) -> bool {
+    placement.is_some_and(|placement| placement.host.is_some() && placement.host_selector.is_some())
 }
 
 fn below(prefix: &str, result: Result<(), ostler_conf::Invalid>) -> Vec<Problem> {

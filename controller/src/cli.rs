@@ -2,12 +2,14 @@
 
 mod console;
 mod convert;
+mod crds;
 mod delete;
 mod get;
 mod manifests;
 mod operation;
 mod out;
 mod plan;
+mod probe;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -105,7 +107,10 @@ enum Command {
     HostShutdown(operation::HostShutdownArgs),
     /// Print the CRDs as YAML
     #[command(after_help = "Example:\n  ostler crds | kubectl apply --server-side -f -")]
-    Crds,
+    Crds(crds::CrdsArgs),
+    /// Ask a component how it is, over HTTP
+    #[command(after_help = "Example:\n  ostler probe http://127.0.0.1:9437/readyz")]
+    Probe(probe::ProbeArgs),
     /// Print a shell's completion script
     #[command(after_help = "Example:\n  ostler completion bash > /etc/bash_completion.d/ostler")]
     Completion {
@@ -184,7 +189,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Suspend(args) => operation::run(Verb::Suspend, &args, &cli.place),
         Command::Resume(args) => operation::run(Verb::Resume, &args, &cli.place),
         Command::HostShutdown(args) => operation::host_shutdown(&args, &cli.place),
-        Command::Crds => print_crds(),
+        Command::Crds(args) => crds::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Completion { shell } => {
             print_generated(|out| clap_complete::generate(shell, &mut Cli::command(), "ostler", out))
         }
@@ -221,12 +227,6 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(agent::run(config))?;
-    Ok(0)
-}
-
-fn print_crds() -> Outcome {
-    let documents: Result<Vec<String>, _> = ostler_crds::crds().iter().map(out::yaml).collect();
-    out::print(&documents?.join("---\n"))?;
     Ok(0)
 }
 

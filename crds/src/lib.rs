@@ -16,6 +16,7 @@ mod network;
 mod object;
 mod operation;
 mod pool;
+pub mod rules;
 mod schema;
 mod volume;
 
@@ -31,7 +32,7 @@ pub use network::{Network, NetworkSpec, NetworkStatus};
 pub use object::{Kind, Object, ObjectRef};
 pub use operation::{DomainOperation, DomainOperationSpec, DomainOperationStatus, OperationState, Verb};
 pub use pool::{StoragePool, StoragePoolSpec, StoragePoolStatus};
-pub use schema::{crd, crds, schema_of};
+pub use schema::{VERSION_ANNOTATION, crd, crds, schema_of};
 pub use volume::{
     BackingVolume, Checksum, EmptySource, HttpSource, StorageVolume, StorageVolumeSpec, StorageVolumeStatus, VolumeFill,
 };

@@ -122,11 +122,24 @@ fn read_document(value: &mut Value, positions: &Positions) -> Result<Object, Vec
     if !problems.is_empty() {
         return Err(problems);
     }
+    drop_nulls(value);
     Object::from_value(kind, value.clone()).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { "" } else { path.as_str() };
         vec![positions.problem(path, plain(&error.inner().to_string()))]
     })
+}
+
+/// A field that is null is absent.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|_, value| !value.is_null());
+            object.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// serde's own words without the place in a text that nobody sees.
@@ -148,12 +161,7 @@ fn check_metadata(value: &mut Value, kind: Kind, positions: &Positions) -> Vec<M
     match metadata.get("name") {
         None => add("name", "the name is missing".into()),
         Some(Value::String(name)) if is_label(name) => {}
-        Some(Value::String(name)) => add(
-            "name",
-            format!(
-                "'{name}' is no name: up to 63 lower-case letters, digits and '-', a letter or digit first and last"
-            ),
-        ),
+        Some(Value::String(name)) => add("name", format!("'{name}' {}", crate::rules::NO_LABEL)),
         Some(other) => add("name", format!("{other} is no text: write it in quotes")),
     }
     match metadata.get("namespace") {

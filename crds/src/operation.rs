@@ -28,7 +28,7 @@ use crate::Conditions;
 #[serde(rename_all = "camelCase")]
 pub struct DomainOperationSpec {
     /// The domain, of the same namespace.
-    #[schemars(length(max = 63))]
+    #[schemars(length(min = 1, max = 63))]
     pub domain: String,
     /// What is done.
     pub verb: Verb,

@@ -31,6 +31,7 @@ use crate::{Conditions, Placement, StorageDeletion};
 #[serde(rename_all = "camelCase")]
 pub struct StorageVolumeSpec {
     /// The pool that it is in.
+    #[schemars(length(min = 1, max = 63))]
     pub pool: String,
     /// Where it is made; absent: where its first user is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +67,7 @@ pub struct EmptySource {}
 #[serde(rename_all = "camelCase")]
 pub struct BackingVolume {
     /// Its name.
+    #[schemars(length(min = 1, max = 63))]
     pub volume: String,
 }
 
@@ -85,7 +87,7 @@ pub struct HttpSource {
 #[serde(rename_all = "camelCase")]
 pub struct Checksum {
     /// SHA-256, 64 hexadecimal digits.
-    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
+    #[schemars(length(max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: String,
 }
 

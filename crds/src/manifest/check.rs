@@ -17,8 +17,8 @@ pub(super) fn check(value: &Value, kind: Kind, positions: &Positions) -> Vec<Man
             checker.add(key, format!("unknown field: {}", suggest(key, &known)));
         }
         match (object.get("spec"), properties.get("spec")) {
-            (Some(spec), Some(schema)) => checker.value(spec, schema, "spec"),
-            (None, Some(_)) => checker.add("spec", "spec is missing".to_owned()),
+            (Some(spec), Some(schema)) if !spec.is_null() => checker.value(spec, schema, "spec"),
+            (_, Some(_)) => checker.add("spec", "spec is missing".to_owned()),
             (_, None) => {}
         }
     }
@@ -41,10 +41,7 @@ impl Checker<'_> {
             return;
         }
         if value.is_null() {
-            if schema.get("nullable") != Some(&Value::Bool(true)) {
-                self.add(path, "a value is missing here".to_owned());
-            }
-            return;
+            return self.add(path, "a value is missing here".to_owned());
         }
         match (schema.get("type").and_then(Value::as_str), value) {
             (Some("object"), Value::Object(object)) => self.object(object, schema, path),
@@ -71,15 +68,22 @@ impl Checker<'_> {
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         let additional = schema.get("additionalProperties");
         let known: Vec<&str> = properties.keys().map(String::as_str).collect();
+        // A field that is null is absent, as the API server has it.
         for (key, value) in object {
             let path = format!("{path}.{key}");
             match (properties.get(key), additional) {
+                (Some(_), _) if value.is_null() => {}
                 (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => self.value(value, schema, &path),
                 (None, _) => self.add(&path, format!("unknown field: {}", suggest(key, &known))),
             }
         }
+        if let Some(max) = schema.get("maxProperties").and_then(Value::as_u64)
+            && object.len() as u64 > max
+        {
+            self.add(path, format!("{} entries are too many: {max} at most", object.len()));
+        }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            if !object.contains_key(name) {
+            if object.get(name).is_none_or(Value::is_null) {
                 self.add(&format!("{path}.{name}"), format!("'{name}' is missing"));
             }
         }
@@ -91,7 +95,7 @@ impl Checker<'_> {
         let Some(choices) = schema.get("oneOf").and_then(Value::as_array) else { return };
         let names: Vec<&str> =
             choices.iter().filter_map(|choice| choice.pointer("/required/0").and_then(Value::as_str)).collect();
-        let given = names.iter().filter(|name| object.contains_key(**name)).count();
+        let given = names.iter().filter(|name| object.get(**name).is_some_and(|value| !value.is_null())).count();
         if !names.is_empty() && given != 1 {
             self.add(path, format!("exactly one of {} is expected", names.join(", ")));
         }
@@ -122,6 +126,11 @@ impl Checker<'_> {
             && length > max
         {
             self.add(path, format!("{length} characters are too many: {max} at most"));
+        }
+        if let Some(min) = schema.get("minLength").and_then(Value::as_u64)
+            && length < min
+        {
+            self.add(path, "a text is missing here".to_owned());
         }
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else { return };
         // The patterns are our own, and a test compiles them all.

@@ -49,6 +49,16 @@ fn a_good_manifest_is_read() {
 }
 
 #[test]
+fn a_field_that_is_null_is_absent() {
+    let fields =
+        "  runStrategy:\n  placement: null\n  shutdown: {force: null}\n  domain: {memory: {size: 1Gi}, cpu: ~}\n";
+    let manifests = read(&format!("{HEAD}{fields}")).unwrap();
+    let Object::Domain(domain) = &manifests[0].object else { panic!("a domain") };
+    assert_eq!(domain.spec.run_strategy, crate::RunStrategy::Always);
+    assert!(domain.spec.placement.is_none() && domain.spec.domain.cpu.is_none());
+}
+
+#[test]
 fn what_is_no_yaml_is_refused() {
     check("a: [", "1:4", "", "unclosed");
     check("a: b: c", "1:5", "", "no YAML");
