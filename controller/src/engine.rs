@@ -42,9 +42,9 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
     }
     let mut queue = Queue::default();
     let mut running: JoinSet<(ObjectRef, Again)> = JoinSet::new();
-    let mut synced = false;
+    let mut started = false;
     loop {
-        while synced && running.len() < CONCURRENCY {
+        while started && running.len() < CONCURRENCY {
             let Some(key) = queue.pop() else { break };
             let context = context.clone();
             let span = info_span!("reconcile", object = %key);
@@ -53,9 +53,11 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
         context.metrics.queue_depth(queue.len());
         tokio::select! {
             event = source.next() => match event {
+                Some(SourceEvent::Started) => started = true,
                 Some(SourceEvent::Synced) => {
-                    synced = true;
+                    started = true;
                     context.set_synced();
+                    queue.push(context.host_ref());
                 }
                 Some(event) => take_source_event(&context, &mut queue, event),
                 None => break,
@@ -109,7 +111,7 @@ fn take_source_event(context: &Context, queue: &mut Queue, event: SourceEvent) {
             context.set_source_problems(problems);
             queue.push(context.host_ref());
         }
-        SourceEvent::Synced => {}
+        SourceEvent::Started | SourceEvent::Synced => {}
     }
 }
 
