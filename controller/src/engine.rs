@@ -43,11 +43,13 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
     let mut queue = Queue::default();
     let mut running: JoinSet<(ObjectRef, Again)> = JoinSet::new();
     let mut started = false;
+    let mut looks: u64 = 0;
     loop {
         while started && running.len() < CONCURRENCY {
             let Some(key) = queue.pop() else { break };
             let context = context.clone();
-            let span = info_span!("reconcile", object = %key);
+            looks += 1;
+            let span = info_span!("reconcile", object = %key, host = context.host, id = looks);
             running.spawn(async move { (key.clone(), reconcile::reconcile(&context, &key).await) }.instrument(span));
         }
         context.metrics.queue_depth(queue.len());

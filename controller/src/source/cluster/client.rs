@@ -12,10 +12,8 @@ use http::{Request, Response};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
-use tower::retry::RetryLayer;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::metrics::Metrics;
@@ -26,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(15);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client that holds one connection and counts its calls.
+/// A client that holds one connection and counts its calls. It tries nothing again: whoever calls does, in its own time.
 ///
 /// # Errors
 /// A configuration that names no usable server, certificate or credentials.
@@ -53,7 +51,6 @@ pub fn client(mut config: Config, metrics: Arc<Metrics>) -> kube::Result<Client>
         .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .layer_fn(move |inner| Counted { inner, metrics: metrics.clone() })
@@ -105,5 +102,66 @@ fn verb_of<B>(request: &Request<B>) -> &'static str {
         "PATCH" => "patch",
         "DELETE" => "delete",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+    use http::Response;
+    use http_body_util::Full;
+    use hyper::body::{Bytes, Incoming};
+    use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{Api, Config};
+    use tokio::net::TcpListener;
+
+    use super::client;
+    use crate::metrics::Metrics;
+
+    async fn answer(request: http::Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        if name == "missing" {
+            let status = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}"#;
+            return Ok(Response::builder().status(404).body(Full::from(status)).unwrap());
+        }
+        let object = format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"{name}"}}}}"#);
+        Ok(Response::new(Full::from(object)))
+    }
+
+    #[tokio::test]
+    async fn all_calls_share_one_connection_and_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(server.serve_connection(TokioIo::new(stream), service_fn(answer)));
+            }
+        });
+        let metrics = Arc::new(Metrics::default());
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let maps: Api<ConfigMap> = Api::default_namespaced(client(config, metrics.clone()).unwrap());
+        let names: Vec<String> = (0..20).map(|number| format!("map-{number}")).collect();
+        for found in join_all(names.iter().map(|name| maps.get(name))).await {
+            found.unwrap();
+        }
+        assert_eq!(maps.get_opt("missing").await.unwrap(), None);
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+        let text = metrics.text();
+        for line in [
+            r#"ostler_apiserver_requests_total{verb="get",code="200"} 20"#,
+            r#"ostler_apiserver_requests_total{verb="get",code="404"} 1"#,
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use ostler_conf::domain::{Disk, DiskSource};
 use ostler_crds::{Kind, Object, ObjectRef};
 
-/// Whether all that the object writes is on this host alone, as far as the objects kept here tell.
+/// Whether all that the object writes is on this host alone, as far as the objects kept here tell. A domain that writes nothing
+/// could be anywhere.
 pub(super) fn is_ours_alone(object: &Object, kept: &BTreeMap<ObjectRef, Object>) -> bool {
     let Object::Domain(domain) = object else { return true };
     let namespace = object.object_ref().namespace;
-    domain.spec.domain.devices.disks.iter().all(|disk| is_local(disk, &namespace, kept))
+    let mut disks =
+        domain.spec.domain.devices.disks.iter().filter(|disk| !disk.readonly && disk.source.is_some()).peekable();
+    disks.peek().is_some() && disks.all(|disk| is_local(disk, &namespace, kept))
 }
 
 /// A path may lead to anywhere; only of a volume is it known where it is.
 fn is_local(disk: &Disk, namespace: &str, kept: &BTreeMap<ObjectRef, Object>) -> bool {
-    if disk.readonly {
-        return true;
-    }
     match &disk.source {
         None => true,
         Some(DiskSource::File(_) | DiskSource::Block(_)) => false,

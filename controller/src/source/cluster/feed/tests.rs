@@ -312,8 +312,13 @@ fn without_the_api_server_a_domain_whose_disks_others_may_write_waits_for_its_cl
         json!([{ "name": "vda", "source": { "file": { "file": "/srv/x.img" } } }]);
     let mut deleted = domain("doomed", None, None);
     deleted["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-    let objects =
-        vec![kept(domain("web", None, Some("root"))), kept(by_path.clone()), kept(deleted), kept(shared.clone())];
+    let objects = vec![
+        kept(domain("diskless", None, None)),
+        kept(domain("web", None, Some("root"))),
+        kept(by_path.clone()),
+        kept(deleted),
+        kept(shared.clone()),
+    ];
     let mut feed = Feed::new(HOST, objects);
     feed.begin();
     assert_eq!(words(&feed.begin_from_kept()), ["changed StoragePool shop/fast", "started"]);
