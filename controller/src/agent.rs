@@ -1,38 +1,44 @@
-//! The agent: opens the drivers, feeds the engine from the manifests, and answers who asks.
+//! The agent: opens the drivers, feeds the engine from a directory or a cluster, and answers who asks.
 
 mod control;
 mod drivers;
 mod host_shutdown;
 mod http;
+pub mod lease;
 mod lock;
 mod plan;
+pub mod pod;
+mod runtime;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tracing::info;
 
 use crate::context::Context;
+use crate::engine;
 use crate::metrics::Metrics;
+use crate::source::cluster::{self, Cluster};
 use crate::source::directory::{self, Directory};
-use crate::{engine, source::Sink};
+use crate::source::{Sink, Source};
+use runtime::Runtime;
 
 pub use control::{Request, Response, ask, socket_path};
 
 /// How the agent is run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The directory of manifests.
-    pub manifests: PathBuf,
+    /// Where objects come from.
+    pub objects: Objects,
     /// Durable state.
     pub state_dir: PathBuf,
     /// State of this boot.
     pub run_dir: PathBuf,
-    /// Whether the removal of the last manifest deletes its objects.
-    pub allow_empty: bool,
     /// Where metrics and health are served.
     pub listen: Option<SocketAddr>,
     /// The hypervisor drivers, the first of which is the default.
@@ -41,6 +47,89 @@ pub struct Config {
     pub emulator: Option<PathBuf>,
     /// As whom guests run.
     pub qemu_user: String,
+    /// The control group, in every hierarchy, below which what outlives the agent runs.
+    pub cgroup: String,
+    /// A folder with a runtime to lay down on this host.
+    pub runtime: Option<PathBuf>,
+}
+
+/// Where objects come from.
+#[derive(Clone, Debug)]
+pub enum Objects {
+    /// A directory of manifests.
+    Directory {
+        /// The directory.
+        manifests: PathBuf,
+        /// Whether the removal of the last manifest deletes its objects.
+        allow_empty: bool,
+    },
+    /// A cluster's API server.
+    Cluster {
+        /// The way to it.
+        config: Box<kube::Config>,
+        /// This host's Node.
+        node: String,
+        /// The namespace of the agent's Lease.
+        namespace: String,
+    },
+}
+
+/// Objects' ways in and out.
+struct Ends {
+    host: String,
+    owner: String,
+    sink: Arc<dyn Sink>,
+    source: Box<dyn Source>,
+    cluster: Option<(Cluster, JoinHandle<()>)>,
+}
+
+impl Objects {
+    async fn open(&self, state_dir: &Path, metrics: &Arc<Metrics>) -> anyhow::Result<Ends> {
+        let opening = || format!("open the state in {}", state_dir.display());
+        match self {
+            Objects::Directory { manifests, allow_empty } => {
+                let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+                let (directory, source) = Directory::open(directory::Config {
+                    manifests: std::path::absolute(manifests).context("find the manifests")?,
+                    state_dir: state_dir.to_owned(),
+                    host: host.clone(),
+                    allow_empty: *allow_empty,
+                })
+                .with_context(opening)?;
+                let owner = directory.owner().to_string();
+                Ok(Ends { host, owner, sink: Arc::new(directory), source: Box::new(source), cluster: None })
+            }
+            Objects::Cluster { config, node, namespace } => {
+                let client = cluster::client::client((**config).clone(), metrics.clone())
+                    .with_context(|| format!("prepare for the API server {}", config.cluster_url))?;
+                // First of all: the controller makes this host's object when it sees the Lease.
+                let lease = tokio::spawn(lease::renew(client.clone(), namespace.clone(), node.clone()));
+                let owner = cluster::owner(&client, state_dir).await.with_context(opening)?;
+                let config = cluster::Config { client, host: node.clone(), state_dir: state_dir.to_owned() };
+                let (cluster, source) = cluster::open(&config, owner).with_context(opening)?;
+                Ok(Ends {
+                    host: node.clone(),
+                    owner: owner.to_string(),
+                    sink: Arc::new(cluster.clone()),
+                    source: Box::new(source),
+                    cluster: Some((cluster, lease)),
+                })
+            }
+        }
+    }
+}
+
+/// How long the agent's end may wait for the last statuses to be written.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
+/// The way to an API server that a kubeconfig names.
+///
+/// # Errors
+/// A file that can't be read, or that names nothing usable.
+pub async fn kubeconfig(file: &Path) -> anyhow::Result<kube::Config> {
+    let read = kube::config::Kubeconfig::read_from(file).with_context(|| format!("read {}", file.display()))?;
+    let options = kube::config::KubeConfigOptions::default();
+    kube::Config::from_custom_kubeconfig(read, &options).await.with_context(|| format!("use {}", file.display()))
 }
 
 /// Runs until the process is asked to end. Guests and networks go on.
@@ -51,25 +140,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let _lock = lock::acquire(&config.state_dir).await.context("lock the state folder")?;
     ostler_util::file::create_directory(&config.run_dir, 0o711)
         .with_context(|| format!("make {}", config.run_dir.display()))?;
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let manifests = std::path::absolute(&config.manifests).context("find the manifests")?;
-    let (directory, source) = Directory::open(directory::Config {
-        manifests: manifests.clone(),
-        state_dir: config.state_dir.clone(),
-        host: host.clone(),
-        allow_empty: config.allow_empty,
-    })
-    .with_context(|| format!("open the state in {}", config.state_dir.display()))?;
-    let opened = drivers::open(&config).await.context("open the drivers")?;
-    let sink: Arc<dyn Sink> = Arc::new(directory.clone());
-    let context = Arc::new(Context::new(
-        host,
-        directory.owner().to_string(),
-        opened,
-        sink,
-        config.state_dir.join("operations-done"),
-        Arc::new(Metrics::default()),
-    ));
+    let runtime = match config.runtime.clone() {
+        Some(image) => {
+            let state_dir = config.state_dir.clone();
+            let laid = tokio::task::spawn_blocking(move || Runtime::lay_down(&image, &state_dir)).await?;
+            Some(laid.context("lay the runtime down")?)
+        }
+        None => None,
+    };
+    let metrics = Arc::new(Metrics::default());
+    let opened = drivers::open(&config, runtime.as_ref()).await.context("open the drivers")?;
+    let Ends { host, owner, sink, source, cluster } = config.objects.open(&config.state_dir, &metrics).await?;
+    let context = Context::new(host, owner, opened, sink, config.state_dir.join("operations-done"), metrics);
+    let context = Arc::new(if cluster.is_some() { context.by_claim() } else { context });
     let (stop, stopped) = watch::channel(false);
     let control = control::serve(&config.run_dir, context.clone()).context("listen for commands")?;
     let http = match config.listen {
@@ -78,8 +161,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
         None => None,
     };
-    info!(manifests = %manifests.display(), state = %config.state_dir.display(), "the agent is at work");
-    let mut engine = tokio::spawn(engine::run(context.clone(), Box::new(source), stopped));
+    info!(host = context.host, state = %config.state_dir.display(), "the agent is at work");
+    let mut engine = tokio::spawn(engine::run(context.clone(), source, stopped));
     let signal = async {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -97,6 +180,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // The engine may have ended by itself at the same moment.
     let _ = stop.send(true);
     engine.await.context("end the engine")?;
+    if let Some((cluster, lease)) = cluster {
+        lease.abort();
+        cluster.flush(LAST_WRITES).await;
+    }
     control.abort();
     if let Some(http) = http {
         http.abort();

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use ostler::agent;
 use ostler_crds::Verb;
@@ -55,8 +56,10 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run this host as its manifests say
-    #[command(after_help = "Example:\n  ostler agent --manifests /etc/ostler/manifests --listen 127.0.0.1:9465")]
+    /// Run this host as its manifests, or its cluster, say
+    #[command(
+        after_help = "Examples:\n  ostler agent --manifests /etc/ostler/manifests --listen 127.0.0.1:9465\n  ostler agent --cluster --kubeconfig admin.conf --node node-a --namespace ostler-system\n\nIn a cluster verbs are objects (kubectl create -f a DomainOperation), and 'ostler get' on a host shows what that host kept."
+    )]
     Agent(AgentArgs),
     /// Show objects and their state
     #[command(after_help = "Examples:\n  ostler get all -A\n  ostler get dom web -o yaml\n  ostler get dom --watch")]
@@ -125,14 +128,32 @@ enum Command {
 #[derive(Debug, Args)]
 struct AgentArgs {
     /// Directory of manifests
-    #[arg(long, value_name = "DIR")]
-    manifests: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "cluster", conflicts_with = "cluster")]
+    manifests: Option<PathBuf>,
     /// Delete the objects of the last manifest when it is removed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cluster")]
     allow_empty: bool,
-    /// Address of /metrics, /healthz and /readyz; "none": nowhere
-    #[arg(long, default_value = "127.0.0.1:9465", value_name = "ADDRESS")]
-    listen: String,
+    /// Take objects from a cluster's API server; in a pod: the cluster's own, for the pod's host
+    #[arg(long)]
+    cluster: bool,
+    /// Way to the API server from outside of the cluster
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    kubeconfig: Option<PathBuf>,
+    /// This host's Node
+    #[arg(long, env = "NODE_NAME", required_if_eq("cluster", "true"), value_name = "NAME")]
+    node: Option<String>,
+    /// Namespace of the agent's Lease
+    #[arg(long, env = "POD_NAMESPACE", default_value = "ostler-system", value_name = "NAME")]
+    namespace: String,
+    /// Folder with a runtime to lay down on the host and start guests from: 'digest' and 'runtime/bin/…'
+    #[arg(long, env = "OSTLER_RUNTIME", value_name = "DIR")]
+    runtime: Option<PathBuf>,
+    /// Control group for guests, in every hierarchy; default: 'ostler', in a pod below the group of the host's first process
+    #[arg(long, env = "OSTLER_CGROUP", value_name = "PATH")]
+    cgroup: Option<String>,
+    /// Address of /metrics, /healthz and /readyz; "none": nowhere; default: 127.0.0.1:9465, in a cluster 127.0.0.1:9437
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
     /// Drivers to open, the default first
     #[arg(long, default_value = "qemu", value_delimiter = ',', value_name = "DRIVER")]
     drivers: Vec<String>,
@@ -211,23 +232,52 @@ pub(crate) fn run() -> ExitCode {
 
 fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     telemetry::start(args.log_format, &args.log)?;
-    let listen: Option<SocketAddr> = match args.listen.as_str() {
+    let default = if args.cluster { "127.0.0.1:9437" } else { "127.0.0.1:9465" };
+    let listen: Option<SocketAddr> = match args.listen.as_deref().unwrap_or(default) {
         "none" => None,
         address => Some(address.parse().map_err(|error| anyhow::anyhow!("--listen {address}: {error}"))?),
     };
+    // Before there are threads: a pod's agent goes over to its host.
+    let is_pod = args.cluster && args.kubeconfig.is_none();
+    let pod = if is_pod { Some(agent::pod::leave(args.runtime.as_deref())?) } else { None };
+    let cgroup = match args.cgroup {
+        Some(path) => path.trim_matches('/').to_owned(),
+        None if is_pod => {
+            let host =
+                ostler_util::cgroup::of_the_host().context("find the control group of the host's first process")?;
+            host.join("ostler").display().to_string()
+        }
+        None => "ostler".to_owned(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (objects, laid) = match (&pod, args.kubeconfig, args.manifests) {
+        (Some(pod), ..) => (cluster(pod.config.clone(), args.node, args.namespace), pod.runtime.clone()),
+        (None, Some(file), _) => {
+            let config = runtime.block_on(agent::kubeconfig(&file))?;
+            (cluster(config, args.node, args.namespace), args.runtime)
+        }
+        (None, None, Some(manifests)) => {
+            (agent::Objects::Directory { manifests, allow_empty: args.allow_empty }, args.runtime)
+        }
+        (None, None, None) => anyhow::bail!("say --manifests DIR or --cluster"),
+    };
     let config = agent::Config {
-        manifests: args.manifests,
+        objects,
         state_dir: place.state_dir.clone(),
         run_dir: place.run_dir.clone(),
-        allow_empty: args.allow_empty,
         listen,
         drivers: args.drivers,
         emulator: args.emulator,
         qemu_user: args.qemu_user,
+        cgroup,
+        runtime: laid,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(agent::run(config))?;
     Ok(0)
+}
+
+fn cluster(config: kube::Config, node: Option<String>, namespace: String) -> agent::Objects {
+    agent::Objects::Cluster { config: Box::new(config), node: node.unwrap_or_default(), namespace }
 }
 
 fn print_generated(generate: impl FnOnce(&mut Vec<u8>)) -> Outcome {

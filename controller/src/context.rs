@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use ostler_crds::{HostOutcome, Kind, Object, ObjectRef};
+use ostler_crds::{HostOutcome, HostSelector, Kind, Object, ObjectRef};
 use ostler_driver::{Connection, Domains, Error, Events, Networks, Result, Storage};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
@@ -35,6 +35,8 @@ pub struct Context {
     pub journal: Journal,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Whether an object is this host's by a numbered claim (a cluster's), not by standing in its directory.
+    pub by_claim: bool,
     state: Mutex<State>,
     locks: Mutex<HashMap<ObjectRef, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -93,9 +95,29 @@ impl Context {
             sink,
             journal: Journal::new(journal),
             metrics,
+            by_claim: false,
             state: Mutex::default(),
             locks: Mutex::default(),
         }
+    }
+
+    /// The same in a cluster.
+    #[must_use]
+    pub fn by_claim(mut self) -> Self {
+        self.by_claim = true;
+        self
+    }
+
+    /// Whether this host carries a definition out though nothing here refers to it: its hostSelector picks it.
+    pub fn is_picked(&self, key: &ObjectRef, selector: Option<&HostSelector>) -> bool {
+        if !self.by_claim {
+            return selector.is_some();
+        }
+        let host = self.get(&self.host_ref());
+        let Some(Object::Host(host)) = host.as_deref() else { return false };
+        host.status.iter().flat_map(|status| &status.wanted).any(|wanted| {
+            wanted.kind == key.kind.name() && wanted.namespace == key.namespace && wanted.object == key.name
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,6 +156,7 @@ impl Context {
         state.shutdown_asked.remove(key);
         state.outcomes.remove(key);
         drop(state);
+        self.metrics.domain(key, None);
         self.locks.lock().expect("as above").remove(key);
     }
 
@@ -290,6 +313,9 @@ impl Context {
             None => state.outcomes.remove(key),
         };
         drop(state);
+        if outcome.is_none() {
+            self.sink.released(key);
+        }
         if old != outcome {
             self.wake(self.host_ref());
         }

@@ -42,20 +42,24 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
     }
     let mut queue = Queue::default();
     let mut running: JoinSet<(ObjectRef, Again)> = JoinSet::new();
-    let mut synced = false;
+    let mut started = false;
+    let mut looks: u64 = 0;
     loop {
-        while synced && running.len() < CONCURRENCY {
+        while started && running.len() < CONCURRENCY {
             let Some(key) = queue.pop() else { break };
             let context = context.clone();
-            let span = info_span!("reconcile", object = %key);
+            looks += 1;
+            let span = info_span!("reconcile", object = %key, host = context.host, id = looks);
             running.spawn(async move { (key.clone(), reconcile::reconcile(&context, &key).await) }.instrument(span));
         }
         context.metrics.queue_depth(queue.len());
         tokio::select! {
             event = source.next() => match event {
+                Some(SourceEvent::Started) => started = true,
                 Some(SourceEvent::Synced) => {
-                    synced = true;
+                    started = true;
                     context.set_synced();
+                    queue.push(context.host_ref());
                 }
                 Some(event) => take_source_event(&context, &mut queue, event),
                 None => break,
@@ -109,7 +113,7 @@ fn take_source_event(context: &Context, queue: &mut Queue, event: SourceEvent) {
             context.set_source_problems(problems);
             queue.push(context.host_ref());
         }
-        SourceEvent::Synced => {}
+        SourceEvent::Started | SourceEvent::Synced => {}
     }
 }
 

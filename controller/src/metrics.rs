@@ -1,8 +1,10 @@
 //! What the agent counts of itself, as Prometheus reads it.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ostler_crds::Kind;
+use ostler_crds::{Kind, ObjectRef};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// Counters; labels have few values, never names of objects.
+/// Counters; their labels have few values, never names of objects. Only `domain_info` names what runs here.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -18,6 +20,26 @@ pub struct Metrics {
     failures: Family<FailureLabel, Counter>,
     durations: Family<KindLabel, Histogram>,
     queue_depth: Gauge,
+    calls: Family<CallLabel, Counter>,
+    domain_info: Family<DomainLabel, Gauge>,
+    /// What is told of each domain now.
+    domains: Mutex<BTreeMap<ObjectRef, DomainLabel>>,
+}
+
+/// A call to the API server; code 0: it was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabel {
+    verb: &'static str,
+    code: u16,
+}
+
+/// A domain on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DomainLabel {
+    namespace: String,
+    name: String,
+    driver: String,
+    phase: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,7 +71,15 @@ impl Default for Metrics {
         );
         registry.register("reconcile_duration_seconds", "Time of a reconciliation, by kind", durations.clone());
         registry.register("queue_depth", "Objects that wait to be looked at", queue_depth.clone());
-        Metrics { registry, runs, failures, durations, queue_depth }
+        let calls = Family::default();
+        let domain_info = Family::default();
+        registry.register(
+            "apiserver_requests",
+            "Calls to the API server, by verb and HTTP code; code 0: not answered",
+            calls.clone(),
+        );
+        registry.register("domain_info", "The domains of this host; always 1", domain_info.clone());
+        Metrics { registry, runs, failures, durations, queue_depth, calls, domain_info, domains: Mutex::default() }
     }
 }
 
@@ -69,6 +99,35 @@ impl Metrics {
     /// Sets how many objects wait.
     pub fn queue_depth(&self, depth: usize) {
         self.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a call to the API server.
+    pub fn called(&self, verb: &'static str, code: u16) {
+        self.calls.get_or_create(&CallLabel { verb, code }).inc();
+    }
+
+    /// Tells of a domain, by its driver and phase; `None`: it is not here any more.
+    pub fn domain(&self, key: &ObjectRef, told: Option<(&str, &str)>) {
+        let label = told.map(|(driver, phase)| DomainLabel {
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            driver: driver.to_owned(),
+            phase: phase.to_owned(),
+        });
+        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = match &label {
+            Some(label) => domains.insert(key.clone(), label.clone()),
+            None => domains.remove(key),
+        };
+        if old == label {
+            return;
+        }
+        if let Some(old) = old {
+            self.domain_info.remove(&old);
+        }
+        if let Some(label) = label {
+            self.domain_info.get_or_create(&label).set(1);
+        }
     }
 
     /// All counters in OpenMetrics' text format.

@@ -43,8 +43,17 @@ pub fn owner_mark(owner: &str, object: &Object) -> Owner {
         namespace: key.namespace,
         name: key.name,
         uid: object.uid().to_owned(),
-        claim: None,
+        claim: claim(object).and_then(|claim| u64::try_from(claim).ok()),
         spec: None,
+    }
+}
+
+/// The number of the claim that a host holds on the object; absent: claims have no numbers here.
+pub fn claim(object: &Object) -> Option<i64> {
+    match object {
+        Object::Domain(domain) => domain.status.as_ref()?.claim,
+        Object::StorageVolume(volume) => volume.status.as_ref()?.claim,
+        Object::Host(_) | Object::Network(_) | Object::StoragePool(_) | Object::DomainOperation(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where objects come from and where their status goes.
 
+pub mod cluster;
 pub mod directory;
 pub mod store;
 
@@ -21,6 +22,8 @@ pub enum SourceEvent {
     Changed(Box<Object>),
     /// An object is merely gone. That destroys nothing.
     Gone(ObjectRef),
+    /// What has been told suffices to begin with, though more may follow.
+    Started,
     /// All objects that were there at the start have been told.
     Synced,
     /// What is wrong with the source or with single manifests, in full; an empty list: nothing any more.
@@ -63,6 +66,9 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// Transient ones.
     async fn remove(&self, object: &ObjectRef) -> Result<(), SinkError>;
+
+    /// A network or pool is not carried out on this host any more. The source may forget it.
+    fn released(&self, _object: &ObjectRef) {}
 
     /// Tells people of something that happened.
     async fn event(&self, object: &ObjectRef, kind: EventKind, reason: &str, message: &str);

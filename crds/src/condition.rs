@@ -76,6 +76,7 @@ pub mod reasons {
     pub const IO_ERROR: &str = "IOError";
     pub const PROTECTED: &str = "Protected";
     pub const DELETING: &str = "Deleting";
+    pub const RECORD_LOST: &str = "RecordLost";
     pub const UNSUPPORTED: &str = "Unsupported";
 }
 

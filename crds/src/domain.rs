@@ -229,6 +229,23 @@ pub enum Phase {
     Deleting,
 }
 
+impl Phase {
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Phase::Pending => "Pending",
+            Phase::Starting => "Starting",
+            Phase::Running => "Running",
+            Phase::Paused => "Paused",
+            Phase::ShuttingDown => "ShuttingDown",
+            Phase::Stopped => "Stopped",
+            Phase::Crashed => "Crashed",
+            Phase::Failed => "Failed",
+            Phase::Deleting => "Deleting",
+        }
+    }
+}
+
 /// What was chosen once and stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -239,6 +256,9 @@ pub struct Resolved {
     pub uuid: String,
     /// Its name on the host.
     pub name: String,
+    /// The claim under which it was defined last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<i64>,
     /// Its machine type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,

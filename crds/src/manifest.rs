@@ -142,6 +142,11 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// Holds an object of the API server against the kind's schema as this program knows it.
+pub fn check_value(kind: Kind, value: &Value) -> Vec<ManifestProblem> {
+    check::check(value, kind, &Positions::default())
+}
+
 /// serde's own words without the place in a text that nobody sees.
 fn plain(message: &str) -> String {
     message.split(" at line ").next().unwrap_or(message).to_owned()

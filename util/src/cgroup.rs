@@ -29,6 +29,28 @@ pub struct Cgroup {
     places: Vec<(Hierarchy, PathBuf)>,
 }
 
+/// The group below which the host's own services are: the one of its first process, where that is the same in every hierarchy.
+///
+/// # Errors
+/// The operating system's.
+pub fn of_the_host() -> io::Result<PathBuf> {
+    Ok(common_group(&fs::read_to_string("/proc/1/cgroup")?))
+}
+
+fn common_group(text: &str) -> PathBuf {
+    let mut groups: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.splitn(3, ':').nth(2))
+        // systemd keeps itself in a group of its own, beside all others.
+        .map(|path| path.strip_suffix("/init.scope").unwrap_or(path).trim_matches('/'))
+        .collect();
+    groups.dedup();
+    match groups[..] {
+        [group] => PathBuf::from(group),
+        _ => PathBuf::new(),
+    }
+}
+
 impl Hierarchies {
     /// What is mounted in this process's mount namespace.
     ///
@@ -228,6 +250,19 @@ mod tests {
             mounts,
             [("/sys/fs/cgroup/cpuset", true), ("/sys/fs/cgroup/systemd", false), ("/sys/fs/cgroup/unified", false)]
         );
+    }
+
+    #[test]
+    fn the_hosts_group_is_that_of_its_first_process_where_all_hierarchies_agree() {
+        for (text, group) in [
+            ("0::/init.scope\n", ""),
+            ("2:memory:/\n1:name=systemd:/init.scope\n0::/init.scope\n", ""),
+            ("2:memory:/node-a\n1:cpuset:/node-a\n0::/node-a\n", "node-a"),
+            ("2:memory:/some/where\n1:cpuset:/\n", ""),
+            ("1:name=systemd:/node:a/x\n", "node:a/x"),
+        ] {
+            assert_eq!(common_group(text), PathBuf::from(group), "{text}");
+        }
     }
 
     #[test]

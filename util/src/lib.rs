@@ -18,6 +18,7 @@ pub mod size;
 pub mod spawn;
 pub mod sysctl;
 pub mod tap;
+pub mod tree;
 pub mod watch;
 
 pub use cpuset::CpuSet;

@@ -56,7 +56,7 @@ pub(super) async fn reconcile(
     let generation = object.generation();
     let mut status: DomainStatus = context.status(key);
     let first_look = status.observed_generation.is_none_or(|seen| seen < 0);
-    if let Some(elsewhere) = placed_elsewhere(context, domain) {
+    if let Some(elsewhere) = placed_elsewhere(context, domain).filter(|_| !context.by_claim) {
         status.observed_generation = Some(generation);
         status.conditions.ready("PlacedElsewhere", format!("it is placed on host {elsewhere}"), generation);
         context.report(key, &status).await?;
@@ -104,9 +104,21 @@ async fn carry_out(
     let domains = domains(connection.as_ref())?;
     let uuid = match identity::find(context, domains, object, domain, status).await? {
         identity::Found::Uuid(uuid) => uuid,
-        identity::Found::Conflict(_) if object.is_deleted() => {
+        identity::Found::Conflict(_) | identity::Found::Lost(_) if object.is_deleted() => {
             context.sink.finalize(key).await?;
             return Ok(None);
+        }
+        identity::Found::Lost(message) => {
+            status.conditions.reconciling(reasons::RECORD_LOST, message.clone(), object.generation());
+            status.conditions.set(
+                ostler_crds::types::RUNNING,
+                ostler_crds::ConditionStatus::Unknown,
+                reasons::RECORD_LOST,
+                message.clone(),
+                object.generation(),
+            );
+            status.phase = Some(ostler_crds::Phase::Failed);
+            return Ok(Some(Outcome { again: Again::No, refused: Some(message) }));
         }
         identity::Found::Conflict(message) => {
             if status.conditions.get(ostler_crds::types::STALLED).is_none() {
@@ -184,7 +196,7 @@ async fn carry_out(
         context,
         connection.driver(),
         domains,
-        object.generation(),
+        object,
         status,
         &checked.definition,
         &observation,
@@ -192,6 +204,10 @@ async fn carry_out(
         &waits_for,
     )
     .await;
+    if let Some(elsewhere) = placed_elsewhere(context, domain) {
+        report::wants_to_move(context, status, &elsewhere);
+    }
+    context.metrics.domain(key, status.phase.map(|phase| (connection.driver(), phase.word())));
     Ok(Some(Outcome { again, refused }))
 }
 

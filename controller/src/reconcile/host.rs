@@ -1,14 +1,18 @@
 //! This host's own object: what it is, what it carries out, and which guests belong to nobody.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use ostler_conf::Size;
-use ostler_crds::{Host, HostStatus, Kind, ObjectRef, Orphan, reasons, types};
+use ostler_crds::{Host, HostStatus, Kind, ObjectRef, Orphan, reasons};
 use ostler_driver::{Accelerator, Definition};
 
 use super::{Again, Error};
 use crate::context::{Context, domains};
 use crate::source::SourceProblem;
+
+/// How often what is missing is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The condition that tells of manifests that were refused and of a source that is lost.
 const MANIFESTS_ACCEPTED: &str = "ManifestsAccepted";
@@ -23,23 +27,80 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
     let generation = host.metadata.generation.unwrap_or(0);
     let mut status: HostStatus = context.status(key);
     status.observed_generation = Some(generation);
-    status.drivers = context.hypervisors.iter().map(|connection| connection.driver().to_owned()).collect();
-    if let Some(first) = context.hypervisors.first() {
-        let facts = first.host().await?;
-        status.hypervisor_version = facts.hypervisor_version;
-        status.accelerators =
-            facts.accelerators.iter().map(|accelerator| accelerator_name(*accelerator).to_owned()).collect();
-        status.cpus = Some(i64::from(facts.cpus));
-        status.memory = Some(Size::from_kib(facts.memory_bytes / 1024));
-    }
+    report_drivers(context, &mut status, generation).await;
+    let lacks = report_needs(context, &mut status, generation);
     status.networks = context.outcomes(Kind::Network);
     status.pools = context.outcomes(Kind::StoragePool);
     status.orphans = if context.is_synced() { orphans(context).await? } else { status.orphans };
-    report_source(context, &mut status, generation);
+    if !context.by_claim {
+        report_source(context, &mut status, generation);
+    }
     report_unwritten(context, key, &mut status, generation);
-    status.conditions.ready(reasons::READY, "the agent is at work", generation);
+    let again = if status.drivers.is_empty() {
+        status.conditions.reconciling(reasons::MISSING, "no driver works here: see the other conditions", generation);
+        Again::After(LOOK_AGAIN)
+    } else {
+        status.conditions.ready(reasons::READY, "the agent is at work", generation);
+        // Nobody tells us when somebody installs what is missing.
+        if lacks { Again::After(LOOK_AGAIN) } else { Again::No }
+    };
     context.report(key, &status).await?;
-    Ok(Again::No)
+    Ok(again)
+}
+
+/// Which drivers work, and what the first of them says of the host.
+async fn report_drivers(context: &Context, status: &mut HostStatus, generation: i64) {
+    let mut drivers = Vec::new();
+    for connection in &context.hypervisors {
+        let condition = format!("{}Available", capitalized(connection.driver()));
+        let facts = match connection.host().await {
+            Ok(facts) => facts,
+            Err(error) => {
+                let message = format!("{}: {}", super::chain(&error), remedy(connection.driver()));
+                status.conditions.set(&condition, false, reasons::MISSING, message, generation);
+                continue;
+            }
+        };
+        let version = facts.hypervisor_version.as_deref().unwrap_or("of an unknown version");
+        let message = format!("{} {version}", connection.driver());
+        status.conditions.set(&condition, true, "Available", message, generation);
+        if drivers.is_empty() {
+            status.hypervisor_version = facts.hypervisor_version;
+            status.accelerators =
+                facts.accelerators.iter().map(|accelerator| accelerator_name(*accelerator).to_owned()).collect();
+            status.cpus = Some(i64::from(facts.cpus));
+            status.memory = Some(Size::from_kib(facts.memory_bytes / 1024));
+        }
+        drivers.push(connection.driver().to_owned());
+    }
+    status.drivers = drivers;
+}
+
+/// What the secondary drivers stand on. Gives whether anything is missing.
+fn report_needs(context: &Context, status: &mut HostStatus, generation: i64) -> bool {
+    let needs: Vec<_> = [&context.networks, &context.storage].into_iter().flat_map(|driver| driver.needs()).collect();
+    for need in &needs {
+        match &need.missing {
+            None => status.conditions.set(need.condition, true, "Available", &need.what, generation),
+            Some(message) => status.conditions.set(need.condition, false, reasons::MISSING, message, generation),
+        }
+    }
+    needs.iter().any(|need| need.missing.is_some())
+}
+
+/// What brings a hypervisor to a host.
+fn remedy(driver: &str) -> &'static str {
+    match driver {
+        "qemu" => {
+            "install QEMU on this host (Debian: qemu-system-x86), or let the agent bring it (the chart's runtime.source: image)"
+        }
+        _ => "install it on this host",
+    }
+}
+
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 const fn accelerator_name(accelerator: Accelerator) -> &'static str {
@@ -62,8 +123,6 @@ fn report_source(context: &Context, status: &mut HostStatus, generation: i64) {
     let message: Vec<String> = problems.iter().map(message_of).collect();
     let message = if message.is_empty() { "every manifest was accepted".to_owned() } else { message.join("\n") };
     status.conditions.set(MANIFESTS_ACCEPTED, problems.is_empty(), reason, message, generation);
-    // A cluster has no manifests of its own; there the condition says nothing.
-    debug_assert!(status.conditions.get(types::READY).is_none_or(|ready| ready.type_ == types::READY));
 }
 
 /// A state folder that is full or read-only is told even where only the agent can tell it.

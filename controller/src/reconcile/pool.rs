@@ -13,8 +13,11 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, pool: &Storage
     let generation = object.generation();
     let mut status: StoragePoolStatus = context.status(key);
     let users = context.index().users_of(key);
-    let wanted = !users.is_empty() || (pool.spec.host_selector.is_some() && !object.is_deleted());
+    let wanted =
+        !users.is_empty() || (context.is_picked(key, pool.spec.host_selector.as_ref()) && !object.is_deleted());
     let result = if wanted { bring_up(context, &object, pool).await } else { take_down(context, &object, pool).await };
+    // What could not be taken down is still there to be.
+    let carried_out = wanted || result.is_err();
     status.observed_generation = Some(generation);
     status.hosts = HostCounts { desired: i32::from(wanted), ready: i32::from(wanted && result.is_ok()) };
     let again = match result {
@@ -37,7 +40,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, pool: &Storage
             Again::No
         }
     };
-    context.set_outcome(key, wanted.then(|| outcome(key, &status.conditions, generation)));
+    context.set_outcome(key, carried_out.then(|| outcome(key, &status.conditions, generation)));
     context.report(key, &status).await?;
     Ok(again)
 }

@@ -22,9 +22,11 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &Stora
         return delete(context, key, volume, status, &users).await;
     }
     let placement = volume.spec.placement.as_ref();
-    let elsewhere = placement.and_then(|placement| placement.host.as_ref()).is_some_and(|host| *host != context.host);
+    // A claim is the last word on where it is.
+    let elsewhere = !context.by_claim
+        && placement.and_then(|placement| placement.host.as_ref()).is_some_and(|host| *host != context.host);
     // Once made it stays made, used or not.
-    let wanted = status.host.is_some() || !users.is_empty() || placement.is_some();
+    let wanted = context.by_claim || status.host.is_some() || !users.is_empty() || placement.is_some();
     if elsewhere || !wanted {
         let why = if elsewhere { "it is placed on another host" } else { "no guest uses it yet" };
         status.conditions.ready(reasons::WAITING_FOR_FIRST_USE, why, generation);

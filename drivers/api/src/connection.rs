@@ -24,6 +24,11 @@ pub trait Connection: Send + Sync + Debug {
     /// What was found out about the host. Probed once and cached.
     async fn host(&self) -> Result<HostFacts>;
 
+    /// What the driver stands on and whether the host has it, asked anew each time. Cheap: nothing is run.
+    fn needs(&self) -> Vec<Need> {
+        Vec::new()
+    }
+
     /// All that happens from now on. A receiver that lags is told so and must query again.
     fn events(&self) -> Events;
 
@@ -50,6 +55,25 @@ pub trait Connection: Send + Sync + Debug {
     /// Ends background tasks. Guests and networks go on.
     async fn close(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Something of the host that a driver stands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The condition that tells of it, as in `DnsmasqAvailable`.
+    pub condition: &'static str,
+    /// What it is: a path.
+    pub what: String,
+    /// What would mend it; absent: it is there.
+    pub missing: Option<String>,
+}
+
+impl Need {
+    /// A file of the host; `remedy`: what would bring it.
+    pub fn file(condition: &'static str, path: &std::path::Path, remedy: &str) -> Self {
+        let missing = (!path.exists()).then(|| format!("there is no {}: {remedy}", path.display()));
+        Need { condition, what: path.display().to_string(), missing }
     }
 }
 

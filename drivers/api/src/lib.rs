@@ -20,7 +20,7 @@ mod networks;
 mod security;
 mod storage;
 
-pub use connection::{Accelerator, Connection, HostFacts};
+pub use connection::{Accelerator, Connection, HostFacts, Need};
 pub use domains::{
     Change, Checked, ConsolePath, Definition, DomainState, DomainSummary, Domains, GuestAddress, LifecycleAction,
     LifecycleEvent, PausedReason, RunningReason, ShutoffReason, StartOptions, StateOnUndefine, Warning,

@@ -17,6 +17,8 @@ pub struct Config {
     pub nft: PathBuf,
     /// As whom dnsmasq runs.
     pub dnsmasq_user: String,
+    /// The control group, in every hierarchy, below which each network has its own.
+    pub cgroup: String,
 }
 
 impl Config {
@@ -28,6 +30,7 @@ impl Config {
             dnsmasq: "/usr/sbin/dnsmasq".into(),
             nft: "/usr/sbin/nft".into(),
             dnsmasq_user: "ostler-dnsmasq".into(),
+            cgroup: "ostler".into(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use ostler_conf::{MacAddress, Network};
 use ostler_driver::{
-    Connection, Error, Event, Events, Feature, HostFacts, Lease, NetworkEvent, NetworkSummary, Networks, Port,
+    Connection, Error, Event, Events, Feature, HostFacts, Lease, Need, NetworkEvent, NetworkSummary, Networks, Port,
     PortRequest, Result,
 };
 use ostler_util::pidfd::Process;
@@ -249,6 +249,27 @@ impl Connection for NetworkDriver {
 
     async fn host(&self) -> Result<HostFacts> {
         Ok(HostFacts::default())
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        let config = &self.inner.config;
+        vec![
+            Need::file(
+                "DnsmasqAvailable",
+                &config.dnsmasq,
+                "install dnsmasq (Debian: dnsmasq-base); networks with DHCP or DNS need it",
+            ),
+            Need::file(
+                "NftAvailable",
+                &config.nft,
+                "install nftables; networks of the modes nat, route and isolated need it",
+            ),
+            Need::file(
+                "TunAvailable",
+                "/dev/net/tun".as_ref(),
+                "load the kernel module tun; interfaces of guests need it",
+            ),
+        ]
     }
 
     fn events(&self) -> Events {

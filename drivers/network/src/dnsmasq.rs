@@ -233,7 +233,7 @@ pub(crate) fn ensure(config: &Config, network: &Network) -> Result<bool> {
     passwd::find_or_create(&config.dnsmasq_user).map_err(|error| system("make the user of", error))?;
     let group = Hierarchies::discover()
         .map_err(|error| system("find the control groups for", error))?
-        .group(group_path(network));
+        .group(group_path(config, network));
     group.create().map_err(|error| system("make the control group of", error))?;
     let pid_file = run.join("dnsmasq.pid");
     file::remove_durably(&pid_file).map_err(|error| system("clean up after", error))?;
@@ -287,8 +287,8 @@ fn await_readiness(process: &Process, watch: &DirectoryWatch, pid_file: &Path) -
     }
 }
 
-fn group_path(network: &Network) -> String {
-    format!("ostler/network-{}", network.uuid.unwrap_or_default())
+fn group_path(config: &Config, network: &Network) -> String {
+    format!("{}/network-{}", config.cgroup, network.uuid.unwrap_or_default())
 }
 
 /// Ends dnsmasq and whatever else is in its control group.
@@ -301,7 +301,7 @@ pub(crate) fn stop(config: &Config, network: &Network) -> Result<()> {
             fd.wait(STOP_TIMEOUT);
         }
     }
-    let group = Hierarchies::discover().map_err(system)?.group(group_path(network));
+    let group = Hierarchies::discover().map_err(system)?.group(group_path(config, network));
     group.kill(STOP_TIMEOUT).map_err(system)?;
     group.remove().map_err(system)
 }

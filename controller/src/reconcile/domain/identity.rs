@@ -14,6 +14,8 @@ pub(super) enum Found {
     Uuid(Uuid),
     /// Somebody else's guest stands in the way.
     Conflict(String),
+    /// It ran before, and this host knows nothing of it: it may still run elsewhere.
+    Lost(String),
 }
 
 pub(super) async fn find(
@@ -35,8 +37,23 @@ pub(super) async fn find(
     let namesake = domains.list().await?.into_iter().find(|summary| summary.name == name);
     match namesake {
         Some(summary) => judge(context, domains, object, domain, &summary).await,
-        None => Ok(Found::Uuid(uuid)),
+        None => Ok(never_ran_or_may_run(context, object, status).map_or(Found::Uuid(uuid), Found::Lost)),
     }
+}
+
+/// Under a claim that is no newer than the one it ran under, only the host with its record may run it. Why it may not.
+fn never_ran_or_may_run(context: &Context, object: &Object, status: &DomainStatus) -> Option<String> {
+    let resolved = status.resolved.as_ref().filter(|resolved| context.by_claim && !resolved.uuid.is_empty())?;
+    let claim = names::claim(object);
+    (claim <= resolved.claim).then(|| {
+        format!(
+            "the guest ({}) ran before under claim {}, and host {} has no record of it: it is started when a newer claim says that \
+             no host runs it",
+            resolved.uuid,
+            resolved.claim.map_or_else(|| "unknown".to_owned(), |claim| claim.to_string()),
+            context.host
+        )
+    })
 }
 
 /// A guest of our uuid or name is there: is it ours, or may it be?

@@ -1,6 +1,6 @@
 //! What people are told of a domain.
 
-use ostler_crds::{ConditionStatus, DomainStatus, Phase, Resolved, reasons, types};
+use ostler_crds::{Apply, ConditionStatus, DomainStatus, Object, PendingChange, Phase, Resolved, reasons, types};
 use ostler_driver::{DomainState, Domains, PausedReason};
 
 use super::observe::Observation;
@@ -26,6 +26,16 @@ pub(super) fn failed(status: &mut DomainStatus) {
     }
 }
 
+/// It is here by a claim, and its placement names another host.
+pub(super) fn wants_to_move(context: &Context, status: &mut DomainStatus, elsewhere: &str) {
+    status.pending_changes.push(PendingChange {
+        path: "placement.host".to_owned(),
+        current: Some(context.host.clone().into()),
+        desired: Some(elsewhere.into()),
+        apply: Apply::Move,
+    });
+}
+
 /// It is on its way out.
 pub(super) fn deleting(status: &mut DomainStatus, observation: &Observation) {
     status.phase = Some(Phase::Deleting);
@@ -37,15 +47,17 @@ pub(super) async fn report(
     context: &Context,
     driver: &str,
     domains: &dyn Domains,
-    generation: i64,
+    object: &Object,
     status: &mut DomainStatus,
     definition: &ostler_conf::Domain,
     observation: &Observation,
     plan: &Plan,
     waits_for: &[Missing],
 ) {
+    let generation = object.generation();
     status.host = Some(context.host.clone());
-    status.resolved = Some(resolved(driver, observation.persistent.as_ref().unwrap_or(definition)));
+    let resolved = resolved(driver, observation.persistent.as_ref().unwrap_or(definition));
+    status.resolved = Some(Resolved { claim: crate::names::claim(object), ..resolved });
     status.run = plan.run.clone();
     status.pending_changes.clone_from(&plan.pending);
     let state = observation.state();
@@ -84,6 +96,7 @@ fn resolved(driver: &str, definition: &ostler_conf::Domain) -> Resolved {
     Resolved {
         driver: driver.to_owned(),
         uuid: definition.uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
+        claim: None,
         name: definition.name.clone(),
         machine: definition.os.r#type.machine.clone(),
         macs: macs.filter_map(|nic| Some((nic.name.clone(), nic.mac.as_ref()?.address.to_string()))).collect(),

@@ -95,7 +95,8 @@ async fn missing_network(context: &Context, key: &ObjectRef) -> Result<Option<Mi
 fn missing_volume(context: &Context, key: &ObjectRef) -> Option<Missing> {
     let missing = |message: String| Some(Missing { what: MissingKind::Volume, message });
     if context.get(key).is_none() {
-        return missing(format!("{key} does not exist"));
+        let where_ = if context.by_claim { "is not on this host" } else { "does not exist" };
+        return missing(format!("{key} {where_}"));
     }
     let status: StorageVolumeStatus = context.status(key);
     match (status.conditions.is_true(ostler_crds::types::READY), &status.path) {
