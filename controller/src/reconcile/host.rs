@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ostler_conf::Size;
-use ostler_crds::{Host, HostStatus, Kind, ObjectRef, Orphan, reasons, types};
+use ostler_crds::{Host, HostCapabilities, HostStatus, Kind, ObjectRef, Orphan, reasons, types};
 use ostler_driver::{Accelerator, Definition};
 
 use super::{Again, Error};
@@ -29,6 +29,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
         status.cpus = Some(i64::from(facts.cpus));
         status.memory = Some(Size::from_kib(facts.memory_bytes / 1024));
     }
+    status.capabilities = capabilities(context).await?;
     status.networks = context.outcomes(Kind::Network);
     status.pools = context.outcomes(Kind::StoragePool);
     status.orphans = if context.is_synced() { orphans(context).await? } else { status.orphans };
@@ -36,6 +37,17 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
     status.conditions.ready(reasons::READY, "the agent is at work", generation);
     context.report(key, &status).await?;
     Ok(Again::No)
+}
+
+/// What admission asks by, where this host can't be asked.
+async fn capabilities(context: &Context) -> ostler_driver::Result<Vec<HostCapabilities>> {
+    let mut capabilities = Vec::new();
+    for connection in &context.hypervisors {
+        if let Some(facts) = connection.check_facts().await? {
+            capabilities.push(HostCapabilities { name: connection.driver().to_owned(), facts });
+        }
+    }
+    Ok(capabilities)
 }
 
 const fn accelerator_name(accelerator: Accelerator) -> &'static str {

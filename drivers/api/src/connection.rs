@@ -24,6 +24,12 @@ pub trait Connection: Send + Sync + Debug {
     /// What was found out about the host. Probed once and cached.
     async fn host(&self) -> Result<HostFacts>;
 
+    /// What the driver's checks need to know of this host, in the driver's own form, so that they can be asked elsewhere:
+    /// a few KB at most, the same while nothing has changed. `None` where a check needs the host itself.
+    async fn check_facts(&self) -> Result<Option<serde_json::Value>> {
+        Ok(None)
+    }
+
     /// All that happens from now on. A receiver that lags is told so and must query again.
     fn events(&self) -> Events;
 
