@@ -1,6 +1,7 @@
 //! The command line.
 
 mod console;
+mod controller;
 mod convert;
 mod crds;
 mod delete;
@@ -61,6 +62,9 @@ enum Command {
         after_help = "Examples:\n  ostler agent --manifests /etc/ostler/manifests --listen 127.0.0.1:9465\n  ostler agent --cluster --kubeconfig admin.conf --node node-a --namespace ostler-system\n\nIn a cluster verbs are objects (kubectl create -f a DomainOperation), and 'ostler get' on a host shows what that host kept."
     )]
     Agent(AgentArgs),
+    /// Run a cluster's controller: hosts, claims, and the admission webhook
+    #[command(after_help = "Example:\n  ostler controller --namespace ostler-system --kubeconfig ~/.kube/config")]
+    Controller(controller::ControllerArgs),
     /// Show objects and their state
     #[command(after_help = "Examples:\n  ostler get all -A\n  ostler get dom web -o yaml\n  ostler get dom --watch")]
     Get(get::GetArgs),
@@ -195,6 +199,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Agent(args) => run_agent(args, &cli.place),
+        Command::Controller(args) => controller::run(args),
         Command::Get(args) => get::run(&args, &cli.place),
         Command::Validate(args) => manifests::validate(&args),
         Command::Plan(args) => plan::run(&args, &cli.place),

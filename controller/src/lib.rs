@@ -7,7 +7,9 @@
 
 pub mod admission;
 pub mod agent;
+pub mod checks;
 pub mod context;
+pub mod controller;
 pub mod engine;
 pub mod journal;
 pub mod metrics;

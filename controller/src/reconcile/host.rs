@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use ostler_conf::Size;
-use ostler_crds::{Host, HostStatus, Kind, ObjectRef, Orphan, reasons};
+use ostler_crds::{Host, HostCapabilities, HostStatus, Kind, ObjectRef, Orphan, reasons};
 use ostler_driver::{Accelerator, Definition};
+use tracing::warn;
 
 use super::{Again, Error};
 use crate::context::{Context, domains};
@@ -50,7 +51,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
 
 /// Which drivers work, and what the first of them says of the host.
 async fn report_drivers(context: &Context, status: &mut HostStatus, generation: i64) {
-    let mut drivers = Vec::new();
+    let (mut drivers, mut capabilities) = (Vec::new(), Vec::new());
     for connection in &context.hypervisors {
         let condition = format!("{}Available", capitalized(connection.driver()));
         let facts = match connection.host().await {
@@ -71,9 +72,16 @@ async fn report_drivers(context: &Context, status: &mut HostStatus, generation: 
             status.cpus = Some(i64::from(facts.cpus));
             status.memory = Some(Size::from_kib(facts.memory_bytes / 1024));
         }
+        // What admission asks by, where this host can't be asked.
+        match connection.check_facts().await {
+            Ok(Some(facts)) => capabilities.push(HostCapabilities { name: connection.driver().to_owned(), facts }),
+            Ok(None) => {}
+            Err(error) => warn!(driver = connection.driver(), error = %super::chain(&error), "no facts for checks elsewhere"),
+        }
         drivers.push(connection.driver().to_owned());
     }
     status.drivers = drivers;
+    status.capabilities = capabilities;
 }
 
 /// What the secondary drivers stand on. Gives whether anything is missing.

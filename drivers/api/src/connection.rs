@@ -29,6 +29,12 @@ pub trait Connection: Send + Sync + Debug {
         Vec::new()
     }
 
+    /// What the driver's checks need to know of this host, in the driver's own form, so that they can be asked elsewhere:
+    /// a few KB at most, the same while nothing has changed. `None` where a check needs the host itself.
+    async fn check_facts(&self) -> Result<Option<serde_json::Value>> {
+        Ok(None)
+    }
+
     /// All that happens from now on. A receiver that lags is told so and must query again.
     fn events(&self) -> Events;
 

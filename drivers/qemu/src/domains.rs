@@ -14,11 +14,11 @@ use ostler_util::ErrorCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::complete::complete;
+use crate::checker::check_definition;
 use crate::driver::{Core, QemuDriver, blocking};
 use crate::entry::Entry;
 use crate::start::chardevs;
-use crate::{change, check, start, stop, warnings};
+use crate::{change, start, stop, warnings};
 
 #[async_trait]
 impl Domains for QemuDriver {
@@ -29,11 +29,7 @@ impl Domains for QemuDriver {
             definition.validate()?;
         }
         let host = core.host_for(definition, last.as_deref()).await?;
-        let mut spec = definition.clone();
-        spec.uuid.get_or_insert_with(Uuid::new_v4);
-        spec.validate()?;
-        let completed = complete(&spec, last.as_deref(), &host)?;
-        check::check(&completed, &host)?;
+        let completed = check_definition(definition, last.as_deref(), &host)?;
         let warnings = warnings::find(core, &completed).await;
         Ok(Checked { definition: completed, warnings })
     }

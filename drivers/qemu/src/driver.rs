@@ -193,6 +193,11 @@ impl Core {
         self.config.failure_points.reach(point)
     }
 
+    /// The emulator of definitions that name neither one nor an architecture.
+    pub(crate) fn default_emulator(&self) -> PathBuf {
+        self.config.emulator.clone().unwrap_or_else(|| default_emulator(None))
+    }
+
     /// The emulator of a definition.
     pub(crate) fn emulator(&self, definition: &Domain, last: Option<&Domain>) -> PathBuf {
         let named = definition.devices.emulator.as_ref().or(last.and_then(|last| last.devices.emulator.as_ref()));
@@ -225,7 +230,7 @@ impl Connection for QemuDriver {
     }
 
     async fn host(&self) -> Result<HostFacts> {
-        let emulator = self.core.config.emulator.clone().unwrap_or_else(|| default_emulator(None));
+        let emulator = self.core.default_emulator();
         let capabilities = self.core.probe.capabilities(&emulator).await?;
         let kvm = self.core.probe.kvm_works(&emulator).await.then_some(Accelerator::Kvm);
         let info = rustix::system::sysinfo();
@@ -238,6 +243,10 @@ impl Connection for QemuDriver {
             accelerators: kvm.into_iter().chain([Accelerator::Tcg]).collect(),
             machines: capabilities.machines.iter().map(|machine| machine.name.clone()).collect(),
         })
+    }
+
+    async fn check_facts(&self) -> Result<Option<serde_json::Value>> {
+        crate::checker::facts(&self.core).await.map(Some)
     }
 
     fn events(&self) -> Events {

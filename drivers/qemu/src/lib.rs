@@ -11,6 +11,7 @@ mod args;
 mod attach;
 mod change;
 mod check;
+mod checker;
 mod complete;
 mod config;
 mod domains;
@@ -27,5 +28,6 @@ mod stop;
 mod store;
 mod warnings;
 
+pub use checker::Checker;
 pub use config::{Config, FailurePoints, Services};
 pub use driver::QemuDriver;

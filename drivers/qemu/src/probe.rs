@@ -4,9 +4,9 @@ mod cache;
 mod capabilities;
 mod kvm;
 
-pub(crate) use capabilities::Capabilities;
 #[cfg(test)]
-pub(crate) use capabilities::{Machine, tests::qemu_10};
+pub(crate) use capabilities::tests::qemu_10;
+pub(crate) use capabilities::{Capabilities, Machine};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

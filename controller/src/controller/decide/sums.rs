@@ -1,0 +1,163 @@
+//! Networks and pools: what became of a definition on its hosts, summed up in its status, and its end.
+
+use std::collections::BTreeSet;
+
+use ostler_crds::{Conditions, HostCounts, HostOutcome, HostSelector, HostStatus, Kind, Object, ObjectRef, reasons};
+use serde_json::json;
+
+use super::Pass;
+use crate::controller::placement::selects;
+use crate::controller::uses::list;
+use crate::controller::writes::Step;
+
+/// A definition, whatever its kind.
+struct Definition<'a> {
+    key: &'a ObjectRef,
+    object: &'a Object,
+    selector: Option<&'a HostSelector>,
+    observed_generation: Option<i64>,
+    hosts: HostCounts,
+    conditions: Conditions,
+}
+
+/// Sums up the networks.
+pub(super) fn networks(pass: &mut Pass<'_>) {
+    for (key, object) in pass.world.of_kind(Kind::Network) {
+        let Object::Network(network) = &**object else { continue };
+        let status = network.status.clone().unwrap_or_default();
+        let definition = Definition {
+            key,
+            object,
+            selector: network.spec.host_selector.as_ref(),
+            observed_generation: status.observed_generation,
+            hosts: status.hosts,
+            conditions: status.conditions,
+        };
+        sum(pass, &definition, |status| &status.networks);
+    }
+}
+
+/// Sums up the pools.
+pub(super) fn pools(pass: &mut Pass<'_>) {
+    for (key, object) in pass.world.of_kind(Kind::StoragePool) {
+        let Object::StoragePool(pool) = &**object else { continue };
+        let status = pool.status.clone().unwrap_or_default();
+        let definition = Definition {
+            key,
+            object,
+            selector: pool.spec.host_selector.as_ref(),
+            observed_generation: status.observed_generation,
+            hosts: status.hosts,
+            conditions: status.conditions,
+        };
+        sum(pass, &definition, |status| &status.pools);
+    }
+}
+
+/// How a definition fares on one host.
+struct Outcome<'a> {
+    host: &'a str,
+    told: Option<&'a HostOutcome>,
+}
+
+impl Outcome<'_> {
+    fn is_ready(&self, generation: i64) -> bool {
+        self.told.is_some_and(|told| told.ready && told.observed_generation == generation)
+    }
+}
+
+fn sum(pass: &mut Pass<'_>, definition: &Definition<'_>, outcomes_of: impl Fn(&HostStatus) -> &Vec<HostOutcome>) {
+    let Definition { key, object, .. } = definition;
+    let name = format!("{}/{}", key.namespace, key.name);
+    let told = |host: &HostStatus| outcomes_of(host).iter().find(|outcome| outcome.name == name).cloned();
+    let all: Vec<(&str, Option<HostOutcome>)> =
+        pass.world.hosts().map(|(host, object)| (host, object.status.as_ref().and_then(told))).collect();
+    let wanted = wanted_on(pass, definition);
+    let outcomes: Vec<Outcome<'_>> = all
+        .iter()
+        .filter(|(host, _)| wanted.contains(*host))
+        .map(|(host, told)| Outcome { host, told: told.as_ref() })
+        .collect();
+    // What is left on a host on which nothing runs any more is nobody's to clean up.
+    let left: Vec<&str> =
+        all.iter().filter(|(host, told)| told.is_some() && !pass.is_fenced(host)).map(|(host, _)| *host).collect();
+    let users: Vec<ObjectRef> = pass.uses.users(key).to_vec();
+    if object.is_deleted() && users.is_empty() && left.is_empty() {
+        pass.writes().release(object);
+        return;
+    }
+    if !object.is_deleted() {
+        pass.writes().hold(object);
+    }
+    let generation = object.generation();
+    let (desired, ready) = (outcomes.len(), outcomes.iter().filter(|outcome| outcome.is_ready(generation)).count());
+    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    let hosts = HostCounts { desired: count(desired), ready: count(ready) };
+    let mut conditions = definition.conditions.clone();
+    if object.is_deleted() && !users.is_empty() {
+        conditions.reconciling(reasons::IN_USE, format!("used by {}", list(&users)), generation);
+    } else if object.is_deleted() {
+        let message = format!("it is taken down on {}", names(&left));
+        conditions.reconciling(reasons::DELETING, message, generation);
+    } else {
+        judge(&mut conditions, &outcomes, generation);
+    }
+    let is_told = definition.observed_generation == Some(generation)
+        && definition.hosts == hosts
+        && definition.conditions == conditions;
+    // An object that is new is told of in one go with the first that happens to it.
+    let is_new = definition.conditions.0.is_empty();
+    if !is_told && (!is_new || pass.has_waited(key)) {
+        let status = json!({ "observedGeneration": generation, "hosts": hosts, "conditions": conditions });
+        pass.writes().add(object, Step::Status(status));
+    }
+}
+
+/// The hosts on which a definition is wanted: where something placed there uses it, and those that its selector picks.
+fn wanted_on(pass: &Pass<'_>, definition: &Definition<'_>) -> BTreeSet<String> {
+    let mut wanted = BTreeSet::new();
+    for user in pass.uses.users(definition.key) {
+        let host = match pass.world.get(user).map(AsRef::as_ref) {
+            Some(Object::Domain(domain)) => domain.status.as_ref().and_then(|status| status.host.clone()),
+            Some(Object::StorageVolume(volume)) => volume.status.as_ref().and_then(|status| status.host.clone()),
+            _ => None,
+        };
+        wanted.extend(host.filter(|host| !host.is_empty()));
+    }
+    if let Some(selector) = definition.selector.filter(|_| !definition.object.is_deleted()) {
+        let picked = |(name, _): &(&str, _)| selects(selector, &pass.world.labels_of(name));
+        wanted.extend(pass.world.hosts().filter(picked).map(|(name, _)| name.to_owned()));
+    }
+    wanted
+}
+
+fn judge(conditions: &mut Conditions, outcomes: &[Outcome<'_>], generation: i64) {
+    let failing: Vec<&Outcome<'_>> = outcomes.iter().filter(|outcome| !outcome.is_ready(generation)).collect();
+    if outcomes.is_empty() {
+        conditions.ready(reasons::WAITING_FOR_FIRST_USE, "nothing that uses it is placed on any host", generation);
+        return;
+    }
+    let Some(first) = failing.first() else {
+        let hosts: Vec<&str> = outcomes.iter().map(|outcome| outcome.host).collect();
+        conditions.ready(reasons::READY, format!("carried out on {}", names(&hosts)), generation);
+        return;
+    };
+    // One host that says what is wrong tells more than those that have not spoken yet.
+    let speaking = failing.iter().find(|outcome| outcome.told.is_some_and(|told| !told.ready)).unwrap_or(first);
+    let (reason, message) = match speaking.told {
+        Some(told) if !told.ready => (told.reason.as_str(), told.message.as_str()),
+        _ => (reasons::RECONCILING, "its agent has not told of it yet"),
+    };
+    let message =
+        format!("on {} of {} hosts; {}: {message}", outcomes.len() - failing.len(), outcomes.len(), speaking.host);
+    conditions.reconciling(reason, message, generation);
+}
+
+fn names(hosts: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    match hosts.len() {
+        1 => format!("host {}", hosts[0]),
+        count if count <= SHOWN => format!("hosts {}", hosts.join(", ")),
+        count => format!("{count} hosts"),
+    }
+}
