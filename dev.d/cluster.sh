@@ -1,14 +1,14 @@
 # A Kubernetes of two nodes on this machine, with this build of Ostler in it.
 
-cluster() { # up|down|reload|status|exec [--id N] ...
+cluster() { # up|down|reload|status|exec...
     [ "$(id -u)" = 0 ] || { say "a cluster makes namespaces and control groups: run this as root"; exit 1; }
     local verb=${1:-}
-    [ $# -gt 0 ] && shift
+    [ $# -eq 0 ] || shift
     case $verb in
         up) need_cluster_tools; cluster_up "$@";;
-        reload) need_cluster_tools; cluster_reload "$@";;
-        down | status | exec | load) cluster_program "$verb" "$@";;
-        *) say "usage: ./dev cluster up|down|reload|status [--id N], or exec NODE PROGRAM..."; exit 2;;
+        reload) need_cluster_tools; cluster_install "$@";;
+        down | status | exec | load) need_rust; cluster_program "$verb" "$@";;
+        *) say "usage: ./dev cluster up|reload|down|status [--id N], or exec NODE PROGRAM..."; exit 2;;
     esac
 }
 
@@ -18,14 +18,15 @@ need_cluster_tools() {
     need runc runc
     need conntrack conntrack
     need patchelf patchelf
-    [ -x /usr/lib/cni/bridge ] || need cni-bridge-plugin containernetworking-plugins
+    [ -x /usr/lib/cni/bridge ] || need bridge-plugin containernetworking-plugins
     command -v go >/dev/null || need_go
 }
 
+# Debian 12's own Go is too old to fetch the one that Kubernetes asks for.
 need_go() {
     say "installing Go"
+    export DEBIAN_FRONTEND=noninteractive
     local release=""
-    # Debian 12's own is too old to fetch the one that Kubernetes asks for.
     if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
         grep -rqs 'bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d || echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list
         release="-t bookworm-backports"
@@ -36,27 +37,25 @@ need_go() {
 }
 
 cluster_program() {
-    need_rust
     cargo build -q -p ostler-e2e --bin cluster
     "$CARGO_TARGET_DIR/debug/cluster" "$@"
 }
 
 cluster_up() {
-    local said
-    said=$(cluster_program up "$@")
-    eval "$said" # export KUBECONFIG=…
+    local kubeconfig
+    kubeconfig=$(cluster_program up "$@")
     cluster_install "$@"
-    printf '%s\n' "$said"
+    cat <<TXT
+
+$kubeconfig
+kubectl get hosts
+kubectl apply -f examples/demo && kubectl get dom -w
+TXT
 }
 
-# A new build into the cluster that is there.
-cluster_reload() {
-    local said
-    said=$(cluster_program kubeconfig "$@")
-    eval "$said"
-    cluster_install "$@"
-    local kubectl
-    kubectl=$(cluster_program tool kubectl)
-    "$kubectl" -n ostler-system rollout restart daemonset,deployment
-    "$kubectl" -n ostler-system rollout status --timeout 120s daemonset/ostler-agent deployment/ostler-controller
+# This build into the cluster: image, then charts; what runs is replaced, guests go on.
+cluster_install() {
+    say "building ostler (the first time takes some minutes)"
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static" cargo build -q -p ostler --target x86_64-unknown-linux-gnu
+    cluster_program install "$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/debug/ostler" "$@"
 }

@@ -183,8 +183,8 @@ impl Cluster {
                 }
                 Err(error) => error.to_string(),
             };
-            let is_starting =
-                error.contains("is off") || error.contains("containerd.sock") || error.contains("can't open");
+            let is_starting = node.is_on()
+                && ["is off", "containerd.sock", "cannot open"].iter().any(|reason| error.contains(reason));
             if !is_starting || Instant::now() > deadline {
                 let logs = ["init", "containerd"].map(|log| last_lines(&node.directory().join(format!("{log}.log"))));
                 bail!("load {} on {}: {error}\n{}", archive.display(), node.name, logs.join("\n"));
@@ -193,14 +193,17 @@ impl Cluster {
         }
     }
 
-    /// Waits until a node is Ready, as of a heartbeat after its last start.
+    /// Waits until a node is Ready, in its present boot.
     ///
     /// # Errors
     /// With its kubelet's last words.
     pub fn wait_ready(&self, node: &Node) -> Result<()> {
+        let boot = fs::read_to_string(node.boot_id_file())?;
         let is_ready = |object: &Value| {
             let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-            conditions.is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
+            let seen = object.pointer("/status/nodeInfo/bootID").and_then(Value::as_str);
+            seen == Some(boot.trim())
+                && conditions.is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
         };
         let path = format!("/api/v1/nodes/{}", node.name);
         self.api.wait(&path, DEADLINE, is_ready).with_context(|| {
@@ -255,7 +258,7 @@ impl Drop for Cluster {
 pub fn down(place: Place) -> Result<()> {
     groups::end(&place.cgroup())?;
     for node in Node::all(place) {
-        network::remove(&node.namespace())?;
+        network::unplug(&node)?;
     }
     network::remove(&place.namespace())?;
     network::remove_way_in(place)?;

@@ -106,6 +106,11 @@ fn two_nodes_run_pods_lose_power_and_leave_nothing() {
     assert_eq!(listing(&cluster, "/var/lib/ostler"), ["of-a", "of-b"]);
     assert_ne!(b.run("ls", &["/usr/bin/qemu-system-x86_64"]).unwrap().0, 0);
     assert_eq!(b.run("ls", &["/usr/bin/ls"]).unwrap().0, 0);
+    let on_b = "/api/v1/namespaces/default/pods?fieldSelector=spec.nodeName%3Dnode-b";
+    let has_restarted = |pods: &Value| {
+        pods.pointer("/items/0/status/containerStatuses/0/restartCount").and_then(Value::as_u64) == Some(1)
+    };
+    cluster.api().wait(on_b, DEADLINE, has_restarted).unwrap();
     wait_daemons(&cluster, 2);
 
     // Who asked what is on record.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use ostler_e2e::cluster::image::Image;
+use ostler_e2e::cluster::install::Kind;
 use ostler_e2e::cluster::node::Node;
 use ostler_e2e::cluster::place::Place;
 use ostler_e2e::cluster::{Cluster, down, init};
@@ -29,9 +30,17 @@ enum Verb {
     Up,
     /// Remove it, and everything of it.
     Down,
+    /// Install the charts with this binary, or bring what is installed up to date.
+    Install {
+        /// The static binary.
+        binary: PathBuf,
+        /// Bring QEMU, firmware and tools along in the image, as for nodes that have none.
+        #[arg(long)]
+        runtime: bool,
+    },
     /// Give images, as `docker save` writes them, to both nodes.
     Load { archives: Vec<PathBuf> },
-    /// Write an image of this binary, as `docker save` does.
+    /// Write an image with this binary, as `docker save` does.
     Image {
         /// The static binary.
         binary: PathBuf,
@@ -70,10 +79,10 @@ fn main() -> ExitCode {
 
 fn run(place: Place, command: Verb) -> Result<ExitCode> {
     let program = std::env::current_exe()?;
+    let started = Instant::now();
+    let say = |line: &str| eprintln!("{:6.1} s  {line}", started.elapsed().as_secs_f32());
     match command {
         Verb::Up => {
-            let started = Instant::now();
-            let say = |line: &str| eprintln!("{:6.1} s  {line}", started.elapsed().as_secs_f32());
             let cluster = Cluster::up(place, program, &say).with_context(|| {
                 format!(
                     "the cluster did not come up; its logs are in {}; 'down' removes it",
@@ -83,6 +92,10 @@ fn run(place: Place, command: Verb) -> Result<ExitCode> {
             println!("export KUBECONFIG={}", cluster.kubeconfig().display());
         }
         Verb::Down => down(place)?,
+        Verb::Install { binary, runtime } => {
+            let kind = if runtime { Kind::Runtime } else { Kind::Plain };
+            Cluster::find(place, program)?.install(&binary, kind, &[], &say)?;
+        }
         Verb::Load { archives } => {
             let cluster = Cluster::find(place, program)?;
             archives.iter().try_for_each(|archive: &PathBuf| cluster.load(archive))?;

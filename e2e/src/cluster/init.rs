@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use ostler_util::cgroup::Hierarchies;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change, unmount,
 };
@@ -21,7 +23,7 @@ const TOO_SOON: Duration = Duration::from_secs(1);
 
 /// The rest of the first process's life: it ends only by being killed, and the node with it.
 ///
-/// Flow: 1. the node's control groups become all that it sees of them; 2. its own /sys, /run, /var/lib and /var/log;
+/// Flow: 1. the node's control groups become all that it sees of them; 2. its own /sys, /run, /var/lib and /var/log, and a boot of its own;
 /// 3. services; 4. what ends is reaped, and services are started again.
 ///
 /// # Errors
@@ -82,7 +84,7 @@ fn start(node: &Node, bin: &Path, service: &str) -> Result<i32> {
 /// Joins the node's group in every hierarchy, as the root of all that is seen from now on; then a group below it, so
 /// that the root itself stays empty, as version 2 wants it.
 fn own_groups(node: &Node) -> Result<()> {
-    join(&node.cgroup())?;
+    join(groups::create(&node.cgroup())?)?;
     // SAFETY: of the process's resources, only its view of control groups changes.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP)? };
     // Put together beside, since the way to the old ones ends with the new /sys.
@@ -102,15 +104,17 @@ fn own_groups(node: &Node) -> Result<()> {
     mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None)?;
     mount_bind_recursive(&beside, "/sys/fs/cgroup")?;
     unmount(&beside, UnmountFlags::DETACH)?;
-    join("init")?;
+    let init = Hierarchies::discover()?.group("init");
+    init.create()?;
+    join(init.entrances()?)?;
     for root in groups::roots()? {
         groups::hand_down(&root)?;
     }
     Ok(())
 }
 
-fn join(group: &str) -> Result<()> {
-    for entrance in groups::create(group)? {
+fn join(entrances: Vec<OwnedFd>) -> Result<()> {
+    for entrance in entrances {
         rustix::io::write(entrance, b"0")?;
     }
     Ok(())
@@ -132,6 +136,7 @@ fn own_folders(node: &Node) -> Result<()> {
     for folder in ["lock", "netns"] {
         fs::create_dir_all(Path::new("/run").join(folder))?;
     }
+    mount_bind(node.boot_id_file(), "/proc/sys/kernel/random/boot_id")?;
     // As on a host with systemd: what an agent mounts for its pods is seen on the node, and the other way round.
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
     Ok(())

@@ -44,7 +44,7 @@ pub fn create(place: Place) -> Result<()> {
 pub fn plug_in(node: &Node, others: &[Node]) -> Result<()> {
     let (place, namespace, number) = (node.place, node.namespace(), node.number);
     batch(None, &format!("netns add {namespace}"))?;
-    let port = format!("node{number}");
+    let port = port(node);
     batch(
         Some(&place.namespace()),
         &format!(
@@ -78,11 +78,31 @@ pub fn remove(namespace: &str) -> Result<()> {
 /// # Errors
 /// `ip` refuses.
 pub fn remove_way_in(place: Place) -> Result<()> {
-    let link = place.host_link();
-    // With the namespace of its other end it goes by itself, but not at once.
-    let gone = Command::new("ip").args(["link", "delete", &link]).stderr(Stdio::piped()).output()?;
-    let text = String::from_utf8_lossy(&gone.stderr);
-    if gone.status.success() || text.contains("Cannot find device") { Ok(()) } else { bail!("delete {link}: {text}") }
+    delete_link(&[], &place.host_link())
+}
+
+/// Unplugs a node and removes its namespace with all in it. What is missing is fine.
+///
+/// # Errors
+/// `ip` refuses.
+pub fn unplug(node: &Node) -> Result<()> {
+    let namespace = node.place.namespace();
+    if exists(&namespace) {
+        delete_link(&["-n", &namespace], &port(node))?;
+    }
+    remove(&node.namespace())
+}
+
+/// The bridge's port for a node.
+fn port(node: &Node) -> String {
+    format!("node{}", node.number)
+}
+
+/// Of a link whose other end is in a namespace that goes, the kernel takes care too, but some time later.
+fn delete_link(place: &[&str], link: &str) -> Result<()> {
+    let output = Command::new("ip").args(place).args(["link", "delete", link]).output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() || text.contains("Cannot find device") { Ok(()) } else { bail!("delete {link}: {text}") }
 }
 
 /// Whether there is a namespace of this name.

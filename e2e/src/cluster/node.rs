@@ -106,8 +106,9 @@ impl Node {
     /// The operating system's.
     pub fn start(&self, program: &Path, bin: &Path) -> Result<()> {
         network::plug_in(self, &Self::all(self.place))?;
+        fs::write(self.boot_id_file(), format!("{}\n", uuid::Uuid::new_v4()))?;
         // Only the one outside of its namespaces is in here.
-        let outside = groups::create(&format!("{}/{}-outside", self.place.cgroup(), self.name))?;
+        let outside = groups::create(&self.outside())?;
         let log = OpenOptions::new().append(true).create(true).open(self.directory().join("init.log"))?;
         let namespace = format!("--net=/run/netns/{}", self.namespace());
         let unshare = ["unshare", "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc"];
@@ -135,9 +136,24 @@ impl Node {
     /// A process does not end.
     pub fn kill(&self) -> Result<()> {
         // With the one outside goes the node's first process, and with that every other.
-        groups::end(&format!("{}/{}-outside", self.place.cgroup(), self.name))?;
+        groups::end(&self.outside())?;
         groups::end(&self.cgroup())?;
-        network::remove(&self.namespace())
+        network::unplug(self)
+    }
+
+    /// The file with the name of the node's present boot; to the node, the kernel says so.
+    pub(crate) fn boot_id_file(&self) -> PathBuf {
+        self.directory().join("boot-id")
+    }
+
+    /// Whether the node is on, or has been switched on and is on its way.
+    pub fn is_on(&self) -> bool {
+        groups::pids(&self.outside()).is_ok_and(|pids| !pids.is_empty())
+    }
+
+    /// The control group of the one process that keeps the node on.
+    fn outside(&self) -> String {
+        format!("{}-outside", self.cgroup())
     }
 
     /// The number, on this machine, of the node's first process.
