@@ -348,7 +348,11 @@ fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
             "Domain",
             devices(json!({"channels": [{"name": "c", "source": {"unix": {"path": "/run/x.sock"}}}]})),
         ),
-        ("hostpaths", "Domain", devices(json!({"rngs": [{"name": "r", "backend": {"random": {"path": "/dev/sda"}}}]}))),
+        (
+            "hostpaths",
+            "Domain",
+            devices(json!({"rngs": [{"name": "r", "model": "virtio", "backend": {"random": {"path": "/dev/sda"}}}]})),
+        ),
         ("hostdevices", "Domain", disk(json!({"name": "vda", "source": {"block": {"dev": "/dev/sda"}}}))),
         ("hostnetworks", "Domain", nic(json!({"bridge": {"bridge": "br0"}}))),
         ("hostnetworks", "Domain", nic(json!({"user": {}}))),
