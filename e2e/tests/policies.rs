@@ -1,0 +1,498 @@
+//! Who may write what, in a real API server with the chart's roles and policies.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ostler_e2e::apiserver::ApiServer;
+use ostler_e2e::cluster::api::{Api, ApiError};
+use serde_json::{Value, json};
+
+const CHARTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts");
+const RELEASE_NAMESPACE: &str = "ostler-system";
+const DEADLINE: Duration = Duration::from_secs(120);
+const GROUP: &str = "/apis/ostler.dev/v1alpha1";
+
+/// The chart's documents.
+fn documents(server: &ApiServer, more: &[&str]) -> Vec<String> {
+    let chart = format!("{CHARTS}/ostler");
+    let mut args = vec!["template", "ostler", &chart, "--namespace", RELEASE_NAMESPACE, "--kube-version", "1.36.4"];
+    args.extend(more);
+    let (code, text) = server.helm(&args);
+    assert_eq!(code, 0, "{text}");
+    text.split("\n---\n").map(str::to_owned).collect()
+}
+
+fn kubectl(server: &ApiServer, args: &[&str]) {
+    let (code, text) = server.kubectl(args);
+    assert_eq!(code, 0, "{text}");
+}
+
+/// A server with the charts on it, but for the webhook, which nobody would answer, and with two nodes.
+fn prepared() -> &'static ApiServer {
+    static PREPARED: OnceLock<&ApiServer> = OnceLock::new();
+    PREPARED.get_or_init(|| {
+        let server = ApiServer::shared();
+        kubectl(server, &["create", "namespace", RELEASE_NAMESPACE]);
+        let crds = format!("{CHARTS}/ostler-crds/templates");
+        kubectl(server, &["apply", "--server-side", "-f", &crds]);
+        kubectl(server, &["wait", "--for=condition=Established", "--timeout=120s", "-f", &crds]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chart.yaml");
+        let text: Vec<String> = documents(server, &["--no-hooks"])
+            .into_iter()
+            .filter(|text| !text.contains("kind: ValidatingWebhookConfiguration"))
+            .collect();
+        std::fs::write(&file, text.join("\n---\n")).unwrap();
+        kubectl(server, &["apply", "--server-side", "-f", &file.display().to_string()]);
+        for node in ["node-a", "node-b"] {
+            let node = json!({"metadata": {"name": node}});
+            server.api().create("/api/v1/nodes", &node).unwrap();
+        }
+        for host in ["node-a", "node-b"] {
+            let host =
+                json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "Host", "metadata": {"name": host}, "spec": {}});
+            server.api().create(&format!("{GROUP}/hosts"), &host).unwrap();
+        }
+        wait_for_policies(server);
+        server
+    })
+}
+
+/// A policy is in force a little after it was made, and Kubernetes' own roles take ours in a little after, too.
+fn wait_for_policies(server: &ApiServer) {
+    let policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    let all = server.api().get(policies).unwrap();
+    let ours = all["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap());
+    for name in ours.filter(|name| name.starts_with("ostler-")) {
+        let seen = |policy: &Value| policy["status"]["observedGeneration"] == policy["metadata"]["generation"];
+        let policy = server.api().wait(&format!("{policies}/{name}"), DEADLINE, seen).unwrap();
+        let warnings = &policy["status"]["typeChecking"]["expressionWarnings"];
+        assert!(warnings.is_null(), "{name}: {warnings:#}");
+    }
+    let is_ours = |role: &Value| role["rules"].to_string().contains("ostler.dev");
+    server.api().wait("/apis/rbac.authorization.k8s.io/v1/clusterroles/edit", DEADLINE, is_ours).unwrap();
+    // Each policy is seen to refuse once; from then on it does. A dry run leaves nothing.
+    let agent = agent(server, Some("node-a"));
+    let lease = json!({"metadata": {"name": "another"}});
+    until_refused("Lease", || agent.create(&format!("{}?dryRun=All", leases()), &lease));
+    let status = json!({"status": {"cpus": 1}});
+    until_refused("own host", || agent.merge(&format!("{GROUP}/hosts/node-b/status?dryRun=All"), &status));
+    let namespace = server.namespace("ready");
+    let tenant = tenant(server, &namespace);
+    for (plural, kind, spec) in [
+        ("domains", "Domain", json!({"domain": {"name": "x"}})),
+        ("networks", "Network", json!({"network": {"name": "x"}})),
+        ("storagepools", "StoragePool", json!({"pool": {"name": "x"}})),
+        ("storagevolumes", "StorageVolume", json!({"pool": "p", "volume": {"name": "x"}})),
+    ] {
+        let object = object(kind, "ready", &spec);
+        let path = format!("{}?dryRun=All", objects(&namespace, plural));
+        until_refused("rawxml", || tenant.create(&path, &object));
+    }
+    let protected = json!({"domain": {}, "deletion": {"protect": true}});
+    server.api().create(&objects(&namespace, "domains"), &object("Domain", "kept", &protected)).unwrap();
+    until_refused("protect", || server.api().delete(&format!("{}/kept?dryRun=All", objects(&namespace, "domains"))));
+    let controller = controller(server);
+    let change = json!({"spec": {"runStrategy": "Halted"}});
+    until_refused("users write a spec", || {
+        controller.merge(&format!("{}/kept?dryRun=All", objects(&namespace, "domains")), &change)
+    });
+}
+
+fn until_refused(word: &str, mut attempt: impl FnMut() -> Result<Value, ApiError>) {
+    let deadline = std::time::Instant::now() + DEADLINE;
+    loop {
+        let seen = attempt().map_or_else(|error| format!("{error}"), |value| value.to_string());
+        if seen.contains(word) {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "no refusal with '{word}': {seen}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn leases() -> String {
+    format!("/apis/coordination.k8s.io/v1/namespaces/{RELEASE_NAMESPACE}/leases")
+}
+
+fn objects(namespace: &str, plural: &str) -> String {
+    format!("{GROUP}/namespaces/{namespace}/{plural}")
+}
+
+fn object(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "ostler.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+/// An account of the chart, by a token that is bound to a node as a pod's is, or to none.
+fn account(server: &ApiServer, name: &str, node: Option<&str>) -> Api {
+    let bound = node.map(|node| {
+        let found = server.api().get(&format!("/api/v1/nodes/{node}")).unwrap();
+        json!({"apiVersion": "v1", "kind": "Node", "name": node, "uid": found["metadata"]["uid"]})
+    });
+    let spec = bound.map_or(json!({}), |bound| json!({"boundObjectRef": bound}));
+    let path = format!("/api/v1/namespaces/{RELEASE_NAMESPACE}/serviceaccounts/{name}/token");
+    let answer = server.api().create(&path, &json!({"spec": spec})).unwrap();
+    server.api_with_token(answer["status"]["token"].as_str().unwrap()).unwrap()
+}
+
+fn agent(server: &ApiServer, node: Option<&str>) -> Api {
+    account(server, "ostler-agent", node)
+}
+
+fn controller(server: &ApiServer) -> Api {
+    account(server, "ostler-controller", None)
+}
+
+/// Somebody with Kubernetes' role `edit` in a namespace, and nothing else.
+fn tenant(server: &ApiServer, namespace: &str) -> Api {
+    let account = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+    server.api().create(&account, &json!({"metadata": {"name": "tenant"}})).unwrap();
+    bind(server, namespace, "edit");
+    let answer = server.api().create(&format!("{account}/tenant/token"), &json!({"spec": {}})).unwrap();
+    server.api_with_token(answer["status"]["token"].as_str().unwrap()).unwrap()
+}
+
+/// Gives the tenant a role in its namespace.
+fn bind(server: &ApiServer, namespace: &str, role: &str) {
+    let binding = json!({
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": namespace}],
+    });
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
+    server.api().create(&path, &binding).unwrap();
+}
+
+/// The attempt is refused, for a reason that has this word.
+fn refused(result: Result<Value, ApiError>, word: &str) {
+    let error = match result {
+        Ok(value) => panic!("this must be refused ({word}): {value:#}"),
+        Err(error) => error,
+    };
+    assert!(matches!(error.code(), 403 | 422) && error.to_string().contains(word), "'{word}' is not in: {error}");
+}
+
+/// A domain that node-a holds.
+fn held_domain(server: &ApiServer, namespace: &str, name: &str) -> String {
+    let path = objects(namespace, "domains");
+    let mut domain = object("Domain", name, &json!({"domain": {"memory": {"size": "64Mi"}}}));
+    domain["metadata"]["finalizers"] = json!(["ostler.dev/host", "example.com/other"]);
+    server.api().create(&path, &domain).unwrap();
+    let at = format!("{path}/{name}");
+    server.api().merge(&format!("{at}/status"), &json!({"status": {"host": "node-a", "claim": 1}})).unwrap();
+    at
+}
+
+#[test]
+fn an_agent_reports_on_what_its_host_holds_and_on_nothing_else() {
+    let server = prepared();
+    let namespace = server.namespace("report");
+    let [a, b, nobody] = [Some("node-a"), Some("node-b"), None].map(|node| agent(server, node));
+    let domain = held_domain(server, &namespace, "web");
+    let status = format!("{domain}/status");
+    let running = json!({"status": {"phase": "Running"}});
+    a.merge(&status, &running).unwrap();
+    let applied = json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "Domain", "status": {"observedGeneration": 1, "phase": "Running"}});
+    a.apply(&format!("{status}?fieldManager=ostler-agent&force=true"), &applied).unwrap();
+    refused(b.merge(&status, &running), "own host");
+    refused(nobody.merge(&status, &running), "names none");
+    for (plural, kind, spec) in [
+        ("storagevolumes", "StorageVolume", json!({"pool": "p", "volume": {"capacity": "1Mi"}})),
+        ("domainoperations", "DomainOperation", json!({"domain": "web", "verb": "Start"})),
+    ] {
+        let path = objects(&namespace, plural);
+        server.api().create(&path, &object(kind, "one", &spec)).unwrap();
+        let status = format!("{path}/one/status");
+        // Nobody holds it yet.
+        refused(a.merge(&status, &json!({"status": {"observedGeneration": 1}})), "own host");
+        server.api().merge(&status, &json!({"status": {"host": "node-a"}})).unwrap_or_else(|_| {
+            server.api().merge(&status, &json!({"status": {"host": "node-a", "claim": 1}})).unwrap()
+        });
+        a.merge(&status, &json!({"status": {"observedGeneration": 1}})).unwrap();
+        refused(b.merge(&status, &json!({"status": {"observedGeneration": 1}})), "own host");
+    }
+    let hosts = format!("{GROUP}/hosts");
+    a.merge(&format!("{hosts}/node-a/status"), &json!({"status": {"cpus": 2}})).unwrap();
+    refused(a.merge(&format!("{hosts}/node-b/status"), &json!({"status": {"cpus": 2}})), "own host");
+    let wanted = json!({"status": {"wanted": [{"kind": "Network", "namespace": "x", "object": "y"}]}});
+    refused(a.merge(&format!("{hosts}/node-a/status"), &wanted), "controller's to say");
+    let networks = objects(&namespace, "networks");
+    server.api().create(&networks, &object("Network", "lan", &json!({"network": {}}))).unwrap();
+    refused(a.merge(&format!("{networks}/lan/status"), &running), "forbidden");
+}
+
+#[test]
+fn an_agent_gives_a_claim_back_and_takes_none() {
+    let server = prepared();
+    let namespace = server.namespace("claim");
+    let a = agent(server, Some("node-a"));
+    let status = format!("{}/status", held_domain(server, &namespace, "web"));
+    refused(a.merge(&status, &json!({"status": {"claim": 2}})), "claim's number");
+    refused(a.merge(&status, &json!({"status": {"host": "node-b", "claim": 2}})), "nobody else");
+    a.merge(&status, &json!({"status": {"host": null}})).unwrap();
+    refused(a.merge(&status, &json!({"status": {"host": "node-a", "claim": 2}})), "own host");
+}
+
+#[test]
+fn an_agent_changes_nothing_of_a_users() {
+    let server = prepared();
+    let namespace = server.namespace("spec");
+    let [a, b] = ["node-a", "node-b"].map(|node| agent(server, Some(node)));
+    let domain = held_domain(server, &namespace, "web");
+    refused(a.merge(&domain, &json!({"spec": {"runStrategy": "Halted"}})), "users write a spec");
+    refused(a.merge(&domain, &json!({"metadata": {"labels": {"a": "b"}}})), "changes nothing else");
+    refused(a.merge(&domain, &json!({"metadata": {"annotations": {"a": "b"}}})), "changes nothing else");
+    refused(a.merge(&domain, &json!({"metadata": {"finalizers": ["ostler.dev/host"]}})), "changes nothing else");
+    refused(a.merge(&domain, &json!({"metadata": {"finalizers": null}})), "changes nothing else");
+    let mine_gone = json!({"metadata": {"finalizers": ["example.com/other"]}});
+    refused(b.merge(&domain, &mine_gone), "own host");
+    a.merge(&domain, &mine_gone).unwrap();
+    refused(a.delete(&domain), "forbidden");
+    refused(a.create(&objects(&namespace, "domains"), &object("Domain", "new", &json!({"domain": {}}))), "forbidden");
+}
+
+#[test]
+fn an_agent_cleans_up_its_own_operations() {
+    let server = prepared();
+    let namespace = server.namespace("verbs");
+    let [a, b] = ["node-a", "node-b"].map(|node| agent(server, Some(node)));
+    let path = objects(&namespace, "domainoperations");
+    server.api().create(&path, &object("DomainOperation", "one", &json!({"domain": "web", "verb": "Start"}))).unwrap();
+    server.api().merge(&format!("{path}/one/status"), &json!({"status": {"host": "node-a"}})).unwrap();
+    refused(b.delete(&format!("{path}/one")), "own host");
+    a.delete(&format!("{path}/one")).unwrap();
+}
+
+#[test]
+fn an_agent_gives_no_sign_of_life_for_another() {
+    let server = prepared();
+    let a = agent(server, Some("node-a"));
+    let lease = |name: &str| json!({"metadata": {"name": name}, "spec": {"holderIdentity": "x"}});
+    a.create(&leases(), &lease("ostler-host-node-a")).unwrap();
+    a.merge(&format!("{}/ostler-host-node-a", leases()), &json!({"spec": {"holderIdentity": "y"}})).unwrap();
+    refused(a.create(&leases(), &lease("ostler-host-node-b")), "name of its node");
+    refused(a.create(&leases(), &lease("ostler-controller")), "name of its node");
+}
+
+#[test]
+fn an_agent_reads_no_secret() {
+    let server = prepared();
+    let a = agent(server, Some("node-a"));
+    refused(a.get(&format!("/api/v1/namespaces/{RELEASE_NAMESPACE}/secrets")), "forbidden");
+    refused(a.get("/api/v1/namespaces/kube-system/secrets"), "forbidden");
+    a.get("/api/v1/namespaces/kube-system").unwrap();
+    refused(a.get("/api/v1/namespaces/default"), "forbidden");
+    a.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/domains.ostler.dev").unwrap();
+}
+
+#[test]
+fn the_controller_places_and_changes_no_spec() {
+    let server = prepared();
+    let namespace = server.namespace("controller");
+    let controller = controller(server);
+    let path = objects(&namespace, "domains");
+    server.api().create(&path, &object("Domain", "web", &json!({"domain": {"memory": {"size": "64Mi"}}}))).unwrap();
+    controller.merge(&format!("{path}/web"), &json!({"metadata": {"finalizers": ["ostler.dev/host"]}})).unwrap();
+    controller.merge(&format!("{path}/web/status"), &json!({"status": {"host": "node-a", "claim": 1}})).unwrap();
+    refused(
+        controller.merge(&format!("{path}/web"), &json!({"spec": {"runStrategy": "Halted"}})),
+        "users write a spec",
+    );
+    refused(controller.get("/api/v1/namespaces/kube-system/secrets"), "forbidden");
+    refused(controller.get(&format!("/api/v1/namespaces/{RELEASE_NAMESPACE}/secrets/other")), "forbidden");
+}
+
+#[test]
+fn a_protected_domain_is_not_deleted() {
+    let server = prepared();
+    let namespace = server.namespace("protect");
+    let path = objects(&namespace, "domains");
+    let spec = json!({"domain": {}, "deletion": {"protect": true}});
+    server.api().create(&path, &object("Domain", "kept", &spec)).unwrap();
+    refused(server.api().delete(&format!("{path}/kept")), "forbids the deletion");
+    refused(server.api().delete(&path), "forbids the deletion");
+    server.api().merge(&format!("{path}/kept"), &json!({"spec": {"deletion": {"protect": false}}})).unwrap();
+    server.api().delete(&format!("{path}/kept")).unwrap();
+}
+
+/// Parts of a spec that reach the host, with the grant that each needs.
+fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
+    let domain = |domain: Value| json!({"domain": domain});
+    let devices = |devices: Value| json!({"domain": {"devices": devices}});
+    let disk = |disk: Value| json!({"domain": {"devices": {"disks": [disk]}}});
+    let nic = |source: Value| json!({"domain": {"devices": {"interfaces": [{"name": "eth0", "source": source}]}}});
+    let network = |network: Value| json!({"network": network});
+    let volume = |mut volume: Value| {
+        volume["capacity"] = json!("1Mi");
+        json!({"pool": "p", "volume": volume})
+    };
+    vec![
+        ("hostpaths", "Domain", disk(json!({"name": "vda", "source": {"file": {"file": "/etc/shadow"}}}))),
+        (
+            "hostpaths",
+            "Domain",
+            disk(json!({"name": "vda", "source": {"volume": {"pool": "p", "volume": "v"}},
+            "backingStore": {"source": {"file": {"file": "/etc/shadow"}}}})),
+        ),
+        ("hostpaths", "Domain", domain(json!({"os": {"kernel": "/boot/vmlinuz"}}))),
+        ("hostpaths", "Domain", domain(json!({"os": {"initrd": "/boot/initrd"}}))),
+        ("hostpaths", "Domain", devices(json!({"emulator": "/bin/sh"}))),
+        (
+            "hostpaths",
+            "Domain",
+            devices(json!({"serials": [{"name": "s", "source": {"file": {"path": "/etc/cron.d/x"}}}]})),
+        ),
+        ("hostpaths", "Domain", devices(json!({"serials": [{"name": "s", "log": {"file": "/etc/cron.d/x"}}]}))),
+        (
+            "hostpaths",
+            "Domain",
+            devices(json!({"channels": [{"name": "c", "source": {"unix": {"path": "/run/x.sock"}}}]})),
+        ),
+        (
+            "hostpaths",
+            "Domain",
+            devices(json!({"rngs": [{"name": "r", "model": "virtio", "backend": {"random": {"path": "/dev/sda"}}}]})),
+        ),
+        ("hostdevices", "Domain", disk(json!({"name": "vda", "source": {"block": {"dev": "/dev/sda"}}}))),
+        ("hostnetworks", "Domain", nic(json!({"bridge": {"bridge": "br0"}}))),
+        ("hostnetworks", "Domain", nic(json!({"user": {}}))),
+        ("rawxml", "Domain", domain(json!({"name": "somebody-elses"}))),
+        ("rawxml", "Domain", domain(json!({"metadata": {"xml": "<a:b xmlns:a='x'/>"}}))),
+        ("hypervisorargs", "Domain", domain(json!({"qemuCommandline": {"args": [{"value": "-trace"}]}}))),
+        ("hostnetworks", "Network", network(json!({"forward": {"mode": "bridge"}}))),
+        ("hostnetworks", "Network", network(json!({"forward": {"mode": "nat", "dev": "eth0"}}))),
+        ("hostnetworks", "Network", network(json!({"forward": {"mode": "open"}}))),
+        ("hostnetworks", "Network", network(json!({"bridge": {"name": "br0"}}))),
+        ("rawxml", "Network", network(json!({"name": "somebody-elses"}))),
+        ("hostpaths", "StoragePool", json!({"pool": {"target": {"path": "/etc"}}})),
+        ("hostpaths", "StoragePool", json!({"pool": {"target": {"permissions": {"mode": "4755"}}}})),
+        ("hostdevices", "StoragePool", json!({"pool": {"type": "logical"}})),
+        ("rawxml", "StoragePool", json!({"pool": {"name": "somebody-elses"}})),
+        ("hostpaths", "StorageVolume", volume(json!({"target": {"permissions": {"mode": "4755", "owner": 0}}}))),
+        ("hostpaths", "StorageVolume", volume(json!({"backingStore": {"path": "/etc/shadow"}}))),
+        ("rawxml", "StorageVolume", volume(json!({"name": "somebody-elses"}))),
+    ]
+}
+
+#[test]
+fn a_tenant_needs_a_grant_for_what_reaches_the_host() {
+    let server = prepared();
+    let (namespace, granted) = (server.namespace("tenant"), server.namespace("granted"));
+    let (tenant_without, tenant_with) = (tenant(server, &namespace), tenant(server, &granted));
+    bind(server, &granted, "ostler-grants");
+    for (number, (grant, kind, spec)) in host_parts().into_iter().enumerate() {
+        let object = object(kind, &format!("part-{number}"), &spec);
+        let plural = format!("{}s", kind.to_lowercase());
+        refused(tenant_without.create(&objects(&namespace, &plural), &object), &format!("'{grant}' in the group"));
+        tenant_with.create(&objects(&granted, &plural), &object).unwrap_or_else(|error| panic!("{spec}: {error}"));
+        server.api().create(&objects(&namespace, &plural), &object).unwrap_or_else(|error| panic!("{spec}: {error}"));
+        // What an admin gave stays when the tenant changes something else, and nothing is added to it.
+        let path = format!("{}/part-{number}", objects(&namespace, &plural));
+        if kind == "Domain" {
+            tenant_without.merge(&path, &json!({"spec": {"domain": {"memory": {"size": "64Mi"}}}})).unwrap();
+            let more = json!({"spec": {"domain": {"qemuCommandline": {"args": [{"value": "-more"}]}}}});
+            refused(tenant_without.merge(&path, &more), "hypervisorargs");
+        }
+    }
+}
+
+#[test]
+fn a_tenants_own_things_need_no_grant() {
+    let server = prepared();
+    let namespace = server.namespace("free");
+    let tenant = tenant(server, &namespace);
+    let create = |kind: &str, spec: Value| {
+        let plural = format!("{}s", kind.to_lowercase());
+        tenant.create(&objects(&namespace, &plural), &object(kind, "free", &spec)).unwrap();
+    };
+    create(
+        "Network",
+        json!({"network": {"forward": {"mode": "nat"}, "domain": {"name": "shop"}, "bridge": {"stp": true},
+        "ips": [{"address": "10.9.0.1", "prefix": 24, "dhcp": {"ranges": [{"start": "10.9.0.2", "end": "10.9.0.9"}]}}]}}),
+    );
+    create("StoragePool", json!({}));
+    create(
+        "StorageVolume",
+        json!({"pool": "free", "volume": {"capacity": "1Gi", "target": {"format": {"type": "qcow2"}}}}),
+    );
+    create("DomainOperation", json!({"domain": "free", "verb": "Start"}));
+    create(
+        "Domain",
+        json!({"runStrategy": "Always", "placement": {"host": "node-a"}, "domain": {
+        "vcpu": {"count": 2}, "memory": {"size": "1Gi"}, "os": {"type": {"machine": "q35"}, "boot": [{"dev": "hd"}]},
+        "features": {"acpi": true}, "cpu": {"mode": "host-passthrough"}, "clock": {"offset": "utc"}, "onReboot": "restart",
+        "devices": {
+            "disks": [{"name": "vda", "target": {"bus": "virtio"}, "driver": {"cache": "none"},
+                "source": {"volume": {"pool": "free", "volume": "free"}}}],
+            "interfaces": [{"name": "eth0", "source": {"network": {"network": "free"}}, "model": {"type": "virtio"}}],
+            "serials": [{"name": "s", "source": {"pty": {}}}], "channels": [{"name": "c", "source": {"unix": {}}}],
+            "rngs": [{"name": "r", "model": "virtio", "backend": {"random": {}}}], "memballoon": {"model": "virtio"}}}}),
+    );
+}
+
+#[test]
+fn a_tenant_stays_in_its_namespace_and_out_of_status() {
+    let server = prepared();
+    let (namespace, other) = (server.namespace("inside"), server.namespace("outside"));
+    let tenant = tenant(server, &namespace);
+    let domain = held_domain(server, &namespace, "web");
+    refused(tenant.merge(&format!("{domain}/status"), &json!({"status": {"host": "node-b"}})), "forbidden");
+    let theirs = held_domain(server, &other, "web");
+    refused(tenant.get(&theirs), "forbidden");
+    refused(tenant.merge(&theirs, &json!({"spec": {"runStrategy": "Halted"}})), "forbidden");
+    refused(tenant.create(&objects(&other, "domains"), &object("Domain", "mine", &json!({"domain": {}}))), "forbidden");
+    refused(tenant.get(&format!("{GROUP}/hosts")), "forbidden");
+    // A status that comes with a spec is left out.
+    let mut with_status = object("Domain", "sly", &json!({"domain": {"memory": {"size": "64Mi"}}}));
+    with_status["status"] = json!({"host": "node-b", "claim": 7});
+    let made = tenant.create(&objects(&namespace, "domains"), &with_status).unwrap();
+    assert_eq!(made["status"], json!({"observedGeneration": -1}));
+    // And nobody grants what he doesn't hold.
+    let role = json!({"metadata": {"name": "sly"}, "rules": [{"apiGroups": ["ostler.dev"], "resources": ["hostpaths"], "verbs": ["use"]}]});
+    refused(
+        tenant.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles"), &role),
+        "forbidden",
+    );
+}
+
+#[test]
+fn the_chart_is_sound() {
+    let server = prepared();
+    for chart in ["ostler", "ostler-crds"] {
+        let (code, text) = server.helm(&["lint", "--strict", &format!("{CHARTS}/{chart}")]);
+        assert_eq!(code, 0, "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dry_run = |name: &str, more: &[&str]| {
+        // Prometheus' own kinds are not known to a bare server.
+        let known = |text: &String| !text.contains("monitoring.coreos.com");
+        let file = folder.path().join(name);
+        let text: Vec<String> = documents(server, more).into_iter().filter(known).collect();
+        std::fs::write(&file, text.join("\n---\n")).unwrap();
+        let file = file.display().to_string();
+        kubectl(
+            server,
+            &["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", &file],
+        );
+    };
+    dry_run("usual.yaml", &[]);
+    let all = "runtime.source=image,agent.exposeMetrics=true,monitoring.enabled=true,monitoring.dashboard.enabled=true,\
+        agent.podAnnotations.a=b,controller.podAnnotations.a=b,imagePullSecrets[0].name=x,monitoring.labels.a=b";
+    dry_run("all.yaml", &["--set", all]);
+    dry_run(
+        "one.yaml",
+        &[
+            "--set",
+            "controller.replicas=1,policies.grants=false,policies.ownHost=false,aggregateRoles=false,flowControl.enabled=false",
+        ],
+    );
+    let (code, text) = server.helm(&["template", "x", &format!("{CHARTS}/ostler"), "--set", "agnet.port=1"]);
+    assert!(code != 0 && text.contains("agnet"), "a wrong value is told: {text}");
+}
+
+#[test]
+fn the_dashboard_is_json() {
+    let text = std::fs::read_to_string(format!("{CHARTS}/ostler/dashboards/ostler.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() >= 6);
+}
