@@ -20,11 +20,7 @@ stage() { # name command...
 e2e() { cargo test -p ostler-e2e --no-fail-fast "$@" -- --test-threads 2; }
 
 conformance() {
-    if [ -d ../shared/corpus ]; then
-        OSTLER_CORPUS=$(realpath ../shared/corpus) cargo run -q -p ostler-e2e --bin conformance -- "$@"
-    else
-        echo "not run: the corpus of libvirt's cases is not at hand (../shared/corpus)"
-    fi
+    cargo run -q -p ostler-e2e --bin conformance -- "$@"
 }
 
 run_tests() {

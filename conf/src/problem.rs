@@ -38,6 +38,11 @@ impl Problem {
     pub fn new(code: ErrorCode, path: impl Into<String>, message: impl Into<String>) -> Self {
         Problem { code, path: path.into(), position: None, message: message.into() }
     }
+
+    /// The same with another code, unless the code says more than "this is wrong" already.
+    pub fn with_code(self, code: ErrorCode) -> Self {
+        if self.code == ErrorCode::XmlError { Problem { code, ..self } } else { self }
+    }
 }
 
 impl fmt::Display for Problem {

@@ -1,9 +1,23 @@
 //! `<pool>`: a place for volumes. libvirt: formatstorage.html.
 
+mod adapter;
+mod options;
+mod shape;
+mod source;
+mod validate;
+
+pub use adapter::{FcAdapter, ParentAddress, PoolAdapter, ScsiAdapter};
+pub use options::{FsMountOptions, FsOption, RbdConfigOptions, RbdOption};
+pub use source::{
+    Auth, AuthSecret, AuthType, Initiator, InitiatorName, PoolDevice, PoolDir, PoolFormat, PoolFormatName, PoolHost,
+    PoolProtocol, PoolSource, SourceText,
+};
+
 use ostler_conf_derive::element;
-use ostler_util::{ErrorCode, Size};
+use ostler_util::Size;
 use uuid::Uuid;
 
+use crate::values::{Octal, YesNo};
 use crate::xml::{Element, Reader, Value as _, Writer};
 use crate::{Invalid, Problem, words};
 
@@ -28,11 +42,22 @@ pub struct StoragePool {
     /// Bytes free; never in a definition.
     #[serde(skip)]
     pub available: Option<Bytes>,
+    /// Features of the pool itself.
+    pub features: Option<PoolFeatures>,
     /// Where its data come from.
     #[xml(keep)]
     pub source: Option<PoolSource>,
     /// Where it is on the host.
     pub target: Option<PoolTarget>,
+    /// How its volumes are looked at.
+    #[xml(keep)]
+    pub refresh: Option<PoolRefresh>,
+    /// With `fs` and `netfs`: options of the mount; need a grant.
+    #[xml(name = "fs:mount_opts", bind)]
+    pub fs_mount_options: Option<FsMountOptions>,
+    /// With `rbd`: options of Ceph's client; need a grant.
+    #[xml(name = "rbd:config_opts", bind)]
+    pub rbd_config_options: Option<RbdConfigOptions>,
 }
 
 words! {
@@ -67,17 +92,45 @@ words! {
         /// Virtuozzo storage.
         Vstorage = "vstorage",
     }
+
+    /// How much of a volume counts as allocated.
+    pub enum RefreshAllocation {
+        /// What is used, as looked up.
+        Default = "default",
+        /// All of it, which is quicker.
+        Capacity = "capacity",
+    }
 }
 
-/// The path as libvirt keeps it: one slash for several, none at the end.
-fn single_slashes(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    if path.starts_with('/') { format!("/{}", parts.join("/")) } else { parts.join("/") }
+/// `<features>`: features of the pool itself.
+#[element]
+pub struct PoolFeatures {
+    /// Whether its files are copied on write, where the file system can choose.
+    pub cow: Option<PoolCow>,
 }
 
-/// `<source>`: where a pool's data come from; a directory has none.
-#[element(open)]
-pub struct PoolSource {}
+/// `<cow state='no'/>`: whether files are copied on write.
+#[element]
+pub struct PoolCow {
+    /// Whether they are.
+    #[xml(attr)]
+    pub state: YesNo,
+}
+
+/// `<refresh>`: how volumes are looked at.
+#[element]
+pub struct PoolRefresh {
+    /// How each volume is.
+    pub volume: Option<RefreshVolume>,
+}
+
+/// `<volume allocation='capacity'/>`: how a volume is looked at.
+#[element]
+pub struct RefreshVolume {
+    /// How much of it counts as allocated.
+    #[xml(attr, code = "ConfigUnsupported")]
+    pub allocation: Option<RefreshAllocation>,
+}
 
 /// `<target>`: where a pool or volume is on the host.
 #[element]
@@ -101,50 +154,6 @@ pub struct Permissions {
     pub label: Option<String>,
 }
 
-/// A file mode: octal digits in XML and YAML alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Octal(pub u32);
-
-impl crate::xml::Value for Octal {
-    fn parse(text: &str) -> Result<Self, String> {
-        u32::from_str_radix(text, 8)
-            .ok()
-            .filter(|mode| *mode <= 0o7777)
-            .map(Octal)
-            .ok_or_else(|| "a mode of up to four octal digits".to_owned())
-    }
-    fn format(&self) -> std::borrow::Cow<'_, str> {
-        format!("{:04o}", self.0).into()
-    }
-}
-
-impl serde::Serialize for Octal {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.format())
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Octal {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        crate::xml::Value::parse(&text)
-            .map_err(|expected| serde::de::Error::custom(format!("'{text}' is not {expected}")))
-    }
-}
-
-#[cfg(feature = "schema")]
-impl schemars::JsonSchema for Octal {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Octal".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "maxLength": 5, "pattern": "^[0-7]{1,5}$" })
-    }
-}
-
 /// A size that XML has as `unit='bytes'` and a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
@@ -163,25 +172,35 @@ impl Element for Bytes {
     }
 }
 
+impl Permissions {
+    /// "As it is" is the same as none, said as -1 or as the largest number.
+    pub(crate) fn settle(&mut self) {
+        for id in [&mut self.owner, &mut self.group] {
+            id.take_if(|id| *id == -1 || *id == i64::from(u32::MAX));
+        }
+    }
+
+    /// The driver-independent rules; `path` is where it stands.
+    pub(crate) fn problems(&self, path: &str) -> Vec<Problem> {
+        let ids = [("owner", self.owner), ("group", self.group)].into_iter();
+        let wrong = ids.filter(|(_, id)| id.is_some_and(|id| u32::try_from(id).is_err()));
+        wrong
+            .map(|(name, _)| {
+                let message = format!("a number from 0 to {} is expected", u32::MAX - 1);
+                Problem::new(ostler_util::ErrorCode::XmlError, format!("{path}.{name}"), message)
+            })
+            .collect()
+    }
+}
+
 impl StoragePool {
     fn after_read(&mut self) {
-        if let Some(permissions) = self.target.as_mut().and_then(|target| target.permissions.as_mut()) {
-            permissions.owner.take_if(|owner| *owner == -1);
-            permissions.group.take_if(|group| *group == -1);
-        }
-        // libvirt always writes them, and a definition never says them.
-        for bytes in [&mut self.capacity, &mut self.allocation, &mut self.available] {
-            *bytes = Some(Bytes::default());
-        }
-        if let Some(path) = self.target.as_mut().and_then(|target| target.path.as_mut()) {
-            *path = single_slashes(path);
-        }
+        shape::settle(self);
     }
 
     /// Fills in the driver-independent defaults, as libvirt does. What is set stays.
     pub fn complete(&mut self) {
-        self.r#type.get_or_insert(PoolType::Dir);
-        self.source.get_or_insert(PoolSource {});
+        shape::complete(self);
     }
 
     /// The driver-independent rules.
@@ -189,21 +208,6 @@ impl StoragePool {
     /// # Errors
     /// Every rule that is broken, with its field.
     pub fn validate(&self) -> Result<(), Invalid> {
-        let mut problems = Vec::new();
-        if self.name.is_empty() {
-            problems.push(Problem::new(ErrorCode::XmlError, "name", "a pool needs a name"));
-        } else if self.name.contains('/') {
-            problems.push(Problem::new(
-                ErrorCode::XmlError,
-                "name",
-                format!("the name '{}' can't hold a '/'", self.name),
-            ));
-        }
-        if let Some(path) = self.target.as_ref().and_then(|target| target.path.as_deref())
-            && !path.starts_with('/')
-        {
-            problems.push(Problem::new(ErrorCode::XmlError, "target.path", format!("'{path}' is no absolute path")));
-        }
-        Invalid::check(problems)
+        Invalid::check(validate::problems(self))
     }
 }

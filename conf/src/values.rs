@@ -2,6 +2,11 @@
 
 mod scalars;
 
+mod live_only;
+mod octal;
+
+pub use live_only::LiveOnly;
+pub use octal::Octal;
 pub use scalars::{Hex, OnOff, XmlText, YesNo};
 
 /// An enum whose values are libvirt's words, in XML and in YAML alike.

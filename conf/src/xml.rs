@@ -6,9 +6,9 @@ mod reader;
 mod traits;
 mod writer;
 
-pub use document::{Document, MAX_DEPTH, MAX_LENGTH};
+pub use document::{Document, MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS, MAX_LENGTH};
 pub use reader::Reader;
-pub use traits::{Element, NAMESPACES, Root, Union, Value, one_of, read_choice, read_scaled};
+pub use traits::{Element, NAMESPACES, Root, Union, Value, one_of, read_any, read_choice, read_one, read_scaled};
 pub use writer::Writer;
 
 use crate::{Invalid, Problem};
@@ -39,7 +39,7 @@ impl<T> Parsed<T> {
 /// # Errors
 /// Text that is not well-formed, a wrong root element, a missing or impossible value: with its place and path.
 pub fn parse<T: Root>(text: &str) -> Result<Parsed<T>, Invalid> {
-    let document = Document::parse(text)?;
+    let mut document = Document::parse(text)?;
     let root = Reader::root(&document);
     if !root.is_named(T::NAME) {
         let message = format!("the root element is <{}>, expected <{}>", root.name(), T::NAME);
@@ -47,7 +47,15 @@ pub fn parse<T: Root>(text: &str) -> Result<Parsed<T>, Invalid> {
     }
     let mut value = T::read(&root)?;
     value.after_read();
-    Ok(Parsed { value, unknown: root.unknown() })
+    let mut unknown = root.unknown();
+    if !unknown.is_empty() {
+        // Rare, so it may cost a second look: now with what each element was asked for, to say what was perhaps meant.
+        document.read_again();
+        let root = Reader::root(&document);
+        T::read(&root)?;
+        unknown = root.unknown();
+    }
+    Ok(Parsed { value, unknown })
 }
 
 /// Writes a document as libvirt does: two blanks a level, single quotes, a final newline.

@@ -82,7 +82,8 @@ impl Cluster {
             "cpus": ["qemu64"],
         });
         let ready = condition("Ready", "True", "Ready");
-        let status = json!({"drivers": ["qemu"], "capabilities": [{"name": "qemu", "facts": facts}], "conditions": [ready]});
+        let status =
+            json!({"drivers": ["qemu"], "capabilities": [{"name": "qemu", "facts": facts}], "conditions": [ready]});
         self.api().merge(&format!("{host}/status"), &json!({"status": status})).unwrap();
     }
 
@@ -284,9 +285,12 @@ fn nothing_is_written_at_rest_and_the_second_replica_leads_when_the_first_ends()
     cluster.node("a", "1Gi");
     cluster.create("networks", &object("Network", "lan", json!({"network": {}})));
     cluster.create("storagepools", &object("StoragePool", "p", json!({})));
-    cluster.create("storagevolumes", &object("StorageVolume", "v", json!({"pool": "p", "volume": {"capacity": "1Mi"}})));
+    cluster
+        .create("storagevolumes", &object("StorageVolume", "v", json!({"pool": "p", "volume": {"capacity": "1Mi"}})));
     for (plural, name) in [("networks", "lan"), ("storagepools", "p"), ("storagevolumes", "v")] {
-        cluster.wait(plural, name, |object| reason(object).0 == "WaitingForFirstUse" && has_condition(object, "Ready", "True"));
+        cluster.wait(plural, name, |object| {
+            reason(object).0 == "WaitingForFirstUse" && has_condition(object, "Ready", "True")
+        });
     }
     let source = json!({"volume": {"pool": "p", "volume": "v"}});
     cluster.create("domains", &with_disk(domain("web", "64Mi"), "disk", source));
@@ -342,7 +346,8 @@ fn the_api_server_asks_the_webhook_before_it_persists() {
     let trusted = |found: &Value| found["webhooks"][0]["clientConfig"]["caBundle"].is_string();
     cluster.api().wait(&format!("{configurations}/ostler-validate"), DEADLINE, trusted).unwrap();
     let file = json!({"file": {"file": "/d.img"}});
-    let (good, bad) = (with_disk(domain("web", "64Mi"), "disk", file.clone()), with_disk(domain("web", "64Mi"), "lun", file));
+    let (good, bad) =
+        (with_disk(domain("web", "64Mi"), "disk", file.clone()), with_disk(domain("web", "64Mi"), "lun", file));
     // The API server takes a moment to know of the webhook, and whom it may trust.
     let dry = format!("{}?dryRun=All", path("domains", ""));
     let end = Instant::now() + DEADLINE;
@@ -375,7 +380,8 @@ fn the_api_server_asks_the_webhook_before_it_persists() {
     cluster.create("networks", &object("Network", "lan", json!({"network": {}})));
     cluster.wait("networks", "lan", |network| !network["metadata"]["finalizers"].is_null());
     drop(controller);
-    let down = cluster.api().create(&path("networks", ""), &object("Network", "wan", json!({"network": {}}))).unwrap_err();
+    let down =
+        cluster.api().create(&path("networks", ""), &object("Network", "wan", json!({"network": {}}))).unwrap_err();
     assert!(down.to_string().contains("validate.ostler.dev"), "{down}");
     let status = json!({"status": {"conditions": [condition("Ready", "True", "Ready")]}});
     cluster.api().merge(&format!("{}/status", path("networks", "lan")), &status).unwrap();
@@ -391,7 +397,8 @@ fn a_network_stays_while_it_is_used_and_goes_when_the_last_host_has_let_go() {
     cluster.wait("networks", "lan", |network| network["status"]["hosts"] == json!({"desired": 1, "ready": 0}));
     let outcomes = |list: Value| json!({"status": {"networks": list}});
     let host = format!("{GROUP}/hosts/a/status");
-    let ready = json!([{"name": "default/lan", "observedGeneration": 1, "ready": true, "reason": "Ready", "message": ""}]);
+    let ready =
+        json!([{"name": "default/lan", "observedGeneration": 1, "ready": true, "reason": "Ready", "message": ""}]);
     cluster.api().merge(&host, &outcomes(ready)).unwrap();
     cluster.wait("networks", "lan", |network| has_condition(network, "Ready", "True"));
     cluster.api().delete(&path("networks", "lan")).unwrap();

@@ -118,7 +118,16 @@ fn parse_options(options: TokenStream) -> syn::Result<Options> {
 
 fn read_field(field: &Field) -> TokenStream {
     let Field { ident, name, shape, .. } = field;
+    let code = field.code.as_ref().map(|code| {
+        let code = quote::format_ident!("{code}");
+        quote!(.map_err(|problem| problem.with_code(::ostler_conf::ErrorCode::#code)))
+    });
     let value = match &field.kind {
+        Kind::Any => match shape {
+            Shape::Optional => quote!(::ostler_conf::xml::read_any(reader)?.into_iter().next()),
+            Shape::List => quote!(::ostler_conf::xml::read_any(reader)?),
+            Shape::Plain => quote!(::ostler_conf::xml::read_one(reader)?),
+        },
         Kind::Skip => quote!(::std::default::Default::default()),
         Kind::Attr { on } => {
             let reader = match on {
@@ -126,29 +135,31 @@ fn read_field(field: &Field) -> TokenStream {
                 Some(child) => quote!(reader.child_or_absent(#child)),
             };
             match shape {
-                Shape::Optional => quote!(#reader.attr(#name)?),
-                _ if field.default => quote!(#reader.attr(#name)?.unwrap_or_default()),
-                _ => quote!(#reader.required_attr(#name)?),
+                Shape::Optional => quote!(#reader.attr(#name)#code?),
+                _ if field.default => quote!(#reader.attr(#name)#code?.unwrap_or_default()),
+                _ => quote!(#reader.required_attr(#name)#code?),
             }
         }
         Kind::Text if *shape == Shape::Optional => {
-            quote!(if reader.raw_text().trim().is_empty() { None } else { Some(reader.text()?) })
+            quote!(if reader.raw_text().trim().is_empty() { None } else { Some(reader.text()#code?) })
         }
-        Kind::Text => quote!(reader.text()?),
+        Kind::Text => quote!(reader.text()#code?),
         Kind::Flag => quote!(reader.child(#name).is_some()),
         Kind::Flatten => quote!(::ostler_conf::xml::Element::read(reader)?),
         Kind::Child => match shape {
-            Shape::Optional => quote!(reader.element(#name)?),
-            Shape::List => quote!(reader.elements(#name)?),
-            Shape::Plain if field.default => quote!(reader.element(#name)?.unwrap_or_default()),
-            Shape::Plain => quote!(reader.required_element(#name)?),
+            Shape::Optional => quote!(reader.element(#name)#code?),
+            Shape::List => quote!(reader.elements(#name)#code?),
+            Shape::Plain if field.default => quote!(reader.element(#name)#code?.unwrap_or_default()),
+            Shape::Plain => quote!(reader.required_element(#name)#code?),
         },
         Kind::Choice { attr, absent, flatten } => {
             let content = if *flatten { quote!(*reader) } else { quote!(reader.child_or_absent(#name)) };
             let missing = match (absent, shape) {
                 (Some(tag), _) => quote!(Some(#tag)),
                 (None, Shape::Optional) => quote!(None),
-                (None, _) => quote!(return Err(reader.problem(::std::format!("the attribute '{}' is missing", #attr)))),
+                (None, _) => {
+                    quote!(return Err(reader.problem(::std::format!("the attribute '{}' is missing", #attr)))#code)
+                }
             };
             let wrap = if *shape == Shape::Optional {
                 quote!()
@@ -157,7 +168,7 @@ fn read_field(field: &Field) -> TokenStream {
             };
             quote!({
                 let tag: Option<&str> = match reader.attr_text(#attr) { Some(tag) => Some(tag), None => #missing };
-                ::ostler_conf::xml::read_choice(reader, #attr, tag, &#content)? #wrap
+                ::ostler_conf::xml::read_choice(reader, #attr, tag, &#content)#code? #wrap
             })
         }
     };
@@ -234,6 +245,16 @@ fn write_body(field: &Field, all: &[Field]) -> Option<TokenStream> {
             }
             Shape::Plain => child(quote!(&self.#ident), *keep),
         }),
+        Kind::Any => {
+            let write = quote!(writer.element(::ostler_conf::xml::Union::tag(choice), true, |writer| {
+                ::ostler_conf::xml::Union::attrs(choice, writer);
+                ::ostler_conf::xml::Union::body(choice, writer);
+            }););
+            Some(match shape {
+                Shape::Plain => quote!({ let choice = &self.#ident; #write }),
+                Shape::Optional | Shape::List => quote!(for choice in &self.#ident { #write }),
+            })
+        }
         Kind::Choice { flatten, .. } => {
             let write = if *flatten {
                 quote!(::ostler_conf::xml::Union::body(choice, writer);)

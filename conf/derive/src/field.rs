@@ -12,6 +12,8 @@ pub(crate) struct Field {
     pub(crate) default: bool,
     pub(crate) keep: bool,
     pub(crate) bind: bool,
+    /// The error code of a value that can't be read; absent: the reader's.
+    pub(crate) code: Option<String>,
 }
 
 pub(crate) enum Kind {
@@ -21,6 +23,7 @@ pub(crate) enum Kind {
     Flag,
     Flatten,
     Choice { attr: String, absent: Option<String>, flatten: bool },
+    Any,
     Skip,
 }
 
@@ -37,9 +40,9 @@ impl Field {
         let ident =
             field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&*field, "an element's fields have names"))?;
         let mut name = None;
-        let (mut attr, mut text, mut flag, mut flatten, mut skip) = (false, false, false, false, false);
+        let (mut attr, mut text, mut flag, mut flatten, mut skip, mut any) = (false, false, false, false, false, false);
         let (mut default, mut keep, mut bind) = (false, false, false);
-        let (mut on, mut choice, mut absent) = (None, None, None);
+        let (mut on, mut choice, mut absent, mut code) = (None, None, None, None);
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("xml")) {
             attribute.parse_nested_meta(|meta| {
                 let key = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
@@ -50,6 +53,7 @@ impl Field {
                     "flag" => flag = true,
                     "flatten" => flatten = true,
                     "skip" => skip = true,
+                    "any" => any = true,
                     "default" => default = true,
                     "keep" => keep = true,
                     "bind" => bind = true,
@@ -57,24 +61,31 @@ impl Field {
                     "on" => on = string()?,
                     "choice" => choice = string()?,
                     "absent" => absent = string()?,
+                    "code" => code = string()?,
                     _ => return Err(meta.error("unknown key: see ostler-conf-derive's page")),
                 }
                 Ok(())
             })?;
         }
         field.attrs.retain(|a| !a.path().is_ident("xml"));
-        let kind = match (choice, attr, text, flag, flatten, skip) {
-            (Some(attr), false, false, false, flatten, false) => Kind::Choice { attr, absent, flatten },
-            (None, true, false, false, false, false) => Kind::Attr { on },
-            (None, false, true, false, false, false) => Kind::Text,
-            (None, false, false, true, false, false) => Kind::Flag,
-            (None, false, false, false, true, false) => Kind::Flatten,
-            (None, false, false, false, false, true) => Kind::Skip,
-            (None, false, false, false, false, false) => Kind::Child,
-            _ => return Err(syn::Error::new(ident.span(), "only one of attr, text, flag, flatten, choice and skip")),
+        let kind = match (choice, attr, text, flag, flatten, skip, any) {
+            (Some(attr), false, false, false, flatten, false, false) => Kind::Choice { attr, absent, flatten },
+            (None, true, false, false, false, false, false) => Kind::Attr { on },
+            (None, false, true, false, false, false, false) => Kind::Text,
+            (None, false, false, true, false, false, false) => Kind::Flag,
+            (None, false, false, false, true, false, false) => Kind::Flatten,
+            (None, false, false, false, false, true, false) => Kind::Skip,
+            (None, false, false, false, false, false, true) => Kind::Any,
+            (None, false, false, false, false, false, false) => Kind::Child,
+            _ => {
+                return Err(syn::Error::new(
+                    ident.span(),
+                    "only one of attr, text, flag, flatten, choice, any and skip",
+                ));
+            }
         };
         let name = name.unwrap_or_else(|| camel_case(&ident.to_string()));
-        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, keep, bind })
+        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, keep, bind, code })
     }
 
     /// Whether an element without it can be made.

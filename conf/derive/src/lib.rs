@@ -20,14 +20,17 @@
 //! | `flag` | a `bool`: whether the empty child is there |
 //! | `flatten` | an element whose attributes and children stand in this one |
 //! | `choice = "attr"` | a `#[union]`: the attribute names the variant, the child holds it; with `flatten` this element holds it; with `absent = "tag"` the attribute may lack. Such an attribute is written first |
+//! | `any` | a `#[union]` whose variants are named by the child elements themselves: `T` exactly one, `Option<T>`, `Vec<T>` |
 //! | `skip` | not in XML |
+//! | `code = "NoName"` | the error code where this field is missing or can't be read; else `XmlError` |
 //! | `name = "x"` | the name in XML; else the field's name in camelCase; a prefix means the namespace |
 //! | `default` | a child that may lack though its type is no `Option` |
 //! | `keep` | a child that is written even when empty |
 //! | `bind` | the root binds the name's prefix when the field is there |
 //!
 //! `#[union]` on an enum of one-field variants makes it a choice: `#[xml(name = "x")]` on a variant, else its name in
-//! kebab-case. With `#[union(tag = "attr")]` it is an element as well, which holds attribute and content.
+//! kebab-case. With `#[union(tag = "attr")]` it is an element as well, which holds attribute and content; with
+//! `absent = "tag"` the attribute may lack, and `code = "ConfigUnsupported"` is the error code of one that names no variant.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 

@@ -8,12 +8,15 @@ use syn::{Fields, ItemEnum, LitStr};
 use crate::names::kebab_case;
 
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    let mut tag_attr = None;
+    let (mut tag_attr, mut absent, mut code) = (None, None, None);
     let parser = syn::meta::parser(|meta| {
-        if !meta.path.is_ident("tag") {
-            return Err(meta.error("expected tag"));
-        }
-        tag_attr = Some(meta.value()?.parse::<LitStr>()?.value());
+        let option = match () {
+            () if meta.path.is_ident("tag") => &mut tag_attr,
+            () if meta.path.is_ident("absent") => &mut absent,
+            () if meta.path.is_ident("code") => &mut code,
+            () => return Err(meta.error("expected tag, absent or code")),
+        };
+        *option = Some(meta.value()?.parse::<LitStr>()?.value());
         Ok(())
     });
     parser.parse2(options)?;
@@ -38,14 +41,22 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
     }
     let ident = &item.ident;
     let (names, tags): (Vec<_>, Vec<_>) = variants.into_iter().unzip();
+    let code = code.map(|code| {
+        let code = quote::format_ident!("{code}");
+        quote!(.map_err(|problem| problem.with_code(::ostler_conf::ErrorCode::#code)))
+    });
     let element = tag_attr.map(|attr| {
+        let missing = match absent {
+            Some(tag) => quote!(#tag),
+            None => quote!({
+                return Err(reader.problem(::std::format!("the attribute '{}' is missing", #attr)));
+            }),
+        };
         quote! {
             impl ::ostler_conf::xml::Element for #ident {
                 fn read(reader: &::ostler_conf::xml::Reader<'_>) -> ::std::result::Result<Self, ::ostler_conf::Problem> {
-                    let Some(tag) = reader.attr_text(#attr) else {
-                        return Err(reader.problem(::std::format!("the attribute '{}' is missing", #attr)));
-                    };
-                    Ok(::ostler_conf::xml::read_choice(reader, #attr, Some(tag), reader)?.expect("a tag was given"))
+                    let tag = match reader.attr_text(#attr) { Some(tag) => tag, None => #missing };
+                    Ok(::ostler_conf::xml::read_choice(reader, #attr, Some(tag), reader)#code?.expect("a tag was given"))
                 }
                 fn attrs(&self, writer: &mut ::ostler_conf::xml::Writer) {
                     writer.attr_text(#attr, ::ostler_conf::xml::Union::tag(self));

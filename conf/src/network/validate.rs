@@ -1,148 +1,148 @@
 //! The driver-independent rules of a network.
 
+pub(super) mod dhcp;
+mod forward;
+pub(super) mod names;
+mod routes;
+
 use std::net::IpAddr;
 
 use ostler_util::ErrorCode;
 
-use super::{Dhcp, ForwardMode, Ip, IpFamily, Network};
+use super::{Bandwidth, Ip, IpFamily, Network, VirtualPort, VirtualPortType};
 use crate::Problem;
 
-pub(super) fn problems(network: &Network) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut add = |code, path: &str, message: String| problems.push(Problem::new(code, path, message));
-    if network.name.is_empty() {
-        add(ErrorCode::NoName, "name", "a network needs a name".into());
-    } else if network.name.contains('/') {
-        add(ErrorCode::XmlError, "name", format!("the name '{}' can't hold a '/'", network.name));
-    }
-    if let Some(name) = network.bridge.as_ref().and_then(|bridge| bridge.name.as_deref())
-        && (name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '%']) || matches!(name, "." | ".."))
-    {
-        add(
-            ErrorCode::XmlError,
-            "bridge.name",
-            format!("'{name}' is no name for a bridge: 1 to 15 bytes without '/', '%' and blanks"),
-        );
-    }
-    let uses_foreign_bridge = matches!(
-        network.forward_mode(),
-        Some(
-            ForwardMode::Bridge
-                | ForwardMode::Private
-                | ForwardMode::Vepa
-                | ForwardMode::Passthrough
-                | ForwardMode::Hostdev
-        )
-    );
-    if uses_foreign_bridge && !network.ips.is_empty() {
-        add(
-            ErrorCode::ConfigUnsupported,
-            "ips",
-            "a network with this forward mode has no addresses of the host".into(),
-        );
-    }
-    if network.forward_mode() == Some(ForwardMode::Route) && network.ips.is_empty() {
-        add(ErrorCode::XmlError, "ips", "a routed network needs an address of the host".into());
-    }
+/// What a rule adds its problems to.
+type Problems = Vec<Problem>;
+
+fn add(problems: &mut Problems, code: ErrorCode, path: impl Into<String>, message: impl Into<String>) {
+    problems.push(Problem::new(code, path, message));
+}
+
+pub(super) fn problems(network: &Network) -> Problems {
+    let mut problems = Problems::new();
+    identity(network, &mut problems);
+    forward::check(network, &mut problems);
+    names::check(network, &mut problems);
     for (index, ip) in network.ips.iter().enumerate() {
-        problems.extend(ip_problems(ip, &format!("ips[{index}]")));
+        check_ip(ip, &format!("ips[{index}]"), &mut problems);
+    }
+    routes::check(network, &mut problems);
+    for (path, vlan) in [("vlan".to_owned(), network.vlan.as_ref())].into_iter().chain(
+        network.portgroups.iter().enumerate().map(|(i, group)| (format!("portgroups[{i}].vlan"), group.vlan.as_ref())),
+    ) {
+        problems.extend(vlan.into_iter().flat_map(|vlan| vlan.problems(&path)));
+    }
+    if let Some(bandwidth) = &network.bandwidth {
+        check_bandwidth(bandwidth, "bandwidth", &mut problems);
+    }
+    if let Some(port) = &network.virtualport {
+        if port.r#type.is_none() {
+            add(&mut problems, ErrorCode::XmlError, "virtualport.type", "a network's virtualport needs a type");
+        }
+        check_virtual_port(port, "virtualport", &mut problems);
+    }
+    for (index, group) in network.portgroups.iter().enumerate() {
+        let path = format!("portgroups[{index}]");
+        if let Some(bandwidth) = &group.bandwidth {
+            check_bandwidth(bandwidth, &format!("{path}.bandwidth"), &mut problems);
+        }
+        if let Some(port) = &group.virtualport {
+            check_virtual_port(port, &format!("{path}.virtualport"), &mut problems);
+        }
     }
     problems
 }
 
-fn ip_problems(ip: &Ip, path: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut add = |path: String, message: String| problems.push(Problem::new(ErrorCode::XmlError, path, message));
+fn identity(network: &Network, problems: &mut Problems) {
+    if network.name.is_empty() {
+        add(problems, ErrorCode::NoName, "name", "a network needs a name");
+    } else if network.name.contains('/') {
+        add(problems, ErrorCode::XmlDetail, "name", format!("the name '{}' can't hold a '/'", network.name));
+    }
+    if network.title.as_ref().is_some_and(|title| title.contains('\n')) {
+        add(problems, ErrorCode::XmlError, "title", "a title is one line");
+    }
+    if network.mac.as_ref().is_some_and(|mac| mac.address.is_multicast()) {
+        add(problems, ErrorCode::XmlError, "mac.address", "a bridge can't have a multicast address");
+    }
+}
+
+/// A network promises nothing: only what a guest's interface has can have a floor.
+fn check_bandwidth(bandwidth: &Bandwidth, path: &str, problems: &mut Problems) {
+    for (name, rate) in [("inbound", &bandwidth.inbound), ("outbound", &bandwidth.outbound)] {
+        if rate.as_ref().is_some_and(|rate| rate.floor.is_some()) {
+            let message = "only a guest's interface can have a floor";
+            add(problems, ErrorCode::ConfigUnsupported, format!("{path}.{name}.floor"), message);
+        }
+    }
+    problems.extend(bandwidth.problems(path));
+}
+
+/// Which parameters a protocol has: `None` has all, since what the guest's interface says decides.
+fn check_virtual_port(port: &VirtualPort, path: &str, problems: &mut Problems) {
+    use VirtualPortType::{Ieee8021Qbg, Ieee8021Qbh, Midonet, Openvswitch};
+    if port.r#type == Some(VirtualPortType::None) {
+        add(problems, ErrorCode::ConfigUnsupported, format!("{path}.type"), "'none' is no type of a virtualport");
+    }
+    let Some(parameters) = &port.parameters else { return };
+    let ranges = [
+        ("managerid", parameters.managerid, 0xff),
+        ("typeid", parameters.typeid, 0xff_ffff),
+        ("typeidversion", parameters.typeidversion, 0xff),
+    ];
+    for (name, value, max) in ranges {
+        if value.is_some_and(|value| value.0 > max) {
+            add(problems, ErrorCode::XmlError, format!("{path}.parameters.{name}"), format!("at most {max}"));
+        }
+    }
+    if parameters.profileid.as_ref().is_some_and(|profile| profile.len() > MAX_PROFILE) {
+        let message = format!("a profile's name has at most {MAX_PROFILE} bytes");
+        add(problems, ErrorCode::XmlError, format!("{path}.parameters.profileid"), message);
+    }
+    let Some(r#type) = port.r#type else { return };
+    let known: &[(&str, bool, &[VirtualPortType])] = &[
+        ("managerid", parameters.managerid.is_some(), &[Ieee8021Qbg]),
+        ("typeid", parameters.typeid.is_some(), &[Ieee8021Qbg]),
+        ("typeidversion", parameters.typeidversion.is_some(), &[Ieee8021Qbg]),
+        ("instanceid", parameters.instanceid.is_some(), &[Ieee8021Qbg]),
+        ("interfaceid", parameters.interfaceid.is_some(), &[Openvswitch, Midonet]),
+        ("profileid", parameters.profileid.is_some(), &[Ieee8021Qbh, Openvswitch, Midonet]),
+    ];
+    for (name, given, types) in known {
+        if *given && !types.contains(&r#type) {
+            let message = format!("a virtualport of type '{type}' has no {name}");
+            add(problems, ErrorCode::XmlError, format!("{path}.parameters.{name}"), message);
+        }
+    }
+}
+
+/// The longest name of a profile, in bytes: that of the kernel's interface.
+const MAX_PROFILE: usize = 39;
+
+fn check_ip(ip: &Ip, path: &str, problems: &mut Problems) {
     let Some(address) = ip.address else {
-        add(format!("{path}.address"), "an <ip> needs the host's address".into());
-        return problems;
+        return add(problems, ErrorCode::XmlError, format!("{path}.address"), "an <ip> needs the host's address");
     };
+    let unsupported = ErrorCode::ConfigUnsupported;
     let family = if address.is_ipv4() { IpFamily::Ipv4 } else { IpFamily::Ipv6 };
     if ip.family.unwrap_or(IpFamily::Ipv4) != family {
-        add(format!("{path}.family"), format!("{address} is of family {family}: say family='{family}'"));
-        return problems;
+        let message = format!("{address} is of family {family}: say family='{family}'");
+        return add(problems, unsupported, format!("{path}.family"), message);
     }
     let bits = if address.is_ipv4() { 32 } else { 128 };
     if ip.prefix.is_some_and(|prefix| prefix > bits) {
-        add(format!("{path}.prefix"), format!("a prefix of this family has {bits} bits at most"));
-        return problems;
+        let message = format!("a prefix of this family has {bits} bits at most");
+        return add(problems, unsupported, format!("{path}.prefix"), message);
     }
     if ip.prefix.is_some() && ip.netmask.is_some() {
-        add(format!("{path}.netmask"), "prefix and netmask say the same: give one of them".into());
+        let message = "prefix and netmask say the same: give one of them";
+        add(problems, unsupported, format!("{path}.netmask"), message);
     }
-    match ip.netmask {
-        Some(IpAddr::V6(_)) => add(format!("{path}.netmask"), "IPv6 has prefixes, no netmasks".into()),
-        Some(IpAddr::V4(_)) if address.is_ipv6() => {
-            add(format!("{path}.netmask"), "IPv6 has prefixes, no netmasks".into())
-        }
-        Some(IpAddr::V4(mask)) if mask.to_bits().leading_ones() + mask.to_bits().trailing_zeros() != 32 => {
-            add(format!("{path}.netmask"), format!("{mask} is no netmask: its ones must come first"));
-        }
-        _ => {}
+    if matches!((ip.netmask, address), (Some(IpAddr::V6(_)), _) | (Some(_), IpAddr::V6(_))) {
+        add(problems, unsupported, format!("{path}.netmask"), "IPv6 has prefixes, no netmasks");
     }
     if let Some(dhcp) = &ip.dhcp {
-        problems.extend(dhcp_problems(dhcp, address, ip.prefix_length(), &format!("{path}.dhcp")));
-    }
-    problems
-}
-
-fn dhcp_problems(dhcp: &Dhcp, host: IpAddr, prefix: u8, path: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut add = |code, path: String, message: String| problems.push(Problem::new(code, path, message));
-    for (index, range) in dhcp.ranges.iter().enumerate() {
-        let path = format!("{path}.ranges[{index}]");
-        for (field, address) in [("start", range.start), ("end", range.end)] {
-            if subnet(address, prefix) != subnet(host, prefix) {
-                add(
-                    ErrorCode::InternalError,
-                    format!("{path}.{field}"),
-                    format!("{address} is outside of the subnet of {host}/{prefix}"),
-                );
-            }
-        }
-        if range.start.is_ipv4() == range.end.is_ipv4() && range.start > range.end {
-            add(
-                ErrorCode::InternalError,
-                path.clone(),
-                format!("the range's start {} is behind its end {}", range.start, range.end),
-            );
-        }
-        if range.lease.as_ref().is_some_and(|lease| lease.expiry == 1 && lease.unit == Some(super::LeaseUnit::Seconds))
-        {
-            add(ErrorCode::XmlError, format!("{path}.lease"), "a lease lasts 2 minutes at least".into());
-        }
-    }
-    for (index, entry) in dhcp.hosts.iter().enumerate() {
-        let path = format!("{path}.hosts[{index}]");
-        if host.is_ipv4() {
-            if entry.mac.is_none() && entry.name.is_none() {
-                add(ErrorCode::XmlError, path.clone(), "a host on version 4 is told by its mac or its name".into());
-            }
-            if let Some(mac) = &entry.mac {
-                match mac.parse::<ostler_util::MacAddress>() {
-                    Ok(address) if address.is_multicast() => {
-                        add(ErrorCode::XmlError, format!("{path}.mac"), format!("{mac} is a multicast address"));
-                    }
-                    Ok(_) => {}
-                    Err(error) => add(ErrorCode::XmlError, format!("{path}.mac"), error.to_string()),
-                }
-            }
-        } else if entry.mac.is_some() {
-            add(ErrorCode::XmlError, format!("{path}.mac"), "a host on version 6 is told by its id or its name".into());
-        }
-        if entry.ip.is_none() && host.is_ipv4() && entry.name.is_none() {
-            add(ErrorCode::XmlError, format!("{path}.ip"), "a host needs an address or a name".into());
-        }
-    }
-    problems
-}
-
-/// The address's subnet, as family and leading bits.
-fn subnet(address: IpAddr, prefix: u8) -> (bool, u128) {
-    match address {
-        IpAddr::V4(address) => (true, u128::from(u64::from(address.to_bits()) >> 32_u8.saturating_sub(prefix))),
-        IpAddr::V6(address) => {
-            (false, address.to_bits().checked_shr(u32::from(128_u8.saturating_sub(prefix))).unwrap_or(0))
-        }
+        dhcp::check(dhcp, ip, address, &format!("{path}.dhcp"), problems);
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers, booleans and plain texts as XML values.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ostler_util::{CpuSet, MacAddress};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,7 @@ numbers! {
     CpuSet: "a CPU set such as 0-3,8",
     MacAddress: "a MAC address such as 52:54:00:6b:3c:58",
     IpAddr: "an IP address",
+    Ipv4Addr: "an IP address of version 4",
 }
 
 impl Value for String {

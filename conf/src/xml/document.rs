@@ -1,7 +1,8 @@
 //! A small borrowed tree of an XML document, with offsets, made from quick-xml's events.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use ostler_util::ErrorCode;
 use quick_xml::XmlVersion;
@@ -15,11 +16,20 @@ pub const MAX_LENGTH: usize = 4 << 20;
 /// The deepest nesting that is read. Backing chains are the deepest thing in libvirt's format, with 200 layers.
 pub const MAX_DEPTH: usize = 512;
 
+/// The most elements that are read, and the most attributes of one of them: real documents have some thousands, and a few
+/// dozen. Without a bound a hostile document of 4 MiB would take a hundred times its size in memory.
+pub const MAX_ELEMENTS: usize = 1 << 17;
+/// See [`MAX_ELEMENTS`].
+pub const MAX_ATTRIBUTES: usize = 256;
+
 /// A parsed document. Nodes are numbered in document order; the root is node 0.
 #[derive(Debug)]
 pub struct Document<'a> {
     pub(super) source: &'a str,
     pub(super) nodes: Vec<Node<'a>>,
+    /// What was asked for, by node: names of children, and of attributes with an `@`. Kept only when something unknown was
+    /// found and the document is read once more, to say what was perhaps meant.
+    pub(super) asked: Option<RefCell<HashMap<usize, Vec<String>>>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +65,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Text that is not well-formed, too long or too deep; the code is `XmlDetail`.
     pub fn parse(text: &'a str) -> Result<Self, Problem> {
-        let mut document = Document { source: text, nodes: Vec::with_capacity(64) };
+        let mut document = Document { source: text, nodes: Vec::with_capacity(64), asked: None };
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
@@ -113,6 +123,16 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Forgets what was taken, and keeps from now on what is asked for.
+    pub(super) fn read_again(&mut self) {
+        for node in &self.nodes {
+            node.taken.set(false);
+            node.opaque.set(false);
+            node.attributes.iter().for_each(|attribute| attribute.taken.set(false));
+        }
+        self.asked = Some(RefCell::default());
+    }
+
     /// The place of a byte offset.
     pub fn position(&self, offset: usize) -> Position {
         let before = &self.source.as_bytes()[..offset.min(self.source.len())];
@@ -146,6 +166,9 @@ impl<'a> Document<'a> {
         let mut attributes = Vec::new();
         for attribute in tag.attributes() {
             let attribute = attribute.map_err(|error| self.malformed(start, error.to_string()))?;
+            if attributes.len() == MAX_ATTRIBUTES {
+                return Err(self.malformed(start, format!("<{name}> has more than {MAX_ATTRIBUTES} attributes")));
+            }
             let key: &str = attribute.key.as_ref();
             // The key is a slice of `source`, handed through the tag.
             let offset = start + 1 + name_length + offset_in(tag.attributes_raw(), key);
@@ -161,6 +184,9 @@ impl<'a> Document<'a> {
             });
         }
         let index = self.nodes.len();
+        if index == MAX_ELEMENTS {
+            return Err(self.malformed(start, format!("the document has more than {MAX_ELEMENTS} elements")));
+        }
         let mut node = Node {
             name,
             namespace: None,

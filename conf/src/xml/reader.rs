@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 
 use ostler_util::ErrorCode;
+use strsim::damerau_levenshtein;
 
 use super::document::{Document, Node};
 use super::traits::{Element, NAMESPACES, Value};
 use crate::Problem;
+
+/// How many unknown elements and attributes are told; a document that has more is not meant for us at all.
+const MAX_UNKNOWN: usize = 100;
 
 /// One element of a document, or the place where an absent one would be.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +42,9 @@ impl<'d> Reader<'d> {
 
     /// Whether the element has this name; a prefix means the namespace in [`NAMESPACES`].
     pub fn is_named(&self, name: &str) -> bool {
+        if let Some(parent) = self.get().and_then(|node| node.parent) {
+            self.ask(Some(parent), name, "");
+        }
         self.get().is_some_and(|node| matches(node, name))
     }
 
@@ -48,6 +55,7 @@ impl<'d> Reader<'d> {
 
     /// The attribute's text, taken.
     pub fn attr_text(&self, name: &str) -> Option<&'d str> {
+        self.ask(self.node, name, "@");
         let attribute = self.get()?.attributes.iter().find(|a| a.name == name)?;
         attribute.taken.set(true);
         Some(attribute.value.as_ref())
@@ -88,6 +96,7 @@ impl<'d> Reader<'d> {
 
     /// The first child of that name, taken.
     pub fn child(&self, name: &str) -> Option<Reader<'d>> {
+        self.ask(self.node, name, "");
         let node = self.get()?.children.iter().copied().find(|child| matches(&self.document.nodes[*child], name))?;
         self.document.nodes[node].taken.set(true);
         Some(self.at(node))
@@ -100,6 +109,7 @@ impl<'d> Reader<'d> {
 
     /// All children of that name, taken.
     pub fn children(&self, name: &str) -> impl Iterator<Item = Reader<'d>> {
+        self.ask(self.node, name, "");
         let reader = *self;
         let children = self.get().map_or(&[][..], |node| node.children.as_slice());
         let taken: Vec<usize> =
@@ -121,7 +131,8 @@ impl<'d> Reader<'d> {
     /// # Errors
     /// What the child's type refuses.
     pub fn element<T: Element>(&self, name: &str) -> Result<Option<T>, Problem> {
-        self.child(name).map(|child| T::read(&child)).transpose()
+        let child = self.child(name).filter(|child| !T::IS_TEXT || !child.raw_text().is_empty());
+        child.map(|child| T::read(&child)).transpose()
     }
 
     /// The value of a child that must be there.
@@ -138,6 +149,13 @@ impl<'d> Reader<'d> {
     /// What a child's type refuses.
     pub fn elements<T: Element>(&self, name: &str) -> Result<Vec<T>, Problem> {
         self.children(name).map(|child| T::read(&child)).collect()
+    }
+
+    /// Takes the element itself; what is in it is still to be taken.
+    pub fn take(&self) {
+        if let Some(node) = self.get() {
+            node.taken.set(true);
+        }
     }
 
     /// Takes the element whole: its content as written, between its tags.
@@ -201,8 +219,12 @@ impl<'d> Reader<'d> {
     fn collect_unknown(&self, index: usize, unknown: &mut Vec<Problem>) {
         let node = &self.document.nodes[index];
         let reader = self.at(index);
+        if unknown.len() >= MAX_UNKNOWN {
+            return;
+        }
         if !node.taken.get() {
-            unknown.push(reader.problem("this element is not known here"));
+            let meant = node.parent.and_then(|parent| self.perhaps_meant(parent, "", node.name));
+            unknown.push(reader.problem(format!("this element is not known here{}", meant.unwrap_or_default())));
             return;
         }
         if node.opaque.get() {
@@ -211,13 +233,33 @@ impl<'d> Reader<'d> {
         for attribute in
             node.attributes.iter().filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':'))
         {
-            let mut problem = reader.problem("this attribute is not known here");
+            let meant = self.perhaps_meant(index, "@", attribute.name).unwrap_or_default();
+            let mut problem = reader.problem(format!("this attribute is not known here{meant}"));
             problem.path = format!("{}/@{}", problem.path, attribute.name);
             problem.position = Some(self.document.position(attribute.offset));
             unknown.push(problem);
         }
         for child in &node.children {
             self.collect_unknown(*child, unknown);
+        }
+    }
+
+    fn ask(&self, node: Option<usize>, name: &str, mark: &str) {
+        if let (Some(asked), Some(node)) = (&self.document.asked, node) {
+            asked.borrow_mut().entry(node).or_default().push(format!("{mark}{name}"));
+        }
+    }
+
+    /// The known name that is nearest to an unknown one, if one is near.
+    fn perhaps_meant(&self, node: usize, mark: &str, name: &str) -> Option<String> {
+        let asked = self.document.asked.as_ref()?.borrow();
+        let known = asked.get(&node)?.iter().filter_map(|known| match mark {
+            "" => (!known.starts_with('@')).then_some(known.as_str()),
+            mark => known.strip_prefix(mark),
+        });
+        match known.map(|known| (damerau_levenshtein(known, name), known)).min()? {
+            (0, _) => Some(" a second time".to_owned()),
+            (distance, known) => (distance <= 1 + name.len() / 4).then(|| format!(": did you mean '{known}'?")),
         }
     }
 

@@ -31,6 +31,9 @@ pub trait Value: Sized {
 
 /// Something that an element holds. Children may come in any order and are written in the order of the fields.
 pub trait Element: Sized {
+    /// Whether the element is a plain text: then one without any is the same as none, as libvirt reads it.
+    const IS_TEXT: bool = false;
+
     /// Reads the element.
     ///
     /// # Errors
@@ -45,6 +48,8 @@ pub trait Element: Sized {
 }
 
 impl<T: Value> Element for T {
+    const IS_TEXT: bool = true;
+
     fn read(reader: &Reader<'_>) -> Result<Self, Problem> {
         reader.text()
     }
@@ -105,6 +110,34 @@ pub fn read_choice<T: Union>(
     match T::read_tagged(tag, content)? {
         Some(value) => Ok(Some(value)),
         None => Err(holder.invalid_attr(attr, tag, &one_of(T::TAGS))),
+    }
+}
+
+/// Reads the children that name a variant, in order. The derive's.
+///
+/// # Errors
+/// What a variant refuses.
+pub fn read_any<T: Union>(reader: &Reader<'_>) -> Result<Vec<T>, Problem> {
+    let mut values = Vec::new();
+    for child in reader.all_children() {
+        if let Some(tag) = T::TAGS.iter().find(|tag| child.is_named(tag)) {
+            child.take();
+            values.extend(T::read_tagged(tag, &child)?);
+        }
+    }
+    Ok(values)
+}
+
+/// Reads the one child that names a variant. The derive's.
+///
+/// # Errors
+/// None, or more than one; what the variant refuses.
+pub fn read_one<T: Union>(reader: &Reader<'_>) -> Result<T, Problem> {
+    let mut values = read_any(reader)?;
+    match (values.pop(), values.is_empty()) {
+        (Some(value), true) => Ok(value),
+        (None, _) => Err(reader.problem(format!("an element is missing: {}", one_of(T::TAGS)))),
+        (Some(_), false) => Err(reader.problem(format!("more than one element: only {} is expected", one_of(T::TAGS)))),
     }
 }
 

@@ -76,7 +76,9 @@ async fn report_drivers(context: &Context, status: &mut HostStatus, generation: 
         match connection.check_facts().await {
             Ok(Some(facts)) => capabilities.push(HostCapabilities { name: connection.driver().to_owned(), facts }),
             Ok(None) => {}
-            Err(error) => warn!(driver = connection.driver(), error = %super::chain(&error), "no facts for checks elsewhere"),
+            Err(error) => {
+                warn!(driver = connection.driver(), error = %super::chain(&error), "no facts for checks elsewhere")
+            }
         }
         drivers.push(connection.driver().to_owned());
     }

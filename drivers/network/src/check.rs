@@ -1,7 +1,11 @@
 //! Which networks this driver can carry out, and what it fills in.
 
+mod unsupported;
+
+use std::net::IpAddr;
+
 use ostler_conf::domain::Mac;
-use ostler_conf::network::{Bridge, ForwardMode, Network};
+use ostler_conf::network::{Bridge, Network};
 use ostler_conf::{ErrorCode, MacAddress};
 use ostler_driver::{Error, Result};
 use uuid::Uuid;
@@ -29,18 +33,20 @@ pub(crate) fn complete(network: &Network, old: Option<&Network>) -> Network {
 /// What the driver can't do is refused, by libvirt's codes.
 pub(crate) fn check(network: &Network) -> Result<()> {
     network.validate()?;
-    match network.forward_mode() {
-        None | Some(ForwardMode::Nat) => {}
-        Some(other) => {
-            let message = format!(
-                "networks with forward mode '{other}' are not supported: 'nat' is, and none for an isolated network"
-            );
-            return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("forward.mode"));
-        }
+    unsupported::check(network)?;
+    if let Some(name) = network.bridge.as_ref().and_then(|bridge| bridge.name.as_deref())
+        && (name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '%']) || matches!(name, "." | ".."))
+    {
+        let message = format!("'{name}' is no name for a bridge: 1 to 15 bytes without '/', '%' and blanks");
+        return Err(Error::new(ErrorCode::XmlError, message).at("bridge.name"));
     }
-    if let Some(zone) = network.bridge.as_ref().and_then(|bridge| bridge.zone.as_ref()) {
-        return Err(Error::new(ErrorCode::ConfigUnsupported, format!("firewalld zones are not supported ('{zone}')"))
-            .at("bridge.zone"));
+    for (index, ip) in network.ips.iter().enumerate() {
+        if let Some(IpAddr::V4(mask)) = ip.netmask
+            && mask.to_bits().leading_ones() + mask.to_bits().count_zeros() != 32
+        {
+            let message = format!("{mask} is no netmask: its ones must come first");
+            return Err(Error::new(ErrorCode::XmlError, message).at(format!("ips[{index}].netmask")));
+        }
     }
     for ipv4 in [true, false] {
         let mut with_dhcp = network
@@ -95,6 +101,19 @@ mod tests {
             refused("<forward mode='route'/><ip address='10.0.0.1' prefix='24'/>"),
             ErrorCode::ConfigUnsupported
         );
+        for unused in [
+            "<vlan><tag id='4'/></vlan>",
+            "<bandwidth><inbound average='1'/></bandwidth>",
+            "<port isolated='yes'/>",
+            "<virtualport type='openvswitch'/>",
+            "<portgroup name='p'/>",
+            "<bridge name='b' zone='z'/>",
+            "<domain name='a' register='yes'/>",
+            "<ip address='10.0.0.1' prefix='24'><tftp root='/srv'/></ip>",
+            "<ip address='10.0.0.1' prefix='24'/><route address='10.9.0.0' prefix='16' gateway='10.0.0.2'/>",
+        ] {
+            assert_eq!(refused(unused), ErrorCode::ConfigUnsupported, "{unused}");
+        }
         let two = format!(
             "<ip address='10.0.0.1' prefix='24'>{dhcp}</ip><ip address='10.0.1.1' prefix='24'><dhcp><range start='10.0.1.2' end='10.0.1.3'/></dhcp></ip>"
         );
@@ -104,7 +123,8 @@ mod tests {
             refused("<ip address='10.0.0.1' prefix='24'><dhcp><range start='10.0.0.9' end='10.0.0.2'/></dhcp></ip>"),
             ErrorCode::InternalError
         );
-        assert_eq!(refused("<ip address='10.0.0.1' prefix='33'/>"), ErrorCode::XmlError);
+        assert_eq!(refused("<ip address='10.0.0.1' prefix='33'/>"), ErrorCode::ConfigUnsupported);
+        assert_eq!(refused("<ip address='10.0.0.1' netmask='255.0.255.0'/>"), ErrorCode::XmlError);
         assert_eq!(refused("<bridge name='a-name-of-sixteen'/>"), ErrorCode::XmlError);
     }
 }

@@ -84,7 +84,9 @@ pub(crate) fn configuration(config: &Config, network: &Network) -> String {
 }
 
 fn srv_record(srv: &ostler_conf::network::DnsSrv) -> String {
-    let mut text = format!("srv-host=_{}._{}", srv.service, srv.protocol);
+    // Both are there: conf's rules say so.
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    let mut text = format!("srv-host=_{}._{}", part(&srv.service), part(&srv.protocol));
     if let Some(domain) = &srv.domain {
         write!(text, ".{domain}").expect("a String takes all");
     }
@@ -182,7 +184,8 @@ pub(crate) fn hosts_file(network: &Network) -> String {
 /// Names that are known without a guest, a line each.
 fn names_file(network: &Network) -> String {
     let hosts = network.dns.iter().flat_map(|dns| &dns.hosts);
-    hosts.map(|host| format!("{}\t{}\n", host.ip, host.hostnames.join("\t"))).collect()
+    let with_address = hosts.filter_map(|host| host.ip.map(|ip| (ip, &host.hostnames)));
+    with_address.map(|(ip, names)| format!("{ip}\t{}\n", names.join("\t"))).collect()
 }
 
 /// Whether the network has anything to serve.

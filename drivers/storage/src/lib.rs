@@ -13,6 +13,7 @@ mod lock;
 mod pools;
 mod qcow2;
 mod record;
+mod unsupported;
 mod volumes;
 
 pub use config::Config;

@@ -104,6 +104,7 @@ impl Pools {
         (definition.capacity, definition.allocation, definition.available) = (nothing, nothing, nothing);
         definition.validate()?;
         check_name(&definition.name, "name")?;
+        crate::unsupported::check_pool(&definition)?;
         if definition.r#type != Some(PoolType::Dir) {
             let kind = definition.r#type.map(|kind| kind.word()).unwrap_or_default();
             return Err(Error::new(

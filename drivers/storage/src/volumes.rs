@@ -357,6 +357,7 @@ fn volume_is_valid(volume: &StorageVolume, fill: &VolumeFill) -> Result<()> {
         checked.capacity.get_or_insert_default();
     }
     checked.validate()?;
+    crate::unsupported::check_volume(volume)?;
     if volume.backing_store.is_some() {
         return Err(Error::new(ErrorCode::ConfigUnsupported, "the image below is named by spec.source.backing")
             .at("backingStore"));

@@ -1,91 +1,88 @@
 //! Counts how many of the cases taken from libvirt's own tests hold, suite by suite.
-//!
-//! The corpus is found by `OSTLER_CORPUS`; its README tells how cases are read. `--ratchet` fails where fewer hold than
-//! `e2e/conformance.json` says; `--write` brings that file up to date; `--failed` names what does not hold.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use ostler_conf::xml::Root;
-use ostler_conf::{Domain, Network, StoragePool, StorageVolume, format, parse};
-use serde_json::Value;
+use anyhow::bail;
+use clap::{Parser, ValueEnum};
+use ostler_e2e::conformance::{self, Ratchet, Suite};
 
-/// A suite: its manifest's name, and how one of its cases is judged.
-type Suite = (&'static str, fn(&Path, &Value) -> anyhow::Result<bool>);
+/// Runs the cases of a corpus and prints how many hold.
+#[derive(Debug, Parser)]
+#[command(name = "conformance")]
+struct Args {
+    /// The corpus's folder
+    #[arg(long, env = "OSTLER_CORPUS", default_value = "../shared/corpus")]
+    corpus: PathBuf,
+    /// Only these suites
+    #[arg(long = "suite")]
+    suites: Vec<String>,
+    /// Name what does not hold, and why
+    #[arg(long)]
+    failures: bool,
+    /// text: a line for each suite; json: an object for each case
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Fail where a case that e2e/conformance.json names does not hold
+    #[arg(long)]
+    ratchet: bool,
+    /// Bring e2e/conformance.json up to date with what holds
+    #[arg(long)]
+    write: bool,
+}
 
-const SUITES: &[Suite] = &[
-    ("networkxml2xml", |data, case| document::<Network>(data, case, Network::complete)),
-    ("storagepoolxml2xml", |data, case| document::<StoragePool>(data, case, |_| {})),
-    ("storagevolxml2xml", |data, case| document::<StorageVolume>(data, case, |_| {})),
-    ("genericxml2xml", |data, case| canonical::<Domain>(data, case)),
-    ("qemuxmlconf", |data, case| canonical::<Domain>(data, case)),
-    ("real-bridge-network", |data, case| canonical::<Network>(data, case)),
-    ("real-storage-pool", |data, case| canonical::<StoragePool>(data, case)),
-    ("real-qemu-domain", |data, case| canonical::<Domain>(data, case)),
-];
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
 
 fn main() -> anyhow::Result<()> {
-    let corpus = PathBuf::from(std::env::var_os("OSTLER_CORPUS").context("set OSTLER_CORPUS to the corpus's folder")?);
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| args.iter().any(|arg| arg == flag);
-    let ratchet_path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance.json");
-    let ratchet: BTreeMap<String, usize> =
-        std::fs::read(&ratchet_path).ok().map(|text| serde_json::from_slice(&text)).transpose()?.unwrap_or_default();
-    let mut passed = BTreeMap::new();
-    let mut lost = Vec::new();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<24} {:>7} {:>7}", "suite", "passed", "total")?;
-    for (suite, judge) in SUITES {
-        let manifest = corpus.join("manifest").join(format!("{suite}.jsonl"));
-        let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {}", manifest.display()))?;
-        let (mut held, mut total) = (0, 0);
-        for line in text.lines() {
-            let case: Value = serde_json::from_str(line)?;
-            total += 1;
-            let holds = judge(&corpus.join("data"), &case).unwrap_or(false);
-            held += usize::from(holds);
-            if !holds && has("--failed") {
-                writeln!(out, "  {suite}: {}", case["case"].as_str().unwrap_or_default())?;
-            }
-        }
-        writeln!(out, "{suite:<24} {held:>7} {total:>7}")?;
-        if held < ratchet.get(*suite).copied().unwrap_or(0) {
-            lost.push(format!("{suite}: {held} hold, {} did", ratchet[*suite]));
-        }
-        passed.insert((*suite).to_owned(), held);
+    let args = Args::parse();
+    let suites = conformance::run(&args.corpus, &args.suites)?;
+    match args.format {
+        Format::Text => print_text(&suites, args.failures)?,
+        Format::Json => print_json(&suites)?,
     }
-    if has("--write") {
-        std::fs::write(&ratchet_path, serde_json::to_string_pretty(&passed)? + "\n")?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance.json");
+    let mut ratchet = Ratchet::read(&path)?;
+    let lost = ratchet.lost(&suites);
+    if args.write {
+        ratchet.update(&suites);
+        ratchet.write(&path)?;
     }
-    if has("--ratchet") && !lost.is_empty() {
-        bail!("{}", lost.join("; "));
+    if args.ratchet && !lost.is_empty() {
+        bail!("cases that held before don't any more:\n{}", lost.join("\n"));
     }
     Ok(())
 }
 
-fn read(data: &Path, name: &Value) -> anyhow::Result<Option<String>> {
-    let Some(name) = name.as_str() else { return Ok(None) };
-    Ok(Some(std::fs::read_to_string(data.join(name))?.replace("\\\n", "")))
+fn print_text(suites: &[Suite], failures: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for suite in suites {
+        let note = if suite.served { "" } else { "  not served" };
+        writeln!(out, "{:<28} {}/{}{note}", suite.name, suite.passed(), suite.results.len())?;
+        if failures && suite.served {
+            for (case, verdict) in &suite.results {
+                match verdict {
+                    Err(why) => writeln!(out, "  {case}: {why}")?,
+                    Ok(Some(remark)) => writeln!(out, "  (holds) {case}: {remark}")?,
+                    Ok(None) => {}
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
-/// The input, read and completed, is written as expected; or it is refused, where that is expected.
-fn document<T: Root>(data: &Path, case: &Value, complete: fn(&mut T)) -> anyhow::Result<bool> {
-    let input = read(data, &case["input"])?.context("no input")?;
-    let parsed = parse::<T>(&input);
-    let is_refusal = case["expect"]["outcome"] == "parse-error" || case["expect"]["outcome"] == "failure";
-    let Some(expected) = read(data, &case["expect"]["xml"])?.filter(|_| !is_refusal) else {
-        return Ok(is_refusal && parsed.is_err());
-    };
-    let mut value = parsed.map_err(|error| anyhow::anyhow!("{error}"))?.value;
-    complete(&mut value);
-    Ok(format(&value).trim_end() == expected.trim_end())
-}
-
-/// The expected document, read and written again, is itself; cases without one are not judged here and don't hold.
-fn canonical<T: Root>(data: &Path, case: &Value) -> anyhow::Result<bool> {
-    let Some(expected) = read(data, &case["expect"]["xml"])? else { return Ok(false) };
-    let value = parse::<T>(&expected).map_err(|error| anyhow::anyhow!("{error}"))?.value;
-    Ok(format(&value).trim_end() == expected.trim_end())
+fn print_json(suites: &[Suite]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for suite in suites {
+        for (case, verdict) in &suite.results {
+            let why = verdict.as_ref().map_or_else(Some, Option::as_ref);
+            let line = serde_json::json!({ "suite": suite.name, "case": case, "pass": verdict.is_ok(), "why": why });
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
 }

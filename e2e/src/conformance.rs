@@ -1,0 +1,96 @@
+//! Runs the cases taken from libvirt's own tests, and from documents that people wrote, against ours.
+//!
+//! A corpus is a folder with `manifest/SUITE.jsonl` and `data/`; its README tells how a case is read. A case is given to
+//! the code with nothing but what its manifest line says. [`SUITES`] is the one table of what is served; a suite that a corpus
+//! has and no code serves counts as none passed.
+
+mod case;
+mod compare;
+mod documents;
+mod domains;
+mod network_update;
+mod ratchet;
+
+use std::path::Path;
+
+use anyhow::Context;
+
+pub use case::{Case, Verdict};
+pub use ratchet::Ratchet;
+
+/// How a case of a suite is judged.
+type Judge = fn(&Case) -> Verdict;
+
+/// Every suite that is served, and by what.
+const SUITES: &[(&str, Judge)] = &[
+    ("networkxml2xml", documents::network),
+    ("networkxml2xmlupdate", network_update::update),
+    ("secretxml2xml", documents::secret),
+    ("real-secret", documents::secret),
+    ("interfacexml2xml", documents::host_interface),
+    ("real-generic-interface", documents::host_interface),
+    ("virnetworkportxml2xml", documents::network_port),
+    ("nwfilterxml2xml", documents::nwfilter),
+    ("real-nwfilter", documents::nwfilter),
+    ("virnwfilterbindingxml2xml", documents::nwfilter_binding),
+    ("storagepoolxml2xml", documents::storage_pool),
+    ("storagevolxml2xml", documents::storage_volume),
+    ("genericxml2xml", domains::canonical),
+    ("qemuxmlconf", domains::canonical),
+    ("real-qemu-domain", domains::canonical),
+    ("real-generic-network", documents::network_of_test_driver),
+    ("real-bridge-network", documents::network_of_bridge_driver),
+    ("real-generic-pool", documents::storage_pool_of_test_driver),
+    ("real-storage-pool", documents::storage_pool),
+    ("real-generic-volume", documents::storage_volume_of_test_driver),
+];
+
+/// What came of one suite.
+#[derive(Debug)]
+pub struct Suite {
+    /// Its name.
+    pub name: String,
+    /// Whether any code serves it.
+    pub served: bool,
+    /// Every case's name and verdict, in the manifest's order.
+    pub results: Vec<(String, Verdict)>,
+}
+
+impl Suite {
+    /// How many cases hold.
+    pub fn passed(&self) -> usize {
+        self.results.iter().filter(|(_, verdict)| verdict.is_ok()).count()
+    }
+}
+
+/// Runs the suites that `chosen` names, or all that the corpus has, in the order of their names.
+///
+/// # Errors
+/// A corpus that can't be read, or has no suite of a chosen name.
+pub fn run(corpus: &Path, chosen: &[String]) -> anyhow::Result<Vec<Suite>> {
+    let folder = corpus.join("manifest");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+        let file = entry?.file_name().into_string().unwrap_or_default();
+        names.extend(file.strip_suffix(".jsonl").map(str::to_owned));
+    }
+    if let Some(missing) = chosen.iter().find(|name| !names.contains(name)) {
+        anyhow::bail!("{} has no suite '{missing}'", folder.display());
+    }
+    names.retain(|name| chosen.is_empty() || chosen.contains(name));
+    names.sort();
+    names.into_iter().map(|name| run_suite(corpus, name)).collect()
+}
+
+fn run_suite(corpus: &Path, name: String) -> anyhow::Result<Suite> {
+    let manifest = corpus.join("manifest").join(format!("{name}.jsonl"));
+    let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {}", manifest.display()))?;
+    let judge = SUITES.iter().find(|(suite, _)| *suite == name).map(|(_, judge)| judge);
+    let mut results = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let case = Case::read(corpus, line).with_context(|| format!("{}:{}", manifest.display(), index + 1))?;
+        let verdict = judge.map_or_else(|| Err("not served".to_owned()), |judge| judge(&case));
+        results.push((case.name, verdict));
+    }
+    Ok(Suite { name, served: judge.is_some(), results })
+}
