@@ -1,9 +1,11 @@
 //! The cluster that other tests stand on: it comes up, behaves like machines, and leaves nothing.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ostler_e2e::cluster::image::Image;
-use ostler_e2e::cluster::{Cluster, groups, network};
+use ostler_e2e::cluster::{Cluster, groups, network, runtime};
 use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -120,6 +122,38 @@ fn two_nodes_run_pods_lose_power_and_leave_nothing() {
     let place = cluster.place;
     drop(cluster);
     assert_eq!(left(place), Vec::<String>::new());
+}
+
+#[test]
+fn the_runtime_needs_nothing_of_its_host() {
+    let made = runtime::tree().unwrap_or_else(|error| panic!("{error:#}"));
+    let digest = std::fs::read_to_string(made.join("digest")).unwrap();
+    let host = tempfile::tempdir_in("/var/tmp").unwrap();
+    let place = format!("{}/{digest}", runtime::PLACE);
+    let below = host.path().join(place.trim_start_matches('/'));
+    std::fs::create_dir_all(below.parent().unwrap()).unwrap();
+    let copied = Command::new("cp").arg("-r").arg(made.join("runtime")).arg(&below).status().unwrap();
+    assert!(copied.success());
+    // A host with nothing but the runtime and the kernel's own folders.
+    let run = |program: &str, args: &[&str], input: &str| {
+        let script = "mkdir -p proc dev && mount -t proc proc proc && mount --bind /dev dev && exec chroot . \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--net", "sh", "-c", script, "sh"]).arg(format!("{place}/bin/{program}")).args(args);
+        command.current_dir(host.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}: {text}");
+        text
+    };
+    // Firmware, a device that is a module, and its way out of the sandbox of system calls.
+    let machine = ["-M", "q35,accel=tcg", "-nodefaults", "-display", "none", "-sandbox", "on", "-qmp", "stdio"];
+    let quit = r#"{"execute": "qmp_capabilities"} {"execute": "quit"}"#;
+    run("qemu-system-x86_64", &[&machine[..], &["-device", "virtio-vga", "-device", "virtio-net-pci"]].concat(), quit);
+    assert!(run("qemu-img", &["--version"], "").contains("qemu-img version"));
+    assert!(run("dnsmasq", &["--version"], "").contains("Dnsmasq version"));
+    run("nft", &["add", "table", "inet", "x"], "");
 }
 
 /// What is left of a cluster on this machine.

@@ -2,9 +2,8 @@
 //!
 //! It is `/runtime` of the image. An agent copies it to `/var/lib/ostler/runtime/DIGEST/`, where `DIGEST` is what the
 //! image's file `/digest` says, and starts `bin/qemu-system-x86_64`, `bin/qemu-img`, `bin/dnsmasq` and `bin/nft` there.
-//! Every program finds its loader by that path and its libraries beside itself, so nothing of the host is used. QEMU
-//! looks for firmware and modules relative to its own place (`share/qemu`, `share/seabios`, `lib/ipxe/qemu`), as Debian
-//! builds it.
+//! Every program finds its loader by that path and its libraries beside itself, so nothing of the host is used. QEMU is
+//! started by way of a launcher that tells it where its firmware and modules are.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +19,13 @@ use super::programs::{cache, hex};
 /// Where agents lay runtimes down.
 pub const PLACE: &str = "/var/lib/ostler/runtime";
 
-const PROGRAMS: &[&str] = &["/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-img", "/usr/sbin/dnsmasq", "/usr/sbin/nft"];
+/// Where programs are on this machine, and where in the tree.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("/usr/bin/qemu-system-x86_64", "libexec/qemu-system-x86_64"),
+    ("/usr/bin/qemu-img", "bin/qemu-img"),
+    ("/usr/sbin/dnsmasq", "bin/dnsmasq"),
+    ("/usr/sbin/nft", "bin/nft"),
+];
 
 /// Loaded by QEMU on demand; those for sound, keyboards and screens on the host are left out.
 const MODULES: &[&str] = &[
@@ -32,8 +37,16 @@ const MODULES: &[&str] = &[
     "hw-usb-redirect.so",
 ];
 
-/// Firmware and tables, where Debian has them below /usr.
-const FOLDERS: &[&str] = &["share/qemu", "share/seabios", "lib/ipxe/qemu", "share/OVMF"];
+/// Firmware and tables: where Debian has them, and where in the tree. QEMU looks for the first three in one list of folders.
+const FOLDERS: &[(&str, &str)] = &[
+    ("/usr/share/qemu", "share/qemu"),
+    ("/usr/share/seabios", "share/qemu"),
+    ("/usr/lib/ipxe/qemu", "share/qemu"),
+    ("/usr/share/OVMF", "share/OVMF"),
+];
+
+/// The launcher's source.
+const LAUNCHER: &str = include_str!("../../cluster/launcher.rs");
 
 /// Debian's folder of libraries below /usr; QEMU's modules are in it too.
 const LIBRARIES: &str = "lib/x86_64-linux-gnu";
@@ -63,10 +76,7 @@ pub fn tree() -> Result<PathBuf> {
 /// Copies everything as the packages have it; gives the digest of what and where.
 fn collect(tree: &Path) -> Result<String> {
     let mut files: Vec<(PathBuf, PathBuf)> = Vec::new();
-    for program in PROGRAMS {
-        let name = Path::new(program).file_name().context("a program has a name")?;
-        files.push((PathBuf::from(program), Path::new("bin").join(name)));
-    }
+    files.extend(PROGRAMS.iter().map(|(from, to)| (from.into(), to.into())));
     for module in MODULES {
         let place = Path::new(LIBRARIES).join("qemu").join(module);
         files.push((Path::new("/usr").join(&place), place));
@@ -79,11 +89,14 @@ fn collect(tree: &Path) -> Result<String> {
         let name = library.file_name().context("a library has a name")?.to_owned();
         files.push((library, Path::new("lib").join(name)));
     }
-    for folder in FOLDERS {
-        add_folder(&Path::new("/usr").join(folder), Path::new(folder), &mut files)?;
+    for (from, to) in FOLDERS {
+        add_folder(Path::new(from), Path::new(to), &mut files)?;
     }
     files.sort();
     let mut digest = Sha256::new();
+    // How it is made counts as well.
+    digest.update(LAUNCHER);
+    digest.update(include_str!("runtime.rs"));
     for (from, to) in &files {
         let target = tree.join(to);
         fs::create_dir_all(target.parent().context("a file is in a folder")?)?;
@@ -126,8 +139,8 @@ fn needed(file: &Path) -> Result<BTreeSet<PathBuf>> {
 /// Tells programs and modules where their loader and libraries will be.
 fn relocate(tree: &Path, place: &Path) -> Result<()> {
     let loader = place.join("lib").join(LOADER);
-    for entry in fs::read_dir(tree.join("bin"))? {
-        let program = entry?.path();
+    for (_, program) in PROGRAMS {
+        let program = tree.join(program);
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
         // An rpath, unlike a runpath, is also for the libraries of libraries and of modules.
         patch(
@@ -135,7 +148,19 @@ fn relocate(tree: &Path, place: &Path) -> Result<()> {
             &program,
         )?;
     }
-    Ok(())
+    launcher(&tree.join("bin/qemu-system-x86_64"))
+}
+
+fn launcher(program: &Path) -> Result<()> {
+    let source = program.with_extension("rs");
+    fs::write(&source, LAUNCHER)?;
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.args(["--edition", "2024", "-C", "opt-level=s", "-C", "strip=symbols", "-C", "panic=abort"]);
+    let output = rustc.args(["-C", "target-feature=+crt-static", "-o"]).arg(program).arg(&source).output()?;
+    if !output.status.success() {
+        bail!("build QEMU's launcher: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(fs::remove_file(source)?)
 }
 
 fn patch(args: &[&str], file: &Path) -> Result<()> {
