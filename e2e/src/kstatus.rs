@@ -1,4 +1,4 @@
-//! What Flux, Argo CD's successors of it and `helm --wait` make of an object: kstatus' rules, in kstatus' order.
+//! What Flux and `helm --wait` make of an object: kstatus' rules, in kstatus' order.
 
 use serde_json::Value;
 
@@ -23,11 +23,10 @@ pub fn kstatus(object: &Value) -> Kstatus {
         all.and_then(|all| all.iter().find(|c| c["type"] == type_)).and_then(|c| c["status"].as_str())
     };
     let observed = &status["observedGeneration"];
+    let is_seen = observed.is_null() || *observed == object["metadata"]["generation"];
     if !object["metadata"]["deletionTimestamp"].is_null() {
         Kstatus::Terminating
-    } else if !observed.is_null() && *observed != object["metadata"]["generation"] {
-        Kstatus::InProgress
-    } else if condition("Reconciling") == Some("True") {
+    } else if !is_seen || condition("Reconciling") == Some("True") {
         Kstatus::InProgress
     } else if condition("Stalled") == Some("True") {
         Kstatus::Failed

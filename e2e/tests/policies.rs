@@ -315,6 +315,15 @@ fn a_protected_domain_is_not_deleted() {
     server.api().delete(&format!("{path}/kept")).unwrap();
 }
 
+/// A disk whose image stands on another.
+fn below(image: Value) -> Value {
+    let disk = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/domain/properties/devices/properties/disks/items";
+    let crd = ostler_crds::crd(ostler_crds::Kind::Domain);
+    let has_chain = crd.pointer(disk).unwrap()["properties"].get("backingChain").is_some();
+    let (field, value) = if has_chain { ("backingChain", json!([image])) } else { ("backingStore", image) };
+    json!({"name": "vda", "source": {"volume": {"pool": "p", "volume": "v"}}, field: value})
+}
+
 /// Parts of a spec that reach the host, with the grant that each needs.
 fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
     let domain = |domain: Value| json!({"domain": domain});
@@ -328,12 +337,7 @@ fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
     };
     vec![
         ("hostpaths", "Domain", disk(json!({"name": "vda", "source": {"file": {"file": "/etc/shadow"}}}))),
-        (
-            "hostpaths",
-            "Domain",
-            disk(json!({"name": "vda", "source": {"volume": {"pool": "p", "volume": "v"}},
-            "backingStore": {"source": {"file": {"file": "/etc/shadow"}}}})),
-        ),
+        ("hostpaths", "Domain", disk(below(json!({"source": {"file": {"file": "/etc/shadow"}}})))),
         ("hostpaths", "Domain", domain(json!({"os": {"kernel": "/boot/vmlinuz"}}))),
         ("hostpaths", "Domain", domain(json!({"os": {"initrd": "/boot/initrd"}}))),
         ("hostpaths", "Domain", devices(json!({"emulator": "/bin/sh"}))),
@@ -356,6 +360,7 @@ fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
         ("hostdevices", "Domain", disk(json!({"name": "vda", "source": {"block": {"dev": "/dev/sda"}}}))),
         ("hostnetworks", "Domain", nic(json!({"bridge": {"bridge": "br0"}}))),
         ("hostnetworks", "Domain", nic(json!({"user": {}}))),
+        ("hostdevices", "Domain", devices(json!({"audios": [{"name": "a", "id": 1, "type": "none"}]}))),
         ("rawxml", "Domain", domain(json!({"name": "somebody-elses"}))),
         ("rawxml", "Domain", domain(json!({"metadata": {"xml": "<a:b xmlns:a='x'/>"}}))),
         ("hypervisorargs", "Domain", domain(json!({"qemuCommandline": {"args": [{"value": "-trace"}]}}))),
@@ -488,6 +493,32 @@ fn the_chart_is_sound() {
     );
     let (code, text) = server.helm(&["template", "x", &format!("{CHARTS}/ostler"), "--set", "agnet.port=1"]);
     assert!(code != 0 && text.contains("agnet"), "a wrong value is told: {text}");
+}
+
+#[test]
+fn every_value_is_described() {
+    let described = std::fs::read_to_string(format!("{CHARTS}/../docs/install.md")).unwrap();
+    let schema = std::fs::read_to_string(format!("{CHARTS}/ostler/values.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let values: Vec<String> =
+        leaves(&schema, &schema, "").into_iter().filter(|name| !name.starts_with("global")).collect();
+    assert!(values.len() > 30, "{values:?}");
+    let missing: Vec<&String> = values.iter().filter(|name| !described.contains(&format!("| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The values that a schema of values allows.
+fn leaves(root: &Value, schema: &Value, path: &str) -> Vec<String> {
+    let schema = schema["$ref"].as_str().map_or(schema, |name| root.pointer(&name[1..]).unwrap());
+    match schema["properties"].as_object() {
+        Some(fields) => fields
+            .iter()
+            .flat_map(|(name, child)| {
+                leaves(root, child, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") })
+            })
+            .collect(),
+        None => vec![path.to_owned()],
+    }
 }
 
 #[test]
