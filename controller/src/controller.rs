@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hyper::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::events::{Recorder, Reporter};
@@ -116,7 +117,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn client(kubeconfig: Option<&PathBuf>) -> anyhow::Result<Client> {
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         Some(file) => {
             let read = Kubeconfig::read_from(file).with_context(|| format!("read {}", file.display()))?;
             let options = KubeConfigOptions::default();
@@ -126,6 +127,8 @@ async fn client(kubeconfig: Option<&PathBuf>) -> anyhow::Result<Client> {
         }
         None => kube::Config::infer().await.context("find out how to reach the API server")?,
     };
+    let agent = HeaderValue::from_static(concat!("ostler-controller/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((USER_AGENT, agent));
     Client::try_from(config).context("set up the client")
 }
 

@@ -164,7 +164,12 @@ enum Checked {
 /// Asks the hosts that a domain may go to, one of each sort, until one takes it.
 fn check(object: &Object, domain: &Domain, old: Option<&Domain>, world: &World) -> Checked {
     let placements: Vec<_> = domain.spec.placement.iter().cloned().collect();
-    let hosts = allowed(&placements, world.hosts().map(|(name, _)| (name, world.labels_of(name))));
+    let mut hosts = allowed(&placements, world.hosts().map(|(name, _)| (name, world.labels_of(name))));
+    // One that has its host stays there, unless its placement says otherwise now.
+    let claimed = domain.status.as_ref().and_then(|status| status.host.as_deref());
+    if let Some(claimed) = claimed.filter(|claimed| hosts.contains(claimed)) {
+        hosts.retain(|host| *host == claimed);
+    }
     let definition = definition(object, domain, world);
     let last = old.map(|old| self::definition(&Object::from(old.clone()), old, world));
     let mut asked: Vec<&Value> = Vec::new();

@@ -1,5 +1,6 @@
 //! The leader's work: what is told changes the world, the world is decided about, and what was decided is written.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ const MARKED_PER_SECOND: f64 = 20.0;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// After a write that was refused because its object had changed: the change is on its way.
 const AFTER_CONFLICT: Duration = Duration::from_millis(50);
-/// After a write that failed; doubled each time, up to the longest.
+/// After a write that failed, until the same object is written to again; doubled each time, up to the longest.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const AFTER_FAILURE_MAX: Duration = Duration::from_secs(30);
 /// A decision is followed by a pause of so many times its own length: the controller takes a fifth of a CPU at most.
@@ -60,7 +61,7 @@ pub(super) async fn run(
             }
             // A sender that is gone leads no more; the process is about to end.
             Ok(()) = leading.changed() => work.dirty = true,
-            report = finished(&mut work.writing) => work.written(report),
+            reports = finished(&mut work.writing) => work.written(reports),
             () = sleep_until(wake) => work.decide(),
         }
     }
@@ -73,24 +74,33 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-async fn finished(writing: &mut Option<JoinHandle<Report>>) -> Report {
+async fn finished(writing: &mut Option<JoinHandle<Reports>>) -> Reports {
     match writing {
         Some(handle) => {
             let result = handle.await;
             *writing = None;
-            // A panic in a write is a fault of ours; to go on as if nothing had been written is safe.
-            result.unwrap_or(Report::Failed)
+            // A write that panicked is decided anew, like one that was lost.
+            result.unwrap_or_default()
         }
         None => std::future::pending().await,
     }
 }
 
-/// How a batch of writes ended, by the worst of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Report {
     Done,
     Conflict,
     Failed,
+}
+
+type Reports = Vec<(ObjectRef, Report)>;
+
+/// Writes to an object that failed: how often, and until when none is tried.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    failures: u32,
+    until: Instant,
 }
 
 struct Work {
@@ -106,10 +116,11 @@ struct Work {
     again: Option<Instant>,
     /// Not before this is anything decided.
     rest_until: Instant,
-    failures: u32,
+    /// One object that can't be written to must not hold up the others.
+    held: BTreeMap<ObjectRef, Held>,
     allowance: f64,
     allowed_at: Instant,
-    writing: Option<JoinHandle<Report>>,
+    writing: Option<JoinHandle<Reports>>,
 }
 
 impl Work {
@@ -125,7 +136,7 @@ impl Work {
             dirty: true,
             again: None,
             rest_until: now,
-            failures: 0,
+            held: BTreeMap::new(),
             allowance: MARKED_PER_SECOND,
             allowed_at: now,
             writing: None,
@@ -151,6 +162,9 @@ impl Work {
         let mut world = shared.world_mut();
         self.dirty |= match told {
             Told::Object(kind, seen) => {
+                if let Seen::Gone(key) = &seen {
+                    self.held.remove(key);
+                }
                 if let (Kind::Host, Seen::Gone(key)) = (kind, &seen) {
                     self.liveness.forget(&key.name);
                 }
@@ -202,11 +216,15 @@ impl Work {
             allowance: self.allowance as usize,
             vcpus_per_cpu: self.vcpus_per_cpu,
         };
-        let Decision { writes, again, marked } = decide(&self.shared.world(), &circumstances, &mut self.memory);
+        let Decision { mut writes, again, marked } = decide(&self.shared.world(), &circumstances, &mut self.memory);
         self.allowance -= marked as f64;
         self.dirty = false;
         let turns = verdict.next.map(|next| self.start + next);
-        self.again = again.map(|after| began + after).into_iter().chain(turns).min();
+        let is_held = |key: &ObjectRef| self.held.get(key).filter(|held| held.until > began).map(|held| held.until);
+        let held = writes.changes.keys().filter_map(is_held).min();
+        self.again = again.map(|after| began + after).into_iter().chain(turns).chain(held).min();
+        writes.changes.retain(|key, _| is_held(key).is_none());
+        writes.hosts.retain(|name| is_held(&ObjectRef::new(Kind::Host, "", name)).is_none());
         let took = began.elapsed();
         self.shared.metrics.decided(took, verdict.unreachable.len());
         self.rest_until = Instant::now() + took * PAUSE;
@@ -216,22 +234,21 @@ impl Work {
         }
     }
 
-    fn written(&mut self, report: Report) {
+    fn written(&mut self, reports: Reports) {
         // What was written may lead to more, and what was not is decided anew.
         self.dirty = true;
-        let rest = match report {
-            Report::Done => Duration::ZERO,
-            Report::Conflict => AFTER_CONFLICT,
-            Report::Failed => {
-                let rest = AFTER_FAILURE * 2_u32.saturating_pow(self.failures.min(8));
-                self.failures += 1;
-                rest.min(AFTER_FAILURE_MAX)
+        let now = Instant::now();
+        for (key, report) in reports {
+            match report {
+                Report::Done => drop(self.held.remove(&key)),
+                Report::Conflict => self.rest_until = self.rest_until.max(now + AFTER_CONFLICT),
+                Report::Failed => {
+                    let failures = self.held.get(&key).map_or(0, |held| held.failures);
+                    let wait = (AFTER_FAILURE * 2_u32.saturating_pow(failures.min(8))).min(AFTER_FAILURE_MAX);
+                    self.held.insert(key, Held { failures: failures + 1, until: now + wait });
+                }
             }
-        };
-        if report != Report::Failed {
-            self.failures = 0;
         }
-        self.rest_until = self.rest_until.max(Instant::now() + rest);
     }
 }
 
@@ -257,21 +274,25 @@ fn apply<K: Ord + Clone, S, V: PartialEq>(
 }
 
 /// Carries out a decision.
-async fn write(shared: Arc<Shared>, writes: Writes) -> Report {
+async fn write(shared: Arc<Shared>, writes: Writes) -> Reports {
     let Writes { hosts, changes } = writes;
-    let mut worst = Report::Done;
+    let mut reports = Vec::new();
     for host in hosts {
-        worst = worst.max(make_host(&shared, &host).await);
+        let report = make_host(&shared, &host).await;
+        reports.push((ObjectRef::new(Kind::Host, "", host), report));
     }
     let changing = changes.into_iter().map(|(key, change)| {
         let shared = shared.clone();
-        async move { change_object(&shared, &key, change).await }
+        async move {
+            let report = change_object(&shared, &key, change).await;
+            (key, report)
+        }
     });
     let mut changing = futures::stream::iter(changing).buffer_unordered(PARALLEL_WRITES);
     while let Some(report) = changing.next().await {
-        worst = worst.max(report);
+        reports.push(report);
     }
-    worst
+    reports
 }
 
 async fn make_host(shared: &Shared, name: &str) -> Report {

@@ -134,6 +134,19 @@ fn one_host_that_can_is_enough_unless_placement_keeps_it_away() {
 }
 
 #[test]
+fn a_domain_that_has_its_host_is_checked_there() {
+    let mut world = world();
+    host(&mut world, "b", json!([["pc-q35-99.0", 255, "q35"]]));
+    let mut old = domain(disk("disk"));
+    old["status"] = json!({"host": "a"});
+    let mut new = old.clone();
+    new["spec"]["domain"]["os"]["type"]["machine"] = "pc-q35-99.0".into();
+    assert!(refused_with(&asks("UPDATE", Some(&old), Some(&new)), &world).contains("no machine type"));
+    new["status"] = json!({"host": "b"});
+    assert!(allowed_with(&asks("UPDATE", Some(&old), Some(&new)), &world).is_empty());
+}
+
+#[test]
 fn without_a_host_that_has_told_what_it_can_do_people_are_warned() {
     let warnings = allowed_with(&asks("CREATE", None, Some(&domain(disk("disk")))), &World::default());
     assert_eq!(warnings, ["not checked against a host: none that it may go to has told what it can do"]);
