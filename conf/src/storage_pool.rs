@@ -8,6 +8,7 @@ mod validate;
 
 pub use adapter::{FcAdapter, ParentAddress, PoolAdapter, ScsiAdapter};
 pub use options::{FsMountOptions, FsOption, RbdConfigOptions, RbdOption};
+pub(crate) use shape::formats_of;
 pub use source::{
     Auth, AuthSecret, AuthType, Initiator, InitiatorName, PoolDevice, PoolDir, PoolFormat, PoolFormatName, PoolHost,
     PoolProtocol, PoolSource, SourceText,

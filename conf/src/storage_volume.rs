@@ -4,6 +4,7 @@ mod format;
 mod shape;
 
 pub use format::VolumeFormatName;
+pub(crate) use shape::formats as formats_in;
 
 use ostler_conf_derive::element;
 use ostler_util::{ErrorCode, Size};

@@ -4,10 +4,12 @@ mod scalars;
 
 mod live_only;
 mod octal;
+mod xml_tree;
 
 pub use live_only::LiveOnly;
 pub use octal::Octal;
 pub use scalars::{Hex, OnOff, XmlText, YesNo};
+pub use xml_tree::XmlTree;
 
 /// An enum whose values are libvirt's words, in XML and in YAML alike.
 #[macro_export]

@@ -8,7 +8,10 @@ mod case;
 mod compare;
 mod documents;
 mod domains;
+mod moments;
+mod network_metadata;
 mod network_update;
+mod node_devices;
 mod ratchet;
 
 use std::path::Path;
@@ -30,10 +33,17 @@ const SUITES: &[(&str, Judge)] = &[
     ("interfacexml2xml", documents::host_interface),
     ("real-generic-interface", documents::host_interface),
     ("virnetworkportxml2xml", documents::network_port),
+    ("nodedevxml2xml", node_devices::device),
+    ("networkmetadata", network_metadata::set_then_get),
     ("nwfilterxml2xml", documents::nwfilter),
     ("real-nwfilter", documents::nwfilter),
+    ("qemudomainsnapshotxml2xml", moments::snapshot),
+    ("real-generic-snapshot", moments::snapshot_of_test_driver),
+    ("qemudomaincheckpointxml2xml", moments::checkpoint),
+    ("domainbackupxml2xml", moments::backup),
     ("virnwfilterbindingxml2xml", documents::nwfilter_binding),
     ("storagepoolxml2xml", documents::storage_pool),
+    ("storagepoolcaps", documents::storage_pool_capabilities),
     ("storagevolxml2xml", documents::storage_volume),
     ("genericxml2xml", domains::canonical),
     ("qemuxmlconf", domains::canonical),

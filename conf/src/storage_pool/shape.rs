@@ -64,6 +64,11 @@ pub(super) const fn shape(r#type: PoolType) -> Shape {
     Shape { parts, formats }
 }
 
+/// The layouts of a type, the default first.
+pub(crate) const fn formats_of(r#type: PoolType) -> &'static [PoolFormatName] {
+    shape(r#type).formats
+}
+
 impl Shape {
     pub(super) fn has(&self, part: Part) -> bool {
         self.parts.contains(&part)

@@ -7,7 +7,7 @@ use crate::Problem;
 use crate::storage_pool::PoolType;
 
 /// The formats of volumes in a pool of this type; the first counts where none is given. Empty: volumes have none.
-const fn formats(pool: PoolType) -> &'static [VolumeFormatName] {
+pub(crate) const fn formats(pool: PoolType) -> &'static [VolumeFormatName] {
     use VolumeFormatName as F;
     const IMAGES: &[F] = &[
         F::Raw,
@@ -30,19 +30,16 @@ const fn formats(pool: PoolType) -> &'static [VolumeFormatName] {
     const PARTITIONS: &[F] =
         &[F::None, F::Linux, F::Fat16, F::Fat32, F::LinuxSwap, F::LinuxLvm, F::LinuxRaid, F::Extended];
     match pool {
-        PoolType::Dir
-        | PoolType::Fs
-        | PoolType::Netfs
-        | PoolType::Gluster
-        | PoolType::Rbd
-        | PoolType::Sheepdog
-        | PoolType::Vstorage => IMAGES,
+        PoolType::Dir | PoolType::Fs | PoolType::Netfs | PoolType::Gluster | PoolType::Rbd | PoolType::Vstorage => {
+            IMAGES
+        }
         PoolType::Disk => PARTITIONS,
         PoolType::Logical
         | PoolType::Iscsi
         | PoolType::IscsiDirect
         | PoolType::Scsi
         | PoolType::Mpath
+        | PoolType::Sheepdog
         | PoolType::Zfs => &[],
     }
 }

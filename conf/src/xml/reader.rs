@@ -22,7 +22,7 @@ pub struct Reader<'d> {
 }
 
 impl<'d> Reader<'d> {
-    pub(super) fn root(document: &'d Document<'d>) -> Self {
+    pub(crate) fn root(document: &'d Document<'d>) -> Self {
         document.nodes[0].taken.set(true);
         Reader { document, node: Some(0), absent: None }
     }
@@ -118,6 +118,11 @@ impl<'d> Reader<'d> {
             reader.document.nodes[child].taken.set(true);
             reader.at(child)
         })
+    }
+
+    /// All attributes, untaken.
+    pub fn all_attributes(&self) -> impl Iterator<Item = (&'d str, &'d str)> {
+        self.get().map_or(&[][..], |node| node.attributes.as_slice()).iter().map(|a| (a.name, a.value.as_ref()))
     }
 
     /// All children, untaken.

@@ -2,9 +2,10 @@
 
 use ostler_conf::storage_pool::{Bytes, PoolType};
 use ostler_conf::xml::Root;
+use ostler_conf::xml::Value as _;
 use ostler_conf::{
-    HostInterface, Invalid, Network, NetworkPort, Nwfilter, NwfilterBinding, Secret, Size, StoragePool, StorageVolume,
-    format, parse,
+    HostInterface, Invalid, Network, NetworkPort, Nwfilter, NwfilterBinding, Secret, Size, StoragePool,
+    StoragePoolCapabilities, StorageVolume, format, parse,
 };
 
 use super::case::{Case, Verdict};
@@ -123,4 +124,17 @@ pub(super) fn nwfilter(case: &Case) -> Verdict {
         filter.complete();
         Ok(())
     })
+}
+
+/// The host has the types of pools that the case names.
+pub(super) fn storage_pool_capabilities(case: &Case) -> Verdict {
+    let types = case.param("pool_types");
+    let supported = match types.as_array() {
+        None => PoolType::ALL.to_vec(),
+        Some(names) => names
+            .iter()
+            .map(|name| PoolType::parse(name.as_str().unwrap_or_default()))
+            .collect::<Result<Vec<_>, String>>()?,
+    };
+    verdict(case, Ok(format(&StoragePoolCapabilities::of(&supported))))
 }

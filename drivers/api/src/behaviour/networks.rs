@@ -71,7 +71,7 @@ async fn a_wrong_network_is_refused_whole(stage: &mut Stage<'_>) {
     let stored = define(stage, "right").await;
     let mut wrong = stored.clone();
     wrong.name = "right/../wrong".to_owned();
-    assert_eq!(refused(networks(stage).define(&wrong).await), ErrorCode::XmlError);
+    assert_eq!(refused(networks(stage).define(&wrong).await), ErrorCode::XmlDetail);
     assert_eq!(networks(stage).definition("right").await.unwrap(), stored);
     networks(stage).undefine("right").await.unwrap();
 }
