@@ -1,8 +1,13 @@
 //! Texts with a meaning that many elements share.
 
+mod hex;
 mod scalars;
+mod scaled;
 
+pub use hex::{HexLong, HexUpper};
 pub use scalars::{Hex, OnOff, XmlText, YesNo};
+pub(crate) use scaled::pretty;
+pub use scaled::{ScaledBytes, ScaledKib, ScaledM, ScaledPretty};
 
 /// An enum whose values are libvirt's words, in XML and in YAML alike.
 #[macro_export]

@@ -12,15 +12,17 @@ pub(crate) struct Field {
     pub(crate) default: bool,
     pub(crate) keep: bool,
     pub(crate) bind: bool,
+    /// The child that it stands in.
+    pub(crate) on: Option<String>,
 }
 
 pub(crate) enum Kind {
-    Attr { on: Option<String> },
+    Attr,
     Child,
     Text,
     Flag,
     Flatten,
-    Choice { attr: String, absent: Option<String>, flatten: bool },
+    Choice { attr: String, absent: Option<String>, flatten: bool, in_place: bool },
     Skip,
 }
 
@@ -38,7 +40,7 @@ impl Field {
             field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&*field, "an element's fields have names"))?;
         let mut name = None;
         let (mut attr, mut text, mut flag, mut flatten, mut skip) = (false, false, false, false, false);
-        let (mut default, mut keep, mut bind) = (false, false, false);
+        let (mut default, mut keep, mut bind, mut in_place) = (false, false, false, false);
         let (mut on, mut choice, mut absent) = (None, None, None);
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("xml")) {
             attribute.parse_nested_meta(|meta| {
@@ -53,6 +55,7 @@ impl Field {
                     "default" => default = true,
                     "keep" => keep = true,
                     "bind" => bind = true,
+                    "in_place" => in_place = true,
                     "name" => name = string()?,
                     "on" => on = string()?,
                     "choice" => choice = string()?,
@@ -64,8 +67,8 @@ impl Field {
         }
         field.attrs.retain(|a| !a.path().is_ident("xml"));
         let kind = match (choice, attr, text, flag, flatten, skip) {
-            (Some(attr), false, false, false, flatten, false) => Kind::Choice { attr, absent, flatten },
-            (None, true, false, false, false, false) => Kind::Attr { on },
+            (Some(attr), false, false, false, flatten, false) => Kind::Choice { attr, absent, flatten, in_place },
+            (None, true, false, false, false, false) => Kind::Attr,
             (None, false, true, false, false, false) => Kind::Text,
             (None, false, false, true, false, false) => Kind::Flag,
             (None, false, false, false, true, false) => Kind::Flatten,
@@ -74,7 +77,7 @@ impl Field {
             _ => return Err(syn::Error::new(ident.span(), "only one of attr, text, flag, flatten, choice and skip")),
         };
         let name = name.unwrap_or_else(|| camel_case(&ident.to_string()));
-        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, keep, bind })
+        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, keep, bind, on })
     }
 
     /// Whether an element without it can be made.
