@@ -1,61 +1,180 @@
 //! `<domain>`: a guest. libvirt: formatdomain.html.
 
 mod address;
+mod audio;
+mod backing;
 mod carry_over;
+mod char_source;
 mod chardev;
 mod complete;
 mod controller;
 mod cpu;
+mod device;
 mod devices;
 mod disk;
+mod disk_source;
+mod features;
+mod filesystem;
+mod graphics;
+mod hostdev;
+mod input;
 mod interface;
 mod labels;
+mod launch_security;
+mod memballoon;
+mod memory;
+mod memory_device;
 mod metadata;
+mod namespaces;
+mod netparts;
+mod numa;
 mod os;
+mod other_devices;
 mod qemu;
-mod small_devices;
+mod redirdev;
+mod rng;
+mod seclabel;
+mod smartcard;
+mod sound;
+mod sysinfo;
 mod time;
+mod tpm;
+mod tune;
 mod validate;
+mod video;
+mod watchdog;
 
 pub use address::{
-    Address, CcidAddress, DriveAddress, IsaAddress, MmioAddress, PciAddress, UnassignedAddress, UsbAddress,
-    VirtioSerialAddress,
+    Address, CcidAddress, CcwAddress, DimmAddress, DriveAddress, IsaAddress, MmioAddress, PciAddress, PlainAddress,
+    SpaprVioAddress, UnassignedAddress, UsbAddress, VirtioSerialAddress, ZpciAddress,
+};
+pub use audio::{
+    AlsaAudio, AlsaStream, Audio, AudioFormat, AudioKind, AudioSettings, AudioStream, CoreAudio, CoreStream, FileAudio,
+    JackAudio, JackStream, OssAudio, OssStream, PipewireAudio, PipewireStream, PlainAudio, PlainStream, PulseAudio,
+    PulseStream, SdlAudio, SdlDriver, SdlStream,
+};
+pub use backing::{BackingChain, BackingImage, ImageFormat, MetadataCache, Mirror, MirrorJob, MirrorReady};
+pub use char_source::{
+    CharProtocol, CharSource, CharSourceChannel, CharSourceDevice, CharSourceEnd, CharSourceFile, CharSourceNmdm,
+    CharSourcePath, CharSourcePlain, CharSourceTcp, CharSourceUdp, CharSourceUnix, CharSourceUnixMode,
+    CharSourceVdagent, Clipboard, MouseMode, MouseOwner, Reconnect,
 };
 pub use chardev::{
-    Channel, ChannelTarget, ChannelTargetKind, CharSource, CharSourceFile, CharSourcePath, CharSourcePlain,
-    CharSourceUnix, CharSourceUnixMode, Console, ConsoleTarget, ConsoleTargetKind, Log, Serial, SerialTarget,
-    SerialTargetKind, SerialTargetModel, SerialTargetModelName,
+    Channel, ChannelState, ChannelTarget, ChannelTargetKind, Console, ConsoleTarget, ConsoleTargetKind, Log, Parallel,
+    ParallelTarget, Serial, SerialTarget, SerialTargetKind, SerialTargetModel, SerialTargetModelName,
 };
 pub use controller::{
-    Controller, ControllerKind, ControllerModel, ControllerModelName, ControllerTarget, PciModelName,
+    Controller, ControllerDriver, ControllerKind, ControllerMaster, ControllerModel, ControllerModelName,
+    ControllerTarget, PciModelName,
 };
-pub use cpu::{Cpu, CpuCheck, CpuFeature, CpuFeaturePolicy, CpuMatch, CpuMode, CpuModel, CpuModelFallback, Topology};
+pub use cpu::{
+    Cpu, CpuCache, CpuCacheMode, CpuCheck, CpuFeature, CpuFeaturePolicy, CpuMatch, CpuMode, CpuModel, CpuModelFallback,
+    MaxPhysAddr, MaxPhysAddrMode, Topology,
+};
+pub use device::{AcpiIndex, Alias, AudioRef, Boot, Rom, VirtioModel, VirtioOptions};
 pub use devices::Devices;
 pub use disk::{
-    BackingStore, BlockSource, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskDriver,
-    DiskErrorPolicy, DiskIo, DiskSource, DiskTarget, FileSource, ImageFormat, ImageFormatName, Tray, VolumeSource,
+    BlockIo, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskDriver, DiskErrorPolicy, DiskIo,
+    DiskIothread, DiskIothreads, DiskQueue, DiskSnapshot, DiskTarget, Geometry, GeometryTranslation, ImageFormatName,
+    IoTune, Sgio, ThrottleFilter, ThrottleFilters, Transient, Tray,
 };
+pub use disk_source::{
+    Auth, AuthSecret, AuthSecretKind, BlockSource, Cookie, Cookies, DirSource, DiskSource, Encryption,
+    EncryptionEngine, EncryptionFormat, EncryptionSecret, EncryptionSecretKind, FileSource, HostTransport, Identity,
+    Initiator, NetworkDiskSource, NetworkHost, NetworkProtocol, NvmeSource, NvmeSourceKind, ReconnectDelay,
+    Reservations, ReservationsSource, Slice, SliceKind, Slices, SocketKind, SocketMode, SourceCommon, Ssl,
+    StartupPolicy, VhostuserSource, VhostvdpaSource, VolumeMode, VolumeSource,
+};
+pub use features::{
+    Aia, Apic, Capabilities, Capability, CapabilityName, CapabilityPolicy, DirtyRing, FeatureState, Features, Gic, Hpt,
+    HptResizing, HypervFeatures, HypervMode, IndirectBranchSpeculation, IoapicDriver, KvmFeatures, Smm, Spinlocks,
+    Stimer, TcgFeatures, Tlbflush, UnknownMsrs, VendorId, Workaround, XenFeatures, XenPassthrough, XenPassthroughMode,
+};
+pub use filesystem::{
+    Filesystem, FilesystemAccess, FilesystemBinary, FilesystemBind, FilesystemBlock, FilesystemCache, FilesystemDriver,
+    FilesystemDriverKind, FilesystemFile, FilesystemLock, FilesystemMount, FilesystemMultidevs, FilesystemRam,
+    FilesystemSandbox, FilesystemSource, FilesystemTarget, FilesystemTemplate, FilesystemVolume, FilesystemWritePolicy,
+    RamUsage,
+};
+pub use graphics::{
+    ChannelMode, Connected, DbusDisplay, Desktop, EglHeadless, Gl, Graphics, GraphicsKind, ImageCompression, Listen,
+    ListenAddress, ListenNetwork, ListenNone, ListenSocket, Listens, LossyCompression, Rdp, Sdl, SharePolicy, Spice,
+    SpiceChannel, SpiceChannelName, Streaming, Vnc,
+};
+pub use hostdev::{
+    GuestReset, HostAddress, Hostdev, HostdevDriver, HostdevDriverName, HostdevMode, HostdevSource, MdevHostdev,
+    MiscHostdev, NetHostdev, PciHostdev, ScsiHostAddress, ScsiHostHostdev, ScsiHostProtocol, ScsiHostdev, ScsiProtocol,
+    StorageHostdev, UsbHostAddress, UsbHostdev,
+};
+pub use input::{Input, InputBus, InputGrab, InputGrabToggle, InputKind, InputSource};
 pub use interface::{
-    BridgeSource, Interface, InterfaceModel, InterfaceSource, InterfaceTarget, Link, LinkState, Mac, Mtu,
-    NetworkSource, UserSource,
+    BridgeSource, DirectMode, DirectSource, EthernetSource, ForwardProtocol, GuestOffloads, HostOffloads,
+    HostdevNicSource, Interface, InterfaceBackend, InterfaceBackendKind, InterfaceDriver, InterfaceDriverName,
+    InterfaceGuest, InterfaceModel, InterfacePort, InterfaceSource, InterfaceTarget, InternalSource, Link, LinkState,
+    Mac, MacKind, Mtu, NetworkSource, PlainSource, PortForward, PortRange, SocketSource, TxMode, UdpSource, UserSource,
+    VdpaSource, VdsSource, VhostuserNicSource,
 };
+pub use launch_security::{Keywrap, KeywrapCipher, KeywrapCipherName, LaunchSecurity, S390Pv, Sev, SevSnp};
+pub use memballoon::{Memballoon, MemballoonModel, MemballoonStats};
+pub use memory::{
+    Allocation, AllocationMode, CurrentMemory, Hugepage, Hugepages, MaxMemory, Memory, MemoryAccessMode, MemoryBacking,
+    MemorySourceKind, MemoryTune, PageSize,
+};
+pub use memory_device::{MemoryDevice, MemoryLabel, MemoryModel, MemorySource, MemoryTarget};
 pub use metadata::{DeviceLabel, Metadata, OstlerMark, Owner};
-pub use os::{Apic, BootDevice, BootEntry, BootMenu, Features, Os, OsKind, OsType};
-pub use qemu::{QemuArg, QemuCommandline, QemuEnv};
-pub use small_devices::{
-    Alias, Audio, AudioKind, Boot, Input, InputBus, InputKind, Memballoon, MemballoonModel, RandomBackend, Rng,
-    RngBackend, RngModel, Watchdog, WatchdogAction, WatchdogModel,
+pub use namespaces::{BhyveCommandline, LxcNamespace, LxcShare, LxcShareKind, PlainArg, XenCommandline};
+pub use netparts::{
+    Bandwidth, Coalesce, CoalesceRx, FilterParameter, FilterRef, IpAddress, IpFamily, NativeMode, PersistentTeaming,
+    Rate, Route, Teaming, TransientTeaming, VirtualPort, VirtualPortKind, VirtualPortParameters, Vlan, VlanTag,
 };
-pub use time::{Clock, ClockOffset, LifecycleAction, Pm, PmState, TickPolicy, Timer, TimerName};
+pub use numa::{
+    AccessKind, Associativity, BandwidthAmount, CacheAmount, CachePolicy, CellMemory, Distances, Interconnects,
+    Latency, LineAmount, LinkBandwidth, Numa, NumaCache, NumaCell, Sibling,
+};
+pub use os::{
+    AcpiTable, AcpiTableKind, AcpiTables, Bios, BootDevice, BootEntry, BootMenu, FirmwareFeature, FirmwareFeatureName,
+    FirmwareFeatures, FirmwareFormat, FirmwareKind, InitEnv, Loader, LoaderKind, Nvram, Os, OsKind, OsType, SmbiosMode,
+};
+pub use other_devices::{
+    Crypto, CryptoBackend, CryptoKind, CryptoModel, CryptoQueues, Hub, HubKind, Iommu, IommuDriver, IommuModel, Lease,
+    LeaseTarget, NvramDevice, Panic, PanicModel, Pstore, PstoreBackend, Shmem, ShmemModel, ShmemMsi, ShmemRole, Vsock,
+    VsockCid,
+};
+pub use qemu::{
+    QemuArg, QemuCapabilities, QemuCapability, QemuCommandline, QemuDeprecation, QemuEnv, QemuFrontend, QemuOverride,
+    QemuOverrideDevice, QemuProperty, QemuPropertyKind,
+};
+pub use redirdev::{Redirdev, RedirdevBus, Redirfilter, RedirfilterRule};
+pub use rng::{BuiltinBackend, EgdBackend, RandomBackend, Rng, RngBackend, RngRate};
+pub use seclabel::{DeviceSeclabel, Seclabel, SeclabelKind};
+pub use smartcard::{Smartcard, SmartcardCertificates, SmartcardHost, SmartcardMode, SmartcardPassthrough};
+pub use sound::{Codec, CodecKind, Sound, SoundModel};
+pub use sysinfo::{FirmwareConfig, FirmwareConfigEntry, OemStrings, SmbiosEntry, SmbiosInfo, SmbiosTable, Sysinfo};
+pub use time::{
+    Catchup, Clock, ClockBasis, ClockOffset, LifecycleAction, LockFailureAction, Pm, PmState, TickPolicy, Timer,
+    TimerMode, TimerName, TimerTrack,
+};
+pub use tpm::{
+    PcrBanks, RemoveDisabled, Tpm, TpmBackend, TpmEmulator, TpmExternal, TpmExternalSource, TpmModel, TpmPassthrough,
+    TpmProfile, TpmState, TpmStateKind, TpmVersion,
+};
+pub use tune::{
+    BandwidthMonitor, BlkioDevice, BlkioTune, CacheContent, CacheMonitor, CachePart, CacheSize, CacheTune, CpuTune,
+    DefaultIothread, EmulatorSched, IdMap, IdRange, IothreadId, IothreadIds, IothreadPin, IothreadPoll, IothreadSched,
+    MemoryBandwidthTune, NodeBandwidth, NumaMemnode, NumaMemory, NumaMode, NumaTune, Perf, PerfEvent, PerfEventName,
+    Resource, Scheduler, ThrottleGroups, VcpuPin, VcpuSched, VcpuState, Vcpus,
+};
+pub use video::{Acceleration, Resolution, VgaConf, Video, VideoDriver, VideoDriverName, VideoKind, VideoModel};
+pub use watchdog::{Watchdog, WatchdogAction, WatchdogModel};
 
 use ostler_conf_derive::element;
-use ostler_util::{CpuSet, Size};
+use ostler_util::CpuSet;
 use uuid::Uuid;
 
+use crate::Invalid;
+pub use crate::values::ScaledKib;
 use crate::values::XmlText;
 use crate::words;
-use crate::xml::{Element, Reader, Value as _, Writer};
-use crate::{Invalid, Problem};
 
 /// A guest: what libvirt's `<domain>` says.
 #[element(root = "domain", after_read, before_write)]
@@ -73,21 +192,58 @@ pub struct Domain {
     pub name: String,
     /// The identity. In a manifest it is chosen once and kept in `status.resolved`.
     pub uuid: Option<Uuid>,
+    /// The generation, which changes when the guest is taken back to an older state.
+    #[xml(keep)]
+    pub genid: Option<GenerationId>,
     /// A title for people, on one line.
     pub title: Option<String>,
     /// A description for people.
     pub description: Option<String>,
     /// Other programs' XML, kept as it is, and our own mark.
     pub metadata: Option<Metadata>,
+    /// How much memory there can be with memory devices.
+    pub max_memory: Option<MaxMemory>,
     /// Memory at boot.
     pub memory: Option<Memory>,
     /// Memory that the balloon leaves the guest; absent: all.
     pub current_memory: Option<CurrentMemory>,
+    /// How much of the host's disks the guest gets.
+    pub blkiotune: Option<BlkioTune>,
+    /// How much of the host's memory the guest may use.
+    pub memtune: Option<MemoryTune>,
+    /// What is behind the guest's memory.
+    pub memory_backing: Option<MemoryBacking>,
     /// Virtual CPUs.
     pub vcpu: Option<Vcpu>,
+    /// Virtual CPUs one by one.
+    pub vcpus: Option<Vcpus>,
+    /// How many I/O threads there are.
+    #[xml(name = "iothreads")]
+    pub iothreads: Option<u32>,
+    /// The numbers of I/O threads.
+    pub iothreadids: Option<IothreadIds>,
+    /// The hypervisor's main loop.
+    pub defaultiothread: Option<DefaultIothread>,
+    /// Limits that disks share.
+    pub throttlegroups: Option<ThrottleGroups>,
+    /// How much of the host's processors the guest gets, and which.
+    pub cputune: Option<CpuTune>,
+    /// Which of the host's NUMA nodes the guest's memory comes from.
+    pub numatune: Option<NumaTune>,
+    /// The group of guests that this one shares the host with.
+    pub resource: Option<Resource>,
+    /// What the firmware tells about the machine.
+    pub sysinfo: Vec<Sysinfo>,
+    /// A program of the host that finds the guest's kernel. Needs a grant.
+    pub bootloader: Option<String>,
+    /// Its arguments.
+    #[xml(name = "bootloader_args")]
+    pub bootloader_args: Option<String>,
     /// What is booted, on which machine.
     #[xml(default)]
     pub os: Os,
+    /// How a container's users and groups are the host's.
+    pub idmap: Option<IdMap>,
     /// Features of the machine.
     pub features: Option<Features>,
     /// The virtual CPU's model.
@@ -103,14 +259,47 @@ pub struct Domain {
     /// What happens when the guest crashes.
     #[xml(name = "on_crash")]
     pub on_crash: Option<LifecycleAction>,
+    /// What happens when a lock on a disk is lost.
+    #[xml(name = "on_lockfailure")]
+    pub on_lockfailure: Option<LockFailureAction>,
     /// Which sleep states the firmware offers.
     pub pm: Option<Pm>,
+    /// Events of the host's processors that are counted.
+    pub perf: Option<Perf>,
     /// The devices.
-    #[xml(default)]
+    #[xml(default, keep)]
     pub devices: Devices,
+    /// Security labels, one for each model.
+    #[xml(name = "seclabel")]
+    pub seclabels: Vec<Seclabel>,
+    /// Whether the guest's keys are wrapped.
+    pub keywrap: Option<Keywrap>,
+    /// How the host is kept from looking into the guest.
+    pub launch_security: Option<LaunchSecurity>,
     /// Arguments handed to QEMU as they are; needs a grant.
     #[xml(name = "qemu:commandline", bind)]
     pub qemu_commandline: Option<QemuCommandline>,
+    /// What we believe of QEMU, whatever it says.
+    #[xml(name = "qemu:capabilities", bind)]
+    pub qemu_capabilities: Option<QemuCapabilities>,
+    /// What QEMU does where something deprecated is used.
+    #[xml(name = "qemu:deprecation", bind)]
+    pub qemu_deprecation: Option<QemuDeprecation>,
+    /// Properties of QEMU's devices, set by hand; needs a grant.
+    #[xml(name = "qemu:override", bind)]
+    pub qemu_override: Option<QemuOverride>,
+    /// Namespaces that a container shares.
+    #[xml(name = "lxc:namespace", bind)]
+    pub lxc_namespace: Option<LxcNamespace>,
+    /// Arguments handed to Xen's device model as they are; needs a grant.
+    #[xml(name = "xen:commandline", bind)]
+    pub xen_commandline: Option<XenCommandline>,
+    /// Arguments handed to bhyve as they are; needs a grant.
+    #[xml(name = "bhyve:commandline", bind)]
+    pub bhyve_commandline: Option<BhyveCommandline>,
+    /// VMware: the path of the data center.
+    #[xml(name = "vmware:datacenterpath", bind)]
+    pub vmware_datacenterpath: Option<String>,
 }
 
 words! {
@@ -122,6 +311,32 @@ words! {
         Qemu = "qemu",
         /// The in-memory mock.
         Test = "test",
+        /// An accelerator of old.
+        Kqemu = "kqemu",
+        /// Xen.
+        Xen = "xen",
+        /// Linux containers.
+        Lxc = "lxc",
+        /// User Mode Linux.
+        Uml = "uml",
+        /// OpenVZ.
+        Openvz = "openvz",
+        /// VMware.
+        Vmware = "vmware",
+        /// Hyper-V.
+        Hyperv = "hyperv",
+        /// VirtualBox.
+        Vbox = "vbox",
+        /// PowerVM.
+        Phyp = "phyp",
+        /// Parallels.
+        Parallels = "parallels",
+        /// bhyve.
+        Bhyve = "bhyve",
+        /// Virtuozzo.
+        Vz = "vz",
+        /// macOS.
+        Hvf = "hvf",
     }
 
     /// How virtual CPUs are placed on the host's.
@@ -150,41 +365,12 @@ pub struct Vcpu {
     pub count: u32,
 }
 
-/// `<memory>`: an amount; any unit is read, KiB is written.
+/// `<genid>`: a guest's generation; empty: made at define.
 #[element]
-pub struct Memory {
-    /// The amount, rounded up to KiB.
-    #[xml(flatten)]
-    pub size: ScaledKib,
-    /// Whether a core dump of the hypervisor holds the guest's memory.
-    #[xml(attr)]
-    pub dump_core: Option<crate::values::OnOff>,
-}
-
-/// `<currentMemory>`: an amount; any unit is read, KiB is written.
-#[element]
-pub struct CurrentMemory {
-    /// The amount, rounded up to KiB.
-    #[xml(flatten)]
-    pub size: ScaledKib,
-}
-
-/// A size that XML has as `unit='KiB'` and a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
-#[serde(transparent)]
-pub struct ScaledKib(pub Size);
-
-impl Element for ScaledKib {
-    fn read(reader: &Reader<'_>) -> Result<Self, Problem> {
-        crate::xml::read_scaled(reader, "KiB").map(ScaledKib)
-    }
-    fn attrs(&self, writer: &mut Writer) {
-        writer.attr_text("unit", "KiB");
-    }
-    fn body(&self, writer: &mut Writer) {
-        writer.text(&self.0.kib().format());
-    }
+pub struct GenerationId {
+    /// The generation.
+    #[xml(text)]
+    pub id: Option<Uuid>,
 }
 
 impl Domain {

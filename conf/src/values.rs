@@ -1,14 +1,19 @@
 //! Texts with a meaning that many elements share.
 
+mod hex;
 mod scalars;
+mod scaled;
 
 mod live_only;
 mod octal;
 mod xml_tree;
 
+pub use hex::{HexLong, HexUpper};
 pub use live_only::LiveOnly;
 pub use octal::Octal;
 pub use scalars::{Hex, OnOff, XmlText, YesNo};
+pub(crate) use scaled::pretty;
+pub use scaled::{ScaledBytes, ScaledKib, ScaledM, ScaledPretty};
 pub use xml_tree::XmlTree;
 
 /// An enum whose values are libvirt's words, in XML and in YAML alike.

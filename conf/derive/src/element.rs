@@ -49,8 +49,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
     let ident = &item.ident;
     let default = fields.iter().all(Field::may_lack).then(|| quote!(#[derive(Default)]));
     let reads = fields.iter().map(read_field);
-    let attrs = choices_first(&fields).into_iter().filter_map(write_attr);
-    let body = fields.iter().filter_map(|field| write_body(field, &fields));
+    let attrs = choices_first(&fields).into_iter().filter(|field| field.on.is_none()).filter_map(write_attr);
+    let body = fields.iter().filter_map(|field| write_part(field, &fields));
     let open = options.open.then(|| quote!(writer.open();));
     let root = options.root.map(|name| {
         let before_write = options.before_write.then(|| {
@@ -129,17 +129,11 @@ fn read_field(field: &Field) -> TokenStream {
             Shape::Plain => quote!(::ostler_conf::xml::read_one(reader)?),
         },
         Kind::Skip => quote!(::std::default::Default::default()),
-        Kind::Attr { on } => {
-            let reader = match on {
-                None => quote!(reader),
-                Some(child) => quote!(reader.child_or_absent(#child)),
-            };
-            match shape {
-                Shape::Optional => quote!(#reader.attr(#name)#code?),
-                _ if field.default => quote!(#reader.attr(#name)#code?.unwrap_or_default()),
-                _ => quote!(#reader.required_attr(#name)#code?),
-            }
-        }
+        Kind::Attr => match shape {
+            Shape::Optional => quote!(reader.attr(#name)#code?),
+            _ if field.default => quote!(reader.attr(#name)#code?.unwrap_or_default()),
+            _ => quote!(reader.required_attr(#name)#code?),
+        },
         Kind::Text if *shape == Shape::Optional => {
             quote!(if reader.raw_text().trim().is_empty() { None } else { Some(reader.text()#code?) })
         }
@@ -152,7 +146,7 @@ fn read_field(field: &Field) -> TokenStream {
             Shape::Plain if field.default => quote!(reader.element(#name)#code?.unwrap_or_default()),
             Shape::Plain => quote!(reader.required_element(#name)#code?),
         },
-        Kind::Choice { attr, absent, flatten } => {
+        Kind::Choice { attr, absent, flatten, .. } => {
             let content = if *flatten { quote!(*reader) } else { quote!(reader.child_or_absent(#name)) };
             let missing = match (absent, shape) {
                 (Some(tag), _) => quote!(Some(#tag)),
@@ -172,19 +166,22 @@ fn read_field(field: &Field) -> TokenStream {
             })
         }
     };
-    quote!(#ident: #value)
+    match &field.on {
+        Some(child) => quote!(#ident: { let reader = &reader.child_or_absent(#child); #value }),
+        None => quote!(#ident: #value),
+    }
 }
 
 /// libvirt writes the attribute that names a choice before all others.
 fn choices_first(fields: &[Field]) -> Vec<&Field> {
-    let is_choice = |field: &&Field| matches!(field.kind, Kind::Choice { .. });
+    let is_choice = |field: &&Field| matches!(field.kind, Kind::Choice { in_place: false, .. });
     fields.iter().filter(is_choice).chain(fields.iter().filter(|field| !is_choice(field))).collect()
 }
 
 fn write_attr(field: &Field) -> Option<TokenStream> {
     let Field { ident, name, shape, .. } = field;
     match &field.kind {
-        Kind::Attr { on: None } => Some(one_attr(field, &quote!(writer))),
+        Kind::Attr => Some(one_attr(field)),
         Kind::Flatten => Some(quote!(::ostler_conf::xml::Element::attrs(&self.#ident, writer);)),
         Kind::Choice { attr, flatten, .. } => {
             let content = flatten.then(|| quote!(::ostler_conf::xml::Union::attrs(choice, writer);));
@@ -202,21 +199,37 @@ fn write_attr(field: &Field) -> Option<TokenStream> {
     }
 }
 
-fn one_attr(field: &Field, writer: &TokenStream) -> TokenStream {
+fn one_attr(field: &Field) -> TokenStream {
     let Field { ident, name, shape, .. } = field;
     match shape {
-        Shape::Optional => quote!(if let Some(value) = &self.#ident { #writer.attr(#name, value); }),
-        _ => quote!(#writer.attr(#name, &self.#ident);),
+        Shape::Optional => quote!(if let Some(value) = &self.#ident { writer.attr(#name, value); }),
+        _ => quote!(writer.attr(#name, &self.#ident);),
     }
+}
+
+/// The field's part of the element's content. Fields that stand `on` a child that no field holds make it, at the place of
+/// the first of them.
+fn write_part(field: &Field, all: &[Field]) -> Option<TokenStream> {
+    let Some(child) = &field.on else { return write_body(field, all) };
+    let is_held = all.iter().any(|other| other.on.is_none() && other.name == *child && holds(other));
+    let group: Vec<&Field> = all.iter().filter(|other| other.on.as_ref() == Some(child)).collect();
+    if is_held || !std::ptr::eq(group[0], field) {
+        return None;
+    }
+    let keep = group.iter().any(|field| field.keep);
+    let attrs = group.iter().filter_map(|field| write_attr(field));
+    let body = group.iter().filter_map(|field| write_body(field, &[]));
+    Some(quote!(writer.element(#child, #keep, |writer| { #(#attrs)* #(#body)* });))
+}
+
+fn holds(field: &Field) -> bool {
+    matches!(field.kind, Kind::Child | Kind::Choice { flatten: false, .. })
 }
 
 fn write_body(field: &Field, all: &[Field]) -> Option<TokenStream> {
     let Field { ident, name, shape, keep, .. } = field;
-    let borrowed: TokenStream = all
-        .iter()
-        .filter(|other| matches!(&other.kind, Kind::Attr { on: Some(child) } if child == name))
-        .map(|other| one_attr(other, &quote!(writer)))
-        .collect();
+    let borrowed: TokenStream =
+        all.iter().filter(|other| other.on.as_ref() == Some(name)).filter_map(write_attr).collect();
     let child = |value: TokenStream, keep: bool| {
         quote!(writer.element(#name, #keep, |writer| {
             #borrowed
@@ -225,7 +238,7 @@ fn write_body(field: &Field, all: &[Field]) -> Option<TokenStream> {
         });)
     };
     match &field.kind {
-        Kind::Attr { .. } | Kind::Skip => None,
+        Kind::Attr | Kind::Skip => None,
         Kind::Text => Some(match shape {
             Shape::Optional => {
                 quote!(if let Some(value) = &self.#ident { ::ostler_conf::xml::Element::body(value, writer); })

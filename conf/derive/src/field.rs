@@ -14,15 +14,17 @@ pub(crate) struct Field {
     pub(crate) bind: bool,
     /// The error code of a value that can't be read; absent: the reader's.
     pub(crate) code: Option<String>,
+    /// The child that it stands in.
+    pub(crate) on: Option<String>,
 }
 
 pub(crate) enum Kind {
-    Attr { on: Option<String> },
+    Attr,
     Child,
     Text,
     Flag,
     Flatten,
-    Choice { attr: String, absent: Option<String>, flatten: bool },
+    Choice { attr: String, absent: Option<String>, flatten: bool, in_place: bool },
     Any,
     Skip,
 }
@@ -41,7 +43,7 @@ impl Field {
             field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&*field, "an element's fields have names"))?;
         let mut name = None;
         let (mut attr, mut text, mut flag, mut flatten, mut skip, mut any) = (false, false, false, false, false, false);
-        let (mut default, mut keep, mut bind) = (false, false, false);
+        let (mut default, mut keep, mut bind, mut in_place) = (false, false, false, false);
         let (mut on, mut choice, mut absent, mut code) = (None, None, None, None);
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("xml")) {
             attribute.parse_nested_meta(|meta| {
@@ -57,6 +59,7 @@ impl Field {
                     "default" => default = true,
                     "keep" => keep = true,
                     "bind" => bind = true,
+                    "in_place" => in_place = true,
                     "name" => name = string()?,
                     "on" => on = string()?,
                     "choice" => choice = string()?,
@@ -69,8 +72,10 @@ impl Field {
         }
         field.attrs.retain(|a| !a.path().is_ident("xml"));
         let kind = match (choice, attr, text, flag, flatten, skip, any) {
-            (Some(attr), false, false, false, flatten, false, false) => Kind::Choice { attr, absent, flatten },
-            (None, true, false, false, false, false, false) => Kind::Attr { on },
+            (Some(attr), false, false, false, flatten, false, false) => {
+                Kind::Choice { attr, absent, flatten, in_place }
+            }
+            (None, true, false, false, false, false, false) => Kind::Attr,
             (None, false, true, false, false, false, false) => Kind::Text,
             (None, false, false, true, false, false, false) => Kind::Flag,
             (None, false, false, false, true, false, false) => Kind::Flatten,
@@ -85,7 +90,7 @@ impl Field {
             }
         };
         let name = name.unwrap_or_else(|| camel_case(&ident.to_string()));
-        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, keep, bind, code })
+        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, keep, bind, code, on })
     }
 
     /// Whether an element without it can be made.

@@ -15,11 +15,11 @@
 //! |---|---|
 //! | (nothing) | a child: `T` must be there, `Option<T>` may, `Vec<T>` any number; `T` is an element or a value |
 //! | `attr` | an attribute: `T` or `Option<T>` of a value |
-//! | `attr, on = "child"` | an attribute of that child, which another field holds |
+//! | `on = "child"` | with any of these: it stands in that child, which another field holds (attributes only), or which all fields with the same `on` make |
 //! | `text` | the element's text |
 //! | `flag` | a `bool`: whether the empty child is there |
 //! | `flatten` | an element whose attributes and children stand in this one |
-//! | `choice = "attr"` | a `#[union]`: the attribute names the variant, the child holds it; with `flatten` this element holds it; with `absent = "tag"` the attribute may lack. Such an attribute is written first |
+//! | `choice = "attr"` | a `#[union]`: the attribute names the variant, the child holds it; with `flatten` this element holds it; with `absent = "tag"` the attribute may lack. Such an attribute is written first, or with `in_place` in the field's place |
 //! | `any` | a `#[union]` whose variants are named by the child elements themselves: `T` exactly one, `Option<T>`, `Vec<T>` |
 //! | `skip` | not in XML |
 //! | `code = "NoName"` | the error code where this field is missing or can't be read; else `XmlError` |

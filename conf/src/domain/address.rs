@@ -2,7 +2,7 @@
 
 use ostler_conf_derive::{element, union};
 
-use crate::values::{Hex, OnOff};
+use crate::values::{Hex, HexLong, OnOff};
 
 /// `<address type='pci' …/>`: where a device sits; what was assigned once stays.
 #[union(tag = "type")]
@@ -17,8 +17,17 @@ pub enum Address {
     Ccid(CcidAddress),
     /// On a USB bus.
     Usb(UsbAddress),
+    /// On POWER's virtual I/O bus.
+    SpaprVio(SpaprVioAddress),
+    /// On s390's virtio bus of old.
+    #[xml(name = "virtio-s390")]
+    VirtioS390(PlainAddress),
+    /// On s390's channel subsystem.
+    Ccw(CcwAddress),
     /// On the ISA bus.
     Isa(IsaAddress),
+    /// In a memory slot.
+    Dimm(DimmAddress),
     /// On the virtio memory-mapped bus.
     VirtioMmio(MmioAddress),
     /// Nowhere: known, but not given to the guest.
@@ -43,7 +52,57 @@ pub struct PciAddress {
     /// Whether other functions share the slot.
     #[xml(attr)]
     pub multifunction: Option<OnOff>,
+    /// The identity that s390 guests see.
+    pub zpci: Option<ZpciAddress>,
 }
+
+/// `<zpci uid='0x0001' fid='0x00000000'/>`: a PCI device's identity in s390 guests.
+#[element]
+pub struct ZpciAddress {
+    /// The user-defined identifier.
+    #[xml(attr)]
+    pub uid: Option<Hex<4>>,
+    /// The function identifier.
+    #[xml(attr)]
+    pub fid: Option<HexLong<8>>,
+}
+
+/// `<address type='spapr-vio' reg='0x00003000'/>`
+#[element]
+pub struct SpaprVioAddress {
+    /// The register.
+    #[xml(attr)]
+    pub reg: Option<HexLong<8>>,
+}
+
+/// `<address type='ccw' cssid='0xfe' ssid='0x0' devno='0x0001'/>`
+#[element]
+pub struct CcwAddress {
+    /// The channel subsystem.
+    #[xml(attr)]
+    pub cssid: Option<Hex<1>>,
+    /// The subchannel set.
+    #[xml(attr)]
+    pub ssid: Option<Hex<1>>,
+    /// The device number.
+    #[xml(attr)]
+    pub devno: Option<Hex<4>>,
+}
+
+/// `<address type='dimm' slot='0' base='0x100000000'/>`
+#[element]
+pub struct DimmAddress {
+    /// The slot.
+    #[xml(attr)]
+    pub slot: Option<u32>,
+    /// Where it starts in the guest's memory.
+    #[xml(attr)]
+    pub base: Option<HexLong<1>>,
+}
+
+/// Nothing to say.
+#[element]
+pub struct PlainAddress {}
 
 /// `<address type='drive' controller='0' bus='0' target='0' unit='0'/>`
 #[element]
@@ -126,6 +185,7 @@ impl PciAddress {
             slot: Some(Hex(slot)),
             function: Some(Hex(0)),
             multifunction: None,
+            zpci: None,
         }
     }
 

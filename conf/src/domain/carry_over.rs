@@ -137,8 +137,9 @@ fn carry_models(new: &mut Domain, old: &Domain) {
         }
     });
     each_pair!(new, old, rngs, |rng, before| {
-        let (RngBackend::Random(backend), RngBackend::Random(before)) = (&mut rng.backend, &before.backend);
-        fill(&mut backend.path, &before.path);
+        if let (RngBackend::Random(backend), RngBackend::Random(before)) = (&mut rng.backend, &before.backend) {
+            fill(&mut backend.path, &before.path);
+        }
     });
     if new.devices.memballoon.is_none() {
         // An alias belongs to one run.

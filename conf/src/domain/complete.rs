@@ -9,7 +9,7 @@ use super::{
 pub(super) fn complete(domain: &mut Domain) {
     complete_resources(domain);
     complete_boot(domain);
-    domain.clock.get_or_insert(Clock { offset: ClockOffset::Utc, timezone: None, timers: Vec::new() });
+    domain.clock.get_or_insert_with(|| Clock::new(ClockOffset::Utc));
     domain.on_poweroff.get_or_insert(LifecycleAction::Destroy);
     domain.on_reboot.get_or_insert(LifecycleAction::Restart);
     domain.on_crash.get_or_insert(LifecycleAction::Destroy);
@@ -148,7 +148,7 @@ fn complete_chardevs(domain: &mut Domain) {
 }
 
 fn pty() -> CharSource {
-    CharSource::Pty(CharSourcePath { path: None })
+    CharSource::Pty(CharSourcePath::default())
 }
 
 /// Controllers that other devices need.

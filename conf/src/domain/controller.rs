@@ -2,8 +2,8 @@
 
 use ostler_conf_derive::element;
 
-use super::{Address, Alias};
-use crate::values::Hex;
+use super::{Address, Alias, VirtioOptions};
+use crate::values::{Hex, OnOff, ScaledKib};
 use crate::words;
 
 /// A bus controller. Which kind and which number of that kind is its identity.
@@ -24,13 +24,28 @@ pub struct Controller {
     /// How many ports it has.
     #[xml(attr)]
     pub ports: Option<u32>,
+    /// How many interrupts it has.
+    #[xml(attr)]
+    pub vectors: Option<u32>,
+    /// How many grants the Xen bus has.
+    #[xml(attr)]
+    pub max_grant_frames: Option<u32>,
+    /// How many event channels the Xen bus has.
+    #[xml(attr)]
+    pub max_event_channels: Option<u32>,
+    /// How it is done.
+    pub driver: Option<ControllerDriver>,
     /// The PCI model's name in the hypervisor.
     #[xml(name = "model")]
     pub model_name: Option<ControllerModelName>,
     /// A PCI controller's settings.
     pub target: Option<ControllerTarget>,
-    /// The hypervisor's name for the running device; never in a definition.
+    /// The hole for 64-bit PCI memory.
+    pub pcihole64: Option<ScaledKib>,
+    /// The hypervisor's name for the device.
     pub alias: Option<Alias>,
+    /// The first port of the controller that it stands beside.
+    pub master: Option<ControllerMaster>,
     /// Where it sits.
     pub address: Option<Address>,
 }
@@ -54,6 +69,12 @@ words! {
         Usb = "usb",
         /// PCI.
         Pci = "pci",
+        /// Xen.
+        Xenbus = "xenbus",
+        /// ISA.
+        Isa = "isa",
+        /// NVMe.
+        Nvme = "nvme",
     }
 
     /// The model of a controller.
@@ -70,6 +91,46 @@ words! {
         PcieToPciBridge = "pcie-to-pci-bridge",
         /// PCI: a root port.
         PcieRootPort = "pcie-root-port",
+        /// PCI: the upper end of a switch.
+        PcieSwitchUpstreamPort = "pcie-switch-upstream-port",
+        /// PCI: a lower end of a switch.
+        PcieSwitchDownstreamPort = "pcie-switch-downstream-port",
+        /// PCI: another root bus.
+        PciExpanderBus = "pci-expander-bus",
+        /// PCI: another root bus of PCI Express.
+        PcieExpanderBus = "pcie-expander-bus",
+        /// USB 1.
+        Vt82c686bUhci = "vt82c686b-uhci",
+        /// USB 1.
+        PciOhci = "pci-ohci",
+        /// USB: Xen's, version 1.
+        Qusb1 = "qusb1",
+        /// USB: Xen's, version 2.
+        Qusb2 = "qusb2",
+        /// SCSI: what fits.
+        Auto = "auto",
+        /// SCSI: BusLogic.
+        Buslogic = "buslogic",
+        /// SCSI: LSI's SAS.
+        Lsisas1068 = "lsisas1068",
+        /// SCSI: LSI's SAS.
+        Lsisas1078 = "lsisas1078",
+        /// SCSI: VMware's.
+        Vmpvscsi = "vmpvscsi",
+        /// SCSI: POWER's.
+        Ibmvscsi = "ibmvscsi",
+        /// SCSI: NCR.
+        Ncr53c90 = "ncr53c90",
+        /// SCSI: Tekram.
+        Dc390 = "dc390",
+        /// SCSI: AMD.
+        Am53c974 = "am53c974",
+        /// virtio.
+        Virtio = "virtio",
+        /// virtio, old and new.
+        VirtioTransitional = "virtio-transitional",
+        /// virtio, new only.
+        VirtioNonTransitional = "virtio-non-transitional",
         /// USB 1.
         Piix3Uhci = "piix3-uhci",
         /// USB 1.
@@ -114,6 +175,16 @@ words! {
         I82801b11Bridge = "i82801b11-bridge",
         /// A bridge from PCI Express to PCI.
         PciePciBridge = "pcie-pci-bridge",
+        /// The upper end of a switch.
+        X3130Upstream = "x3130-upstream",
+        /// A lower end of a switch.
+        Xio3130Downstream = "xio3130-downstream",
+        /// Another root bus.
+        Pxb = "pxb",
+        /// Another root bus of PCI Express.
+        PxbPcie = "pxb-pcie",
+        /// POWER's.
+        SpaprPciHostBridge = "spapr-pci-host-bridge",
     }
 }
 
@@ -137,6 +208,54 @@ pub struct ControllerTarget {
     /// The port of a root port.
     #[xml(attr)]
     pub port: Option<Hex<1>>,
+    /// The number of another root bus.
+    #[xml(attr)]
+    pub bus_nr: Option<u32>,
+    /// The number of a POWER host bridge.
+    #[xml(attr)]
+    pub index: Option<u32>,
+    /// Whether devices come and go while the guest runs.
+    #[xml(attr)]
+    pub hotplug: Option<OnOff>,
+    /// How much memory is kept for what is plugged in later, in KiB.
+    #[xml(attr)]
+    pub mem_reserve: Option<u64>,
+    /// The guest's NUMA node.
+    pub node: Option<u32>,
+}
+
+/// `<driver queues='4' iothread='1'/>`: how a controller is done.
+#[element]
+pub struct ControllerDriver {
+    /// How many queues.
+    #[xml(attr)]
+    pub queues: Option<u32>,
+    /// How many commands may wait for one unit.
+    #[xml(attr, name = "cmd_per_lun")]
+    pub cmd_per_lun: Option<u32>,
+    /// How many sectors one transfer may have.
+    #[xml(attr, name = "max_sectors")]
+    pub max_sectors: Option<u32>,
+    /// Whether the guest's notifications are handled apart.
+    #[xml(attr)]
+    pub ioeventfd: Option<OnOff>,
+    /// The I/O thread that it uses.
+    #[xml(attr)]
+    pub iothread: Option<u32>,
+    /// How virtio is spoken.
+    #[xml(flatten, default)]
+    #[serde(flatten)]
+    pub virtio: VirtioOptions,
+    /// The I/O threads that its queues are spread over.
+    pub iothreads: Option<super::DiskIothreads>,
+}
+
+/// `<master startport='0'/>`: the controller that one stands beside.
+#[element]
+pub struct ControllerMaster {
+    /// Its first port.
+    #[xml(attr)]
+    pub startport: u32,
 }
 
 impl Controller {
@@ -148,9 +267,15 @@ impl Controller {
             index: Some(index),
             model: None,
             ports: None,
+            vectors: None,
+            max_grant_frames: None,
+            max_event_channels: None,
+            driver: None,
             model_name: None,
             target: None,
+            pcihole64: None,
             alias: None,
+            master: None,
             address: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use ostler_conf_derive::element;
 
+use super::Numa;
 use crate::values::OnOff;
 use crate::words;
 
@@ -20,13 +21,49 @@ pub struct Cpu {
     /// Whether features that forbid migration are left out.
     #[xml(attr)]
     pub migratable: Option<OnOff>,
+    /// Whether features that go away with the next processors are kept.
+    #[xml(attr, name = "deprecated_features")]
+    pub deprecated_features: Option<OnOff>,
     /// The named model.
     pub model: Option<CpuModel>,
+    /// Its maker.
+    pub vendor: Option<String>,
     /// Sockets, dies, cores and threads.
     pub topology: Option<Topology>,
+    /// What the guest sees of the cache.
+    pub cache: Option<CpuCache>,
+    /// How long a physical address is.
+    pub maxphysaddr: Option<MaxPhysAddr>,
     /// Single features.
     #[xml(name = "feature")]
     pub features: Vec<CpuFeature>,
+    /// NUMA nodes.
+    pub numa: Option<Numa>,
+}
+
+/// `<cache level='3' mode='emulate'/>`: what the guest sees of the cache.
+#[element]
+pub struct CpuCache {
+    /// Down to which level; absent: all.
+    #[xml(attr)]
+    pub level: Option<u32>,
+    /// What.
+    #[xml(attr)]
+    pub mode: CpuCacheMode,
+}
+
+/// `<maxphysaddr mode='emulate' bits='42'/>`: how long a physical address is.
+#[element]
+pub struct MaxPhysAddr {
+    /// As the host's, or as given.
+    #[xml(attr)]
+    pub mode: MaxPhysAddrMode,
+    /// How many bits.
+    #[xml(attr)]
+    pub bits: Option<u32>,
+    /// How many bits at most, where the host's count.
+    #[xml(attr)]
+    pub limit: Option<u32>,
 }
 
 words! {
@@ -70,6 +107,12 @@ words! {
         Forbid = "forbid",
     }
 
+    /// What the guest sees of the cache.
+    pub enum CpuCacheMode { Emulate = "emulate", Passthrough = "passthrough", Disable = "disable", }
+
+    /// Where the length of a physical address comes from.
+    pub enum MaxPhysAddrMode { Emulate = "emulate", Passthrough = "passthrough", }
+
     /// What is wanted of a feature.
     pub enum CpuFeaturePolicy {
         /// On, whatever the host has.
@@ -91,6 +134,9 @@ pub struct CpuModel {
     /// What happens when the hypervisor doesn't know it.
     #[xml(attr)]
     pub fallback: Option<CpuModelFallback>,
+    /// The maker that the guest sees, 12 characters.
+    #[xml(attr, name = "vendor_id")]
+    pub vendor_id: Option<String>,
     /// The name.
     #[xml(text)]
     pub name: Option<String>,

@@ -1,9 +1,12 @@
 //! `<disk>`
 
-use ostler_conf_derive::{element, union};
+use ostler_conf_derive::element;
 
-use super::{Address, Alias, Boot};
-use crate::values::OnOff;
+use super::{
+    AcpiIndex, Address, Alias, Auth, BackingChain, Boot, DiskSource, Encryption, MetadataCache, Mirror, VirtioModel,
+    VirtioOptions,
+};
+use crate::values::{OnOff, YesNo};
 use crate::words;
 
 /// A disk, CD-ROM or floppy drive. Its name is its target.
@@ -15,17 +18,45 @@ pub struct Disk {
     /// What the guest sees.
     #[xml(attr)]
     pub device: Option<DiskDevice>,
+    /// Which virtio it speaks.
+    #[xml(attr)]
+    pub model: Option<VirtioModel>,
+    /// Whether a `lun` may send raw SCSI commands.
+    #[xml(attr)]
+    pub rawio: Option<YesNo>,
+    /// Which SCSI commands a `lun` may send.
+    #[xml(attr)]
+    pub sgio: Option<Sgio>,
+    /// How snapshots treat it.
+    #[xml(attr)]
+    pub snapshot: Option<DiskSnapshot>,
     /// How the image is used.
     pub driver: Option<DiskDriver>,
+    /// Who asks.
+    pub auth: Option<Auth>,
     /// What holds the data; absent: an empty drive.
     #[xml(choice = "type", absent = "file")]
     pub source: Option<DiskSource>,
-    /// The image below; absent: found out, empty: none.
-    #[xml(keep)]
-    pub backing_store: Option<BackingStore>,
+    /// The images below, from the top; absent: found out, empty: none.
+    #[xml(name = "backingStore", keep)]
+    pub backing_chain: Option<BackingChain>,
+    /// The Xen domain that holds the data.
+    #[xml(attr, name = "name", on = "backenddomain")]
+    pub backend_domain: Option<String>,
+    /// How the disk pretends to be built.
+    pub geometry: Option<Geometry>,
+    /// The sizes of its blocks.
+    pub blockio: Option<BlockIo>,
+    /// What the running guest's data is copied to; never in a definition.
+    #[serde(skip)]
+    pub mirror: Option<Mirror>,
     /// Where the guest sees it.
     #[xml(default)]
     pub target: DiskTarget,
+    /// How fast it may be.
+    pub iotune: Option<IoTune>,
+    /// The groups that it shares limits with, from the first asked.
+    pub throttlefilters: Option<ThrottleFilters>,
     /// The guest can't write.
     #[xml(flag)]
     pub readonly: bool,
@@ -33,16 +64,24 @@ pub struct Disk {
     #[xml(flag)]
     pub shareable: bool,
     /// What the guest writes is lost at its end.
-    #[xml(flag)]
-    pub transient: bool,
+    #[xml(keep)]
+    pub transient: Option<Transient>,
     /// The serial number that the guest sees.
     pub serial: Option<String>,
     /// The world wide name that the guest sees, 16 hexadecimal digits.
     pub wwn: Option<String>,
+    /// The vendor that the guest sees.
+    pub vendor: Option<String>,
+    /// The product's name that the guest sees.
+    pub product: Option<String>,
+    /// How it is encrypted.
+    pub encryption: Option<Encryption>,
     /// Its place in the boot order.
     pub boot: Option<Boot>,
-    /// The hypervisor's name for the running device; never in a definition.
+    /// The hypervisor's name for the device.
     pub alias: Option<Alias>,
+    /// Its place in ACPI's numbering.
+    pub acpi: Option<AcpiIndex>,
     /// Where it sits.
     pub address: Option<Address>,
 }
@@ -144,6 +183,22 @@ words! {
     pub enum ImageFormatName {
         /// None: the bytes as they are.
         Raw = "raw",
+        /// A directory shown as a disk.
+        Dir = "dir",
+        /// Bochs'.
+        Bochs = "bochs",
+        /// A compressed loop image.
+        Cloop = "cloop",
+        /// macOS' disk image.
+        Dmg = "dmg",
+        /// A FAT file system made from a directory.
+        Fat = "fat",
+        /// Virtual PC's.
+        Vhd = "vhd",
+        /// Virtuozzo's.
+        Ploop = "ploop",
+        /// User Mode Linux's.
+        Cow = "cow",
         /// QEMU's copy-on-write format, version 2 and 3.
         Qcow2 = "qcow2",
         /// VMware's.
@@ -184,83 +239,100 @@ pub struct DiskDriver {
     /// How I/O is submitted.
     #[xml(attr)]
     pub io: Option<DiskIo>,
+    /// Whether the guest's notifications are handled apart.
+    #[xml(attr)]
+    pub ioeventfd: Option<OnOff>,
+    /// Whether interrupts are limited by the guest.
+    #[xml(attr, name = "event_idx")]
+    pub event_idx: Option<OnOff>,
+    /// Whether what is read is kept in the top image.
+    #[xml(attr, name = "copy_on_read")]
+    pub copy_on_read: Option<OnOff>,
     /// Whether discards reach the image.
     #[xml(attr)]
     pub discard: Option<DiskDiscard>,
+    /// The I/O thread that it uses.
+    #[xml(attr)]
+    pub iothread: Option<u32>,
     /// Whether zeroes are looked for in writes.
     #[xml(attr, name = "detect_zeroes")]
     pub detect_zeroes: Option<DiskDetectZeroes>,
+    /// Whether discarded clusters of a qcow2 image stay its own.
+    #[xml(attr, name = "discard_no_unref")]
+    pub discard_no_unref: Option<OnOff>,
     /// How many virtio queues.
     #[xml(attr)]
     pub queues: Option<u32>,
+    /// How long each virtio queue is.
+    #[xml(attr, name = "queue_size")]
+    pub queue_size: Option<u32>,
+    /// How virtio is spoken.
+    #[xml(flatten, default)]
+    #[serde(flatten)]
+    pub virtio: VirtioOptions,
+    /// The I/O threads that its queues are spread over.
+    pub iothreads: Option<DiskIothreads>,
+    /// How much of a qcow2 image's tables is kept in memory.
+    #[xml(name = "metadata_cache")]
+    pub metadata_cache: Option<MetadataCache>,
 }
 
-/// What holds a disk's data; `type=` on `<disk>` names it.
-#[union]
-pub enum DiskSource {
-    /// A file on the host. Needs a grant.
-    File(FileSource),
-    /// A block device of the host. Needs a grant.
-    Block(BlockSource),
-    /// A volume of a storage pool.
-    Volume(VolumeSource),
-}
-
-/// `<source file='…'/>`: a file on the host.
+/// `<iothreads>`: I/O threads that queues are spread over.
 #[element]
-pub struct FileSource {
-    /// Its path; absent: an empty drive.
-    #[xml(attr)]
-    pub file: Option<String>,
-    /// The running guest's number for the image; never in a definition.
-    #[xml(attr)]
-    #[serde(skip)]
-    pub index: Option<u32>,
+pub struct DiskIothreads {
+    /// They.
+    #[xml(name = "iothread")]
+    pub iothreads: Vec<DiskIothread>,
 }
 
-/// `<source dev='…'/>`: a block device of the host.
+/// `<iothread id='1'>`: an I/O thread.
 #[element]
-pub struct BlockSource {
-    /// Its path.
+pub struct DiskIothread {
+    /// Its number.
     #[xml(attr)]
-    pub dev: Option<String>,
-    /// The running guest's number for the image; never in a definition.
-    #[xml(attr)]
-    #[serde(skip)]
-    pub index: Option<u32>,
+    pub id: u32,
+    /// The queues that it serves; none given: they are spread evenly.
+    #[xml(name = "queue")]
+    pub queues: Vec<DiskQueue>,
 }
 
-/// `<source pool='…' volume='…'/>`: a volume of a storage pool.
+/// `<queue id='0'/>`: a virtio queue.
 #[element]
-pub struct VolumeSource {
-    /// The pool.
+pub struct DiskQueue {
+    /// Its number.
     #[xml(attr)]
-    pub pool: String,
-    /// The volume.
-    #[xml(attr)]
-    pub volume: String,
-    /// The running guest's number for the image; never in a definition.
-    #[xml(attr)]
-    #[serde(skip)]
-    pub index: Option<u32>,
+    pub id: u32,
 }
 
-/// `<backingStore type='file'>`: the image below; empty: none.
+/// `<geometry cyls='1024' heads='255' secs='63'/>`: how a disk pretends to be built.
 #[element]
-pub struct BackingStore {
-    /// Its format.
-    pub format: Option<ImageFormat>,
-    /// What holds it.
-    #[xml(choice = "type")]
-    pub source: Option<DiskSource>,
+pub struct Geometry {
+    /// Cylinders.
+    #[xml(attr)]
+    pub cyls: u32,
+    /// Heads.
+    #[xml(attr)]
+    pub heads: u32,
+    /// Sectors.
+    #[xml(attr)]
+    pub secs: u32,
+    /// How the firmware translates it.
+    #[xml(attr)]
+    pub trans: Option<GeometryTranslation>,
 }
 
-/// `<format type='qcow2'/>`: an image's format.
+/// `<blockio logical_block_size='512'/>`: the sizes of a disk's blocks.
 #[element]
-pub struct ImageFormat {
-    /// Its name.
-    #[xml(attr)]
-    pub r#type: ImageFormatName,
+pub struct BlockIo {
+    /// What can be addressed, in bytes.
+    #[xml(attr, name = "logical_block_size")]
+    pub logical_block_size: Option<u32>,
+    /// What is written at once, in bytes.
+    #[xml(attr, name = "physical_block_size")]
+    pub physical_block_size: Option<u32>,
+    /// What can be discarded, in bytes.
+    #[xml(attr, name = "discard_granularity")]
+    pub discard_granularity: Option<u32>,
 }
 
 /// `<target dev='vda' bus='virtio'/>`: where the guest sees the disk.
@@ -278,6 +350,98 @@ pub struct DiskTarget {
     /// The guest's rotation rate in rounds a minute; 1: no rotation.
     #[xml(attr, name = "rotation_rate")]
     pub rotation_rate: Option<u32>,
+    /// Whether the guest may ask for writes past the disk's cache.
+    #[xml(attr)]
+    pub dpofua: Option<OnOff>,
+}
+
+/// `<transient shareBacking='yes'/>`: what the guest writes is lost at its end.
+#[element]
+pub struct Transient {
+    /// Whether guests share the image below.
+    #[xml(attr)]
+    pub share_backing: Option<YesNo>,
+}
+
+/// `<throttlefilters>`: groups that a disk shares limits with.
+#[element]
+pub struct ThrottleFilters {
+    /// They.
+    #[xml(name = "throttlefilter")]
+    pub filters: Vec<ThrottleFilter>,
+}
+
+/// `<throttlefilter group='limit0'/>`: a group that a disk shares limits with.
+#[element]
+pub struct ThrottleFilter {
+    /// Its name.
+    #[xml(attr)]
+    pub group: String,
+}
+
+/// `<iotune>`: how fast a disk may be.
+#[element]
+pub struct IoTune {
+    /// All: bytes a second.
+    #[xml(name = "total_bytes_sec")]
+    pub total_bytes_sec: Option<u64>,
+    /// Read: bytes a second.
+    #[xml(name = "read_bytes_sec")]
+    pub read_bytes_sec: Option<u64>,
+    /// Written: bytes a second.
+    #[xml(name = "write_bytes_sec")]
+    pub write_bytes_sec: Option<u64>,
+    /// All: operations a second.
+    #[xml(name = "total_iops_sec")]
+    pub total_iops_sec: Option<u64>,
+    /// Read: operations a second.
+    #[xml(name = "read_iops_sec")]
+    pub read_iops_sec: Option<u64>,
+    /// Written: operations a second.
+    #[xml(name = "write_iops_sec")]
+    pub write_iops_sec: Option<u64>,
+    /// All: bytes a second in a burst.
+    #[xml(name = "total_bytes_sec_max")]
+    pub total_bytes_sec_max: Option<u64>,
+    /// Read: bytes a second in a burst.
+    #[xml(name = "read_bytes_sec_max")]
+    pub read_bytes_sec_max: Option<u64>,
+    /// Written: bytes a second in a burst.
+    #[xml(name = "write_bytes_sec_max")]
+    pub write_bytes_sec_max: Option<u64>,
+    /// All: operations a second in a burst.
+    #[xml(name = "total_iops_sec_max")]
+    pub total_iops_sec_max: Option<u64>,
+    /// Read: operations a second in a burst.
+    #[xml(name = "read_iops_sec_max")]
+    pub read_iops_sec_max: Option<u64>,
+    /// Written: operations a second in a burst.
+    #[xml(name = "write_iops_sec_max")]
+    pub write_iops_sec_max: Option<u64>,
+    /// How many bytes count as one operation.
+    #[xml(name = "size_iops_sec")]
+    pub size_iops_sec: Option<u64>,
+    /// The group that shares the limits.
+    #[xml(name = "group_name")]
+    pub group_name: Option<String>,
+    /// All: how long a burst of bytes a second may take, in seconds.
+    #[xml(name = "total_bytes_sec_max_length")]
+    pub total_bytes_sec_max_length: Option<u64>,
+    /// Read: how long a burst of bytes a second may take, in seconds.
+    #[xml(name = "read_bytes_sec_max_length")]
+    pub read_bytes_sec_max_length: Option<u64>,
+    /// Written: how long a burst of bytes a second may take, in seconds.
+    #[xml(name = "write_bytes_sec_max_length")]
+    pub write_bytes_sec_max_length: Option<u64>,
+    /// All: how long a burst of operations a second may take, in seconds.
+    #[xml(name = "total_iops_sec_max_length")]
+    pub total_iops_sec_max_length: Option<u64>,
+    /// Read: how long a burst of operations a second may take, in seconds.
+    #[xml(name = "read_iops_sec_max_length")]
+    pub read_iops_sec_max_length: Option<u64>,
+    /// Written: how long a burst of operations a second may take, in seconds.
+    #[xml(name = "write_iops_sec_max_length")]
+    pub write_iops_sec_max_length: Option<u64>,
 }
 
 words! {
@@ -288,17 +452,15 @@ words! {
         /// It is out.
         Open = "open",
     }
-}
 
-impl DiskSource {
-    /// The path on the host, where it is one.
-    pub fn path(&self) -> Option<&str> {
-        match self {
-            DiskSource::File(file) => file.file.as_deref(),
-            DiskSource::Block(block) => block.dev.as_deref(),
-            DiskSource::Volume(_) => None,
-        }
-    }
+    /// Which SCSI commands may be sent.
+    pub enum Sgio { Filtered = "filtered", Unfiltered = "unfiltered", }
+
+    /// How snapshots treat a disk.
+    pub enum DiskSnapshot { No = "no", Internal = "internal", External = "external", Manual = "manual", }
+
+    /// How the firmware translates a disk's geometry.
+    pub enum GeometryTranslation { None = "none", Auto = "auto", Lba = "lba", }
 }
 
 impl Disk {

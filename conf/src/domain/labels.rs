@@ -6,14 +6,28 @@ use super::{DeviceLabel, Domain, Metadata, OstlerMark};
 macro_rules! each_list {
     ($devices:expr, $visit:ident) => {
         $visit!("controller", "controller", $devices.controllers);
+        $visit!("lease", "lease", $devices.leases);
+        $visit!("filesystem", "fs", $devices.filesystems);
         $visit!("interface", "net", $devices.interfaces);
+        $visit!("smartcard", "smartcard", $devices.smartcards);
         $visit!("serial", "serial", $devices.serials);
+        $visit!("parallel", "parallel", $devices.parallels);
         $visit!("console", "console", $devices.consoles);
         $visit!("channel", "channel", $devices.channels);
         $visit!("input", "input", $devices.inputs);
+        $visit!("tpm", "tpm", $devices.tpms);
+        $visit!("graphics", "graphics", $devices.graphics);
+        $visit!("sound", "sound", $devices.sounds);
         $visit!("audio", "audio", $devices.audios);
+        $visit!("video", "video", $devices.videos);
+        $visit!("hostdev", "hostdev", $devices.hostdevs);
+        $visit!("redirdev", "redirdev", $devices.redirdevs);
+        $visit!("hub", "hub", $devices.hubs);
         $visit!("watchdog", "watchdog", $devices.watchdogs);
         $visit!("rng", "rng", $devices.rngs);
+        $visit!("panic", "panic", $devices.panics);
+        $visit!("memory", "memory", $devices.memories);
+        $visit!("crypto", "crypto", $devices.cryptos);
     };
 }
 

@@ -15,6 +15,9 @@ pub struct Metadata {
     /// Other programs' elements, as XML text, each in a namespace of its own.
     #[serde(rename = "xml", default)]
     pub foreign: XmlText,
+    /// Namespaces that these elements share, as attributes of XML.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespaces: String,
     /// Our own mark; never given by a user.
     #[serde(skip)]
     pub ostler: Option<OstlerMark>,
@@ -74,18 +77,21 @@ const OURS: &str = "ostler:domain";
 impl Element for Metadata {
     fn read(reader: &Reader<'_>) -> Result<Self, Problem> {
         let content = reader.take_content();
+        let namespaces = reader.take_attributes().trim().to_owned();
         let Some(ours) = reader.all_children().find(|child| child.is_named(OURS)) else {
-            return Ok(Metadata { foreign: XmlText(content.to_owned()), ostler: None });
+            return Ok(Metadata { foreign: XmlText(content.to_owned()), namespaces, ostler: None });
         };
         let mark = OstlerMark::read(&ours)?;
         let whole = ours.take_whole();
         let (before, after) = content.split_once(whole).unwrap_or((content, ""));
         let foreign = format!("{}{after}", before.trim_end());
         let foreign = if foreign.trim().is_empty() { String::new() } else { foreign };
-        Ok(Metadata { foreign: XmlText(foreign), ostler: Some(mark) })
+        Ok(Metadata { foreign: XmlText(foreign), namespaces, ostler: Some(mark) })
     }
 
-    fn attrs(&self, _: &mut Writer) {}
+    fn attrs(&self, writer: &mut Writer) {
+        writer.raw_attrs(&self.namespaces);
+    }
 
     fn body(&self, writer: &mut Writer) {
         let foreign = &self.foreign.0;

@@ -11,9 +11,18 @@ pub struct Clock {
     /// What it starts from.
     #[xml(attr)]
     pub offset: ClockOffset,
+    /// The seconds beside it, with `variable`; `reset`: as if newly defined.
+    #[xml(attr)]
+    pub adjustment: Option<String>,
+    /// What these are counted from.
+    #[xml(attr)]
+    pub basis: Option<ClockBasis>,
     /// The time zone, with `timezone`.
     #[xml(attr)]
     pub timezone: Option<String>,
+    /// The time in seconds since 1970, with `absolute`.
+    #[xml(attr)]
+    pub start: Option<u64>,
     /// Its timers.
     #[xml(name = "timer")]
     pub timers: Vec<Timer>,
@@ -26,9 +35,27 @@ words! {
         Utc = "utc",
         /// The host's local time.
         Localtime = "localtime",
+        /// Some seconds beside.
+        Variable = "variable",
         /// A time zone.
         Timezone = "timezone",
+        /// A time.
+        Absolute = "absolute",
     }
+
+    /// What a clock's adjustment is counted from.
+    pub enum ClockBasis { Utc = "utc", Localtime = "localtime", }
+
+    /// What a timer follows.
+    pub enum TimerTrack { Boot = "boot", Guest = "guest", Wall = "wall", Realtime = "realtime", }
+
+    /// How a time stamp counter is done.
+    pub enum TimerMode {
+        Auto = "auto", Native = "native", Emulate = "emulate", Paravirt = "paravirt", Smpsafe = "smpsafe",
+    }
+
+    /// What happens when a lock is lost.
+    pub enum LockFailureAction { Poweroff = "poweroff", Restart = "restart", Pause = "pause", Ignore = "ignore", }
 
     /// A timer's name.
     pub enum TimerName {
@@ -85,12 +112,37 @@ pub struct Timer {
     /// Which.
     #[xml(attr)]
     pub name: TimerName,
-    /// What happens to missed ticks.
-    #[xml(attr)]
-    pub tickpolicy: Option<TickPolicy>,
     /// Whether the guest has it.
     #[xml(attr)]
     pub present: Option<YesNo>,
+    /// What happens to missed ticks.
+    #[xml(attr)]
+    pub tickpolicy: Option<TickPolicy>,
+    /// What it follows.
+    #[xml(attr)]
+    pub track: Option<TimerTrack>,
+    /// How fast it is, in Hz.
+    #[xml(attr)]
+    pub frequency: Option<u64>,
+    /// How it is done.
+    #[xml(attr)]
+    pub mode: Option<TimerMode>,
+    /// How it catches up.
+    pub catchup: Option<Catchup>,
+}
+
+/// `<catchup threshold='123' slew='120' limit='10000'/>`: how a timer catches up.
+#[element]
+pub struct Catchup {
+    /// From how many missed nanoseconds.
+    #[xml(attr)]
+    pub threshold: Option<u64>,
+    /// How fast.
+    #[xml(attr)]
+    pub slew: Option<u64>,
+    /// How much at most.
+    #[xml(attr)]
+    pub limit: Option<u64>,
 }
 
 /// `<pm>`: sleep states that the firmware offers.
@@ -110,4 +162,11 @@ pub struct PmState {
     /// Whether it is offered.
     #[xml(attr)]
     pub enabled: Option<YesNo>,
+}
+
+impl Clock {
+    /// A clock without more words.
+    pub fn new(offset: ClockOffset) -> Self {
+        Clock { offset, adjustment: None, basis: None, timezone: None, start: None, timers: Vec::new() }
+    }
 }

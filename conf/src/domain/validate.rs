@@ -156,7 +156,7 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
         InterfaceSource::Bridge(source) if source.bridge.is_empty() => {
             problems.add(Code::XmlError, format!("{path}.source.bridge.bridge"), "name the bridge");
         }
-        InterfaceSource::Network(_) | InterfaceSource::Bridge(_) | InterfaceSource::User(_) => {}
+        _ => {}
     }
 }
 

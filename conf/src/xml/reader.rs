@@ -171,6 +171,15 @@ impl<'d> Reader<'d> {
         })
     }
 
+    /// The element's attributes as written, between its name and its start tag's end.
+    pub fn take_attributes(&self) -> &'d str {
+        self.get().map_or("", |node| {
+            let end = node.content.start;
+            let tag = &self.document.source[node.start + 1 + node.name.len()..end];
+            tag.strip_suffix("/>").or_else(|| tag.strip_suffix('>')).unwrap_or(tag)
+        })
+    }
+
     /// Takes the element whole, with its tags.
     pub fn take_whole(&self) -> &'d str {
         self.get().map_or("", |node| {

@@ -63,8 +63,20 @@ impl Writer {
         self.out.push('\'');
     }
 
-    /// Binds a prefix of [`NAMESPACES`] on the element whose start tag is open.
+    /// Writes attributes as they are.
+    pub fn raw_attrs(&mut self, attributes: &str) {
+        if !attributes.is_empty() {
+            self.out.push(' ');
+            self.out.push_str(attributes);
+        }
+    }
+
+    /// Binds a prefix of [`NAMESPACES`] on the element whose start tag is open, if it isn't there already.
     pub fn bind(&mut self, prefix: &str) {
+        let tag = self.out.rfind('<').unwrap_or_default();
+        if self.out[tag..].contains(&format!(" xmlns:{prefix}=")) {
+            return;
+        }
         if let Some((_, uri)) = NAMESPACES.iter().find(|(p, _)| *p == prefix) {
             self.attr_text(&format!("xmlns:{prefix}"), uri);
         }

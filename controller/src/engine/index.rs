@@ -65,11 +65,11 @@ pub(crate) fn references(object: &Object) -> Vec<ObjectRef> {
                 Some(DiskSource::Volume(source)) => {
                     Some([named(Kind::StorageVolume, &source.volume), named(Kind::StoragePool, &source.pool)])
                 }
-                Some(DiskSource::File(_) | DiskSource::Block(_)) | None => None,
+                _ => None,
             });
             let interfaces = devices.interfaces.iter().filter_map(|nic| match &nic.source {
                 InterfaceSource::Network(source) => Some(named(Kind::Network, &source.network)),
-                InterfaceSource::Bridge(_) | InterfaceSource::User(_) => None,
+                _ => None,
             });
             disks.flatten().chain(interfaces).collect()
         }

@@ -24,8 +24,7 @@ pub(crate) fn complete(network: &Network, old: Option<&Network>) -> Network {
     if network.mac.is_none() {
         let kept = old.and_then(|old| old.mac.clone());
         let [a, b, c] = [uuid.as_bytes()[13], uuid.as_bytes()[14], uuid.as_bytes()[15]];
-        network.mac =
-            Some(kept.unwrap_or(Mac { address: MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [a, b, c]) }));
+        network.mac = Some(kept.unwrap_or(Mac::new(MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [a, b, c]))));
     }
     network
 }

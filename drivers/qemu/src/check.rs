@@ -3,6 +3,7 @@
 mod devices;
 mod disk;
 mod machine;
+mod unsupported;
 
 use ostler_conf::{Domain, Invalid, Problem};
 use ostler_util::ErrorCode as Code;
@@ -16,6 +17,7 @@ use crate::complete::Host;
 pub(crate) fn check(domain: &Domain, host: &Host) -> Result<(), Invalid> {
     domain.validate()?;
     let mut problems = Problems::default();
+    unsupported::check(domain, &mut problems);
     machine::check(domain, host, &mut problems);
     for disk in &domain.devices.disks {
         disk::check(domain, disk, &mut problems);

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use ostler_conf::domain::{BackingStore, Disk, DiskSource, ImageFormatName};
+use ostler_conf::domain::{BackingChain, Disk, DiskSource, ImageFormatName};
 use ostler_driver::{Error, ResolvedVolume, Result, Storage};
 use ostler_util::ErrorCode;
 
@@ -33,7 +33,7 @@ pub(crate) async fn resolve(disk: &Disk, storage: &dyn Storage) -> Result<Option
         }
         Some(source) => {
             let Some(path) = source.path().map(PathBuf::from) else { return Ok(None) };
-            let (format, backing) = (driver_name(disk.format()).to_owned(), disk.backing_store.clone());
+            let (format, backing) = (driver_name(disk.format()).to_owned(), disk.backing_chain.clone());
             let found = tokio::task::spawn_blocking(move || of_file(path, format, backing));
             found
                 .await
@@ -51,20 +51,23 @@ fn of_volume(disk: &Disk, volume: ResolvedVolume) -> Result<Chain> {
     Ok(Chain { images: images.collect::<Result<_>>()?, is_whole: true })
 }
 
-fn of_file(path: PathBuf, format: String, backing: Option<BackingStore>) -> Result<Chain> {
+fn of_file(path: PathBuf, format: String, backing: Option<BackingChain>) -> Result<Chain> {
     let mut images = vec![image(path, &format)?];
     match backing {
         None => follow(&mut images)?,
-        Some(BackingStore { source: Some(source), format }) => {
-            let path = source
-                .path()
-                .map(PathBuf::from)
-                .ok_or_else(|| unsupported("a backing image must be a file or a block device".into()))?;
-            let format = format.map(|format| driver_name(format.r#type));
-            images.push(image(path, format.unwrap_or("raw"))?);
-            follow(&mut images)?;
+        Some(BackingChain(given)) => {
+            for below in &given {
+                let path = below
+                    .path()
+                    .map(PathBuf::from)
+                    .ok_or_else(|| unsupported("a backing image must be a file or a block device".into()))?;
+                let format = below.format.as_ref().and_then(|format| format.r#type).map(driver_name);
+                images.push(image(path, format.unwrap_or("raw"))?);
+            }
+            if given.last().is_some_and(|last| last.detect_below) {
+                follow(&mut images)?;
+            }
         }
-        Some(BackingStore { source: None, .. }) => {}
     }
     Ok(Chain { images, is_whole: true })
 }
@@ -162,9 +165,6 @@ pub(crate) mod tests {
         }
         // The same bytes as raw are just bytes.
         assert_eq!(names(of_file(path("top"), "raw".into(), None)).len(), 1);
-        assert_eq!(
-            names(of_file(path("top"), "qcow2".into(), Some(BackingStore { format: None, source: None }))).len(),
-            1
-        );
+        assert_eq!(names(of_file(path("top"), "qcow2".into(), Some(BackingChain::default()))).len(), 1);
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn find(core: &Core, domain: &Domain) -> Vec<Warning> {
                         .push(Warning { field, message: format!("there is no bridge {} on this host", source.bridge) });
                 }
             }
-            InterfaceSource::User(_) => {}
+            _ => {}
         }
     }
     warnings

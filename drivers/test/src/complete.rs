@@ -33,7 +33,7 @@ pub(crate) fn complete(spec: &Domain, last: Option<&Domain>) -> Result<Domain> {
 fn random_mac() -> Mac {
     let random = Uuid::new_v4();
     let [a, b, c, ..] = *random.as_bytes();
-    Mac { address: MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [a, b, c]) }
+    Mac::new(MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [a, b, c]))
 }
 
 /// What only a running guest has: people paste live definitions.

@@ -123,7 +123,7 @@ impl World {
         let request = PortRequest { owner: uuid, owner_name: name.to_owned(), mac };
         let port = self.create_port(&source.network, &request)?;
         source.bridge = Some(port.bridge);
-        interface.target = Some(InterfaceTarget { dev: Some(port.tap) });
+        interface.target = Some(InterfaceTarget { dev: Some(port.tap), managed: None });
         Ok(())
     }
 

@@ -136,7 +136,7 @@ fn check(world: &World, definition: &Network) -> Result<Network> {
     definition.bridge.get_or_insert_with(Bridge::default).name = chosen;
     definition.mac = definition.mac.or_else(|| old.and_then(|old| old.mac.clone())).or_else(|| {
         let bytes = uuid.as_bytes();
-        Some(Mac { address: MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [bytes[13], bytes[14], bytes[15]]) })
+        Some(Mac::new(MacAddress::with_prefix(MacAddress::QEMU_PREFIX, [bytes[13], bytes[14], bytes[15]])))
     });
     Ok(definition)
 }

@@ -35,7 +35,7 @@ fn complete(spec: &Domain, old: Option<&Domain>) -> Domain {
         if interface.mac.is_none() {
             let address = fresh.find(|mac| !used.contains(mac)).unwrap();
             used.push(address);
-            interface.mac = Some(Mac { address });
+            interface.mac = Some(Mac::new(address));
         }
     }
     let mut taken: Vec<_> = pci(&mut domain).into_iter().filter_map(|address| address.clone()).collect();

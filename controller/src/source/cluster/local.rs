@@ -19,10 +19,10 @@ pub(super) fn is_ours_alone(object: &Object, kept: &BTreeMap<ObjectRef, Object>)
 fn is_local(disk: &Disk, namespace: &str, kept: &BTreeMap<ObjectRef, Object>) -> bool {
     match &disk.source {
         None => true,
-        Some(DiskSource::File(_) | DiskSource::Block(_)) => false,
         Some(DiskSource::Volume(source)) => {
             let pool = ObjectRef::new(Kind::StoragePool, namespace, &source.pool);
             matches!(kept.get(&pool), Some(Object::StoragePool(pool)) if !pool.spec.shared)
         }
+        Some(_) => false,
     }
 }

@@ -110,18 +110,7 @@ fn second_disk(domain: &Domain) -> Disk {
 
 /// An interface on a network, with the network's name.
 fn interface(network: &str) -> Interface {
-    Interface {
-        name: network.to_owned(),
-        mac: None,
-        source: InterfaceSource::Network(NetworkSource { network: network.to_owned(), portgroup: None, bridge: None }),
-        target: None,
-        model: None,
-        link: None,
-        mtu: None,
-        boot: None,
-        alias: None,
-        address: None,
-    }
+    Interface::new(network.to_owned(), InterfaceSource::Network(NetworkSource::new(network.to_owned())))
 }
 
 async fn a_definition_is_stored_completed_and_forgotten(stage: &mut Stage<'_>) {

@@ -16,9 +16,14 @@ pub(super) fn all(domain: &Domain, runtime: &Runtime, args: &mut Args) -> Result
         let (driver, index) = match target.and_then(|target| target.r#type) {
             Some(SerialTargetKind::UsbSerial) => ("usb-serial", None),
             Some(SerialTargetKind::PciSerial) => ("pci-serial", None),
-            Some(SerialTargetKind::IsaSerial | SerialTargetKind::SystemSerial) | None => {
-                ("isa-serial", target.and_then(|target| target.port))
-            }
+            Some(
+                SerialTargetKind::IsaSerial
+                | SerialTargetKind::SystemSerial
+                | SerialTargetKind::SpaprVioSerial
+                | SerialTargetKind::SclpSerial
+                | SerialTargetKind::IsaDebug,
+            )
+            | None => ("isa-serial", target.and_then(|target| target.port)),
         };
         let mut members = vec![
             ("driver", json!(driver)),
@@ -84,6 +89,8 @@ fn backend(name: &str, source: &Option<CharSource>, runtime: &Runtime, args: &mu
             (None, Some(path)) => format!("socket,id=char{name},path={}", escape(path)),
             (None, None) => return Err(not_open()),
         },
+        // `check` refuses it.
+        Some(_) => return Err(not_open()),
     };
     let log = fds.log.map(|fd| format!(",logfile={},logappend=on", args.descriptor(fd, &format!("{name}-log"))));
     args.option("-chardev", kind + &log.unwrap_or_default());

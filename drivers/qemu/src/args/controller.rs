@@ -31,7 +31,7 @@ fn is_built_in(controller: &Controller, domain: &Domain) -> bool {
         Kind::Ide => controller.index == Some(0) && machine == Some(MachineFamily::I440fx),
         Kind::Sata => controller.index == Some(0) && machine == Some(MachineFamily::Q35),
         Kind::Fdc => true,
-        Kind::Scsi | Kind::VirtioSerial | Kind::Ccid => false,
+        Kind::Scsi | Kind::VirtioSerial | Kind::Ccid | Kind::Xenbus | Kind::Isa | Kind::Nvme => false,
     }
 }
 
@@ -69,6 +69,11 @@ pub(crate) fn driver(controller: &Controller) -> Option<&'static str> {
             PciModelName::PciBridge => "pci-bridge",
             PciModelName::I82801b11Bridge => "i82801b11-bridge",
             PciModelName::PciePciBridge => "pcie-pci-bridge",
+            PciModelName::X3130Upstream => "x3130-upstream",
+            PciModelName::Xio3130Downstream => "xio3130-downstream",
+            PciModelName::Pxb => "pxb",
+            PciModelName::PxbPcie => "pxb-pcie",
+            PciModelName::SpaprPciHostBridge => "spapr-pci-host-bridge",
         },
         (Kind::Usb, Some(Model::Piix3Uhci)) => "piix3-usb-uhci",
         (Kind::Usb, Some(Model::Piix4Uhci)) => "piix4-usb-uhci",

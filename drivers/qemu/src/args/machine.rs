@@ -17,7 +17,8 @@ pub(super) fn before_devices(domain: &Domain, runtime: &Runtime, args: &mut Args
         "-accel",
         match domain.r#type {
             Some(DomainType::Kvm) => "kvm",
-            Some(DomainType::Qemu | DomainType::Test) | None => "tcg",
+            // `check` refuses what is neither.
+            _ => "tcg",
         },
     );
     args.option("-cpu", cpu(domain)?);
@@ -122,7 +123,7 @@ fn clock(domain: &Domain, args: &mut Args) {
     let base = match domain.clock.as_ref().map(|clock| clock.offset) {
         // A time zone of its own comes by the environment.
         Some(ClockOffset::Localtime | ClockOffset::Timezone) => "localtime",
-        Some(ClockOffset::Utc) | None => "utc",
+        Some(ClockOffset::Utc | ClockOffset::Variable | ClockOffset::Absolute) | None => "utc",
     };
     let catches_up = timer(domain, TimerName::Rtc).and_then(|timer| timer.tickpolicy) == Some(TickPolicy::Catchup);
     args.option("-rtc", format!("base={base}{}", if catches_up { ",driftfix=slew" } else { "" }));

@@ -20,8 +20,9 @@ pub(super) fn all(domain: &Domain, args: &mut Args) -> Result<()> {
         args.device(&object(members));
     }
     for audio in &devices.audios {
-        let AudioKind::None = audio.r#type;
-        args.json("-audiodev", &json!({ "id": format!("audio{}", audio.id), "driver": "none" }));
+        if let AudioKind::None(_) = audio.kind {
+            args.json("-audiodev", &json!({ "id": format!("audio{}", audio.id), "driver": "none" }));
+        }
     }
     watchdogs(domain, args)?;
     if let Some(balloon) = devices.memballoon.as_ref().filter(|balloon| balloon.model == MemballoonModel::Virtio) {
@@ -31,7 +32,7 @@ pub(super) fn all(domain: &Domain, args: &mut Args) -> Result<()> {
     }
     for rng in &devices.rngs {
         let name = alias(&rng.alias);
-        let RngBackend::Random(backend) = &rng.backend;
+        let RngBackend::Random(backend) = &rng.backend else { continue };
         let path = backend.path.as_deref().unwrap_or("/dev/random");
         args.json("-object", &json!({ "qom-type": "rng-random", "id": format!("obj{name}"), "filename": path }));
         let mut members =
@@ -45,7 +46,8 @@ pub(super) fn all(domain: &Domain, args: &mut Args) -> Result<()> {
 /// QEMU's name of an input device that is not part of the machine.
 pub(crate) fn input_driver(input: &Input) -> Option<&'static str> {
     Some(match (input.bus?, input.r#type) {
-        (InputBus::Ps2, _) => return None,
+        (InputBus::Ps2 | InputBus::Xen | InputBus::Parallels | InputBus::None, _)
+        | (_, InputKind::Passthrough | InputKind::Evdev) => return None,
         (InputBus::Usb, InputKind::Mouse) => "usb-mouse",
         (InputBus::Usb, InputKind::Tablet) => "usb-tablet",
         (InputBus::Usb, InputKind::Keyboard) => "usb-kbd",
@@ -60,7 +62,7 @@ fn watchdogs(domain: &Domain, args: &mut Args) -> Result<()> {
     for watchdog in list {
         match watchdog.model {
             Model::Itco => args.option("-global", "ICH9-LPC.noreboot=off"),
-            Model::I6300esb | Model::Ib700 => {
+            Model::I6300esb | Model::Ib700 | Model::Diag288 => {
                 let mut members = vec![("driver", json!(watchdog.model.word())), ("id", json!(alias(&watchdog.alias)))];
                 members.extend(address::members(domain, &watchdog.address)?);
                 args.device(&object(members));

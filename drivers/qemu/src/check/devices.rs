@@ -47,7 +47,7 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
         problems.unsupported("devices.memballoon.model", "QEMU has no memory balloon of the model 'xen'");
     }
     for rng in &devices.rngs {
-        let RngBackend::Random(backend) = &rng.backend;
+        let RngBackend::Random(backend) = &rng.backend else { continue };
         let path = backend.path.as_deref().unwrap_or("/dev/random");
         let is_source = matches!(path, "/dev/random" | "/dev/urandom" | "/dev/hwrng");
         problems.unless(
@@ -127,6 +127,7 @@ fn check_interface(interface: &Interface, host: &Host, problems: &mut Problems) 
         InterfaceSource::User(_) => {
             problems.unless(dev.is_none(), at("target.dev"), "a user network has no device on the host")
         }
+        _ => {}
     }
 }
 
@@ -144,7 +145,7 @@ fn check_chardevs(domain: &Domain, problems: &mut Problems) {
                 let port = target.and_then(|target| target.port).unwrap_or(0);
                 problems.unless(port < 4, format!("{path}.target.port"), "a PC has 4 serial ports on its ISA bus");
             }
-            Some(SerialTargetKind::UsbSerial | SerialTargetKind::PciSerial) | None => {}
+            _ => {}
         }
     }
     for channel in &devices.channels {
@@ -177,7 +178,7 @@ fn check_source(source: &Option<CharSource>, path: &str, problems: &mut Problems
                 "name the socket to connect to",
             );
         }
-        Some(CharSource::Null(_) | CharSource::Pty(_)) | None => {}
+        _ => {}
     }
 }
 

@@ -26,7 +26,6 @@ pub(super) fn check(domain: &Domain, disk: &Disk, problems: &mut Problems) {
     if let Some(source) = &disk.source {
         problems.absolute(source.path(), at("source"));
     }
-    problems.unless(!disk.transient, at("transient"), "transient disks are not supported yet");
     let on = |buses: &[Bus]| buses.contains(&bus);
     problems.unless(
         disk.wwn.is_none() || on(&[Bus::Ide, Bus::Scsi, Bus::Sata]),

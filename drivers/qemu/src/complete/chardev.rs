@@ -9,9 +9,10 @@ use ostler_conf::domain::{
 pub(super) fn complete_before(domain: &mut Domain) {
     for channel in &mut domain.devices.channels {
         // What a channel is for is a socket of the host's; a pseudo-terminal must be asked for.
-        let source = channel.source.get_or_insert(CharSource::Unix(CharSourceUnix { mode: None, path: None }));
+        let source = channel.source.get_or_insert(CharSource::Unix(CharSourceUnix::default()));
         // libvirt leaves out that the hypervisor listens, where it chooses the socket.
-        if let CharSource::Unix(CharSourceUnix { mode: mode @ Some(CharSourceUnixMode::Bind), path: None }) = source {
+        if let CharSource::Unix(CharSourceUnix { mode: mode @ Some(CharSourceUnixMode::Bind), path: None, .. }) = source
+        {
             *mode = None;
         }
     }
@@ -47,7 +48,7 @@ fn complete_serial(serial: &mut Serial) {
         Kind::IsaSerial => Some(Model::IsaSerial),
         Kind::UsbSerial => Some(Model::UsbSerial),
         Kind::PciSerial => Some(Model::PciSerial),
-        Kind::SystemSerial => None,
+        Kind::SystemSerial | Kind::SpaprVioSerial | Kind::SclpSerial | Kind::IsaDebug => None,
     };
     if target.model.is_none() {
         target.model = model.map(|name| SerialTargetModel { name });

@@ -49,6 +49,7 @@ const fn rank(kind: Kind) -> u8 {
         Kind::Ccid => 5,
         Kind::Usb => 6,
         Kind::Pci => 7,
+        Kind::Xenbus | Kind::Isa | Kind::Nvme => 8,
     }
 }
 

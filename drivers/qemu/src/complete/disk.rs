@@ -1,7 +1,7 @@
 //! Disks: their order and their driver.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{Disk, DiskDriver, DiskSource, ImageFormatName};
+use ostler_conf::domain::{Disk, DiskSource, ImageFormatName};
 
 /// Puts disks in an order that a change of the list does not change: those of `last` as they were, each new one behind those
 /// of its bus with an earlier target. As libvirt does, only a bus that is written down counts.
@@ -30,17 +30,7 @@ fn letters(name: &str) -> (usize, &str) {
 
 pub(super) fn complete(domain: &mut Domain) {
     for disk in &mut domain.devices.disks {
-        let driver = disk.driver.get_or_insert(DiskDriver {
-            name: None,
-            r#type: None,
-            cache: None,
-            error_policy: None,
-            rerror_policy: None,
-            io: None,
-            discard: None,
-            detect_zeroes: None,
-            queues: None,
-        });
+        let driver = disk.driver.get_or_insert_default();
         driver.name.get_or_insert_with(|| "qemu".to_owned());
         // A volume's pool knows its format; for anything else it is raw unless said, since looking could be tricked by the guest.
         if !matches!(disk.source, Some(DiskSource::Volume(_))) {
@@ -51,11 +41,8 @@ pub(super) fn complete(domain: &mut Domain) {
 
 pub(super) fn forget_live_values(disks: &mut [Disk]) {
     for disk in disks {
-        match &mut disk.source {
-            Some(DiskSource::File(source)) => source.index = None,
-            Some(DiskSource::Block(source)) => source.index = None,
-            Some(DiskSource::Volume(source)) => source.index = None,
-            None => {}
+        if let Some(source) = &mut disk.source {
+            source.common_mut().index = None;
         }
     }
 }

@@ -13,8 +13,7 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) {
     let uuid = domain.uuid.unwrap_or_default();
     for at in 0..domain.devices.interfaces.len() {
         let interface = &domain.devices.interfaces[at];
-        let mac =
-            interface.mac.clone().unwrap_or_else(|| Mac { address: free_mac(uuid, at, &domain.devices.interfaces) });
+        let mac = interface.mac.clone().unwrap_or_else(|| Mac::new(free_mac(uuid, at, &domain.devices.interfaces)));
         let interface = &mut domain.devices.interfaces[at];
         interface.mac = Some(mac);
         interface.model.get_or_insert_with(|| InterfaceModel { r#type: default_model.to_owned() });

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{
-    BootDevice, BootEntry, Cpu, CpuCheck, CpuMatch, CpuMode, CpuModel, CpuModelFallback, DomainType,
-};
+use ostler_conf::domain::{BootDevice, BootEntry, CpuCheck, CpuMatch, CpuMode, CpuModel, CpuModelFallback, DomainType};
 use ostler_conf::values::OnOff;
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
@@ -65,15 +63,7 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) -> Result<()> {
 }
 
 fn complete_cpu(domain: &mut Domain) {
-    let cpu = domain.cpu.get_or_insert(Cpu {
-        mode: None,
-        r#match: None,
-        check: None,
-        migratable: None,
-        model: None,
-        topology: None,
-        features: Vec::new(),
-    });
+    let cpu = domain.cpu.get_or_insert_default();
     let has_model = cpu.model.as_ref().is_some_and(|model| model.name.is_some());
     match cpu.mode {
         Some(CpuMode::HostPassthrough | CpuMode::Maximum) => {
@@ -96,7 +86,11 @@ fn complete_cpu(domain: &mut Domain) {
             cpu.mode = Some(CpuMode::Custom);
             cpu.r#match = Some(CpuMatch::Exact);
             cpu.check.get_or_insert(CpuCheck::None);
-            cpu.model = Some(CpuModel { fallback: Some(CpuModelFallback::Forbid), name: Some("qemu64".into()) });
+            cpu.model = Some(CpuModel {
+                fallback: Some(CpuModelFallback::Forbid),
+                vendor_id: None,
+                name: Some("qemu64".into()),
+            });
         }
     }
     if let Some(topology) = &mut cpu.topology {

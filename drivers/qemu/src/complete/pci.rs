@@ -170,15 +170,13 @@ fn complete_bridges(domain: &mut Domain) {
             _ => continue,
         };
         controller.model_name.get_or_insert(ControllerModelName { name });
-        let mut target =
-            controller.target.take().unwrap_or(ControllerTarget { chassis_nr: None, chassis: None, port: None });
+        let mut target = controller.target.take().unwrap_or_default();
         match controller.model {
             Some(Model::PcieRootPort) => drop(target.chassis.get_or_insert(index)),
             Some(Model::PciBridge) => drop(target.chassis_nr.get_or_insert(index)),
             _ => {}
         }
-        let is_empty = target.chassis_nr.is_none() && target.chassis.is_none() && target.port.is_none();
-        controller.target = Some(target).filter(|_| !is_empty);
+        controller.target = Some(target).filter(|target| *target != ControllerTarget::default());
     }
 }
 

@@ -2,8 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    Audio, AudioKind, Input, InputBus, InputKind, Memballoon, MemballoonModel, RngBackend, Watchdog, WatchdogAction,
-    WatchdogModel,
+    Audio, AudioKind, Input, InputBus, InputKind, Memballoon, MemballoonModel, PlainAudio, RngBackend, Watchdog,
+    WatchdogAction, WatchdogModel,
 };
 
 use super::{Host, MachineFamily, family};
@@ -15,6 +15,8 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) {
         input.bus.get_or_insert(match input.r#type {
             InputKind::Tablet => InputBus::Usb,
             InputKind::Mouse | InputKind::Keyboard => InputBus::Ps2,
+            InputKind::Passthrough => InputBus::Virtio,
+            InputKind::Evdev => InputBus::None,
         });
     }
     for kind in [InputKind::Mouse, InputKind::Keyboard] {
@@ -23,13 +25,16 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) {
                 name: String::new(),
                 r#type: kind,
                 bus: Some(InputBus::Ps2),
+                model: None,
+                driver: None,
+                source: None,
                 alias: None,
                 address: None,
             });
         }
     }
     if devices.audios.is_empty() {
-        devices.audios.push(Audio { name: String::new(), id: 1, r#type: AudioKind::None });
+        devices.audios.push(Audio { name: String::new(), id: 1, kind: AudioKind::None(PlainAudio::default()) });
     }
     if machine == Some(MachineFamily::Q35)
         && !devices.watchdogs.iter().any(|watchdog| watchdog.model == WatchdogModel::Itco)
@@ -47,9 +52,10 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) {
     }
     let has_balloon = host.capabilities.has_device("virtio-balloon-pci");
     let model = if has_balloon { MemballoonModel::Virtio } else { MemballoonModel::None };
-    devices.memballoon.get_or_insert(Memballoon { model, alias: None, address: None });
+    devices.memballoon.get_or_insert(Memballoon::new(model));
     for rng in &mut devices.rngs {
-        let RngBackend::Random(backend) = &mut rng.backend;
-        backend.path.get_or_insert_with(|| "/dev/random".to_owned());
+        if let RngBackend::Random(backend) = &mut rng.backend {
+            backend.path.get_or_insert_with(|| "/dev/random".to_owned());
+        }
     }
 }

@@ -72,6 +72,11 @@ pub(crate) async fn open_one(
             let name = chosen.unwrap_or_else(|| tap_name(owner, mac));
             (name.clone(), Plug::Bridge { tap: name, bridge: source.bridge.clone() })
         }
+        // `check` refuses it.
+        other => {
+            let message = format!("interfaces of the kind '{}' are not supported", ostler_conf::xml::Union::tag(other));
+            return Err(ostler_driver::Error::new(ostler_util::ErrorCode::ConfigUnsupported, message).at(field));
+        }
     };
     let open = || {
         let fd = tap::open(&name)?;
@@ -85,7 +90,7 @@ pub(crate) async fn open_one(
         Ok(fd)
     };
     let fd = open().map_err(|error| Error::system(format!("make the tap device {name}"), error))?;
-    interface.target = Some(InterfaceTarget { dev: Some(name) });
+    interface.target = Some(InterfaceTarget { dev: Some(name), managed: None });
     Ok(Some((fd, plug)))
 }
 

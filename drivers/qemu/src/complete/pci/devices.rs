@@ -3,7 +3,7 @@
 use ostler_conf::Domain;
 use ostler_conf::domain::{
     Address, Controller, ControllerKind, ControllerModel as Model, Disk, DiskBus, Input, InputBus, Interface,
-    MemballoonModel, Rng, RngModel, Serial, SerialTargetKind, Watchdog, WatchdogModel,
+    MemballoonModel, Rng, Serial, SerialTargetKind, VirtioModel, Watchdog, WatchdogModel,
 };
 
 use super::Connection;
@@ -80,7 +80,15 @@ fn controller_connection(controller: &Controller) -> Option<Connection> {
             Some(Connection::Express)
         }
         (ControllerKind::Scsi | ControllerKind::Ide | ControllerKind::Sata, _) => Some(Connection::Conventional),
-        (ControllerKind::Pci | ControllerKind::Fdc | ControllerKind::Ccid, _) => None,
+        (
+            ControllerKind::Pci
+            | ControllerKind::Fdc
+            | ControllerKind::Ccid
+            | ControllerKind::Xenbus
+            | ControllerKind::Isa
+            | ControllerKind::Nvme,
+            _,
+        ) => None,
     }
 }
 
@@ -102,9 +110,7 @@ pub(crate) fn disk_connection(disk: &Disk) -> Option<Connection> {
 
 /// Where a source of random numbers sits.
 fn rng_connection(rng: &Rng) -> Option<Connection> {
-    match rng.model {
-        RngModel::Virtio => Some(Connection::Express),
-    }
+    (rng.model == VirtioModel::Virtio).then_some(Connection::Express)
 }
 
 /// Where a watchdog sits, if it sits on PCI.
