@@ -145,7 +145,7 @@ pub struct BootMenu {
 /// `<firmware><feature enabled='yes' name='secure-boot'/></firmware>`: what the firmware must have.
 #[element]
 pub struct FirmwareFeatures {
-    /// It.
+    /// Features of the firmware, wanted or unwanted.
     #[xml(name = "feature")]
     pub features: Vec<FirmwareFeature>,
 }
@@ -153,10 +153,10 @@ pub struct FirmwareFeatures {
 /// `<feature enabled='yes' name='secure-boot'/>`: whether the firmware must have something.
 #[element]
 pub struct FirmwareFeature {
-    /// Whether.
+    /// Whether it must have the feature, or must lack it.
     #[xml(attr)]
     pub enabled: YesNo,
-    /// What.
+    /// The feature.
     #[xml(attr)]
     pub name: FirmwareFeatureName,
 }

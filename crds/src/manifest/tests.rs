@@ -198,7 +198,7 @@ fn the_document_is_checked() {
     domain("    os: {boot: hd}\n", "os.boot", "a list");
     domain("    os: {boot: [{dev: floppy}]}\n", "os.boot[0].dev", "one of");
     domain("    features: {acpi: {}}\n", "features.acpi", "true or false");
-    domain("    type: xen\n", "type", "not known");
+    domain("    type: zen\n", "type", "did you mean 'xen'");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn domain(name: &str, network: Option<&str>, volume: Option<&str>) -> Value {
 }
 
 fn network(name: &str) -> Value {
-    object(Kind::Network, name, json!({ "network": { "forward": { "mode": "nat" } } }))
+    object(Kind::Network, name, json!({ "network": { "ips": [{ "address": "192.168.77.1", "prefix": 24 }] } }))
 }
 
 fn pool(name: &str) -> Value {
