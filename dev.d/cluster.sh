@@ -18,7 +18,7 @@ need_cluster_tools() {
     need runc runc
     need conntrack conntrack
     need patchelf patchelf
-    [ -x /usr/lib/cni/bridge ] || need bridge-plugin containernetworking-plugins
+    [ -x /usr/lib/cni/bridge ] || need cni-plugins containernetworking-plugins
     command -v go >/dev/null || need_go
 }
 

@@ -1,5 +1,6 @@
 //! Container images without a builder or a registry: a docker-archive, written and loaded.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,13 @@ impl Layer {
     /// A file can't be read.
     pub fn of_programs(programs: &[(&str, &Path)]) -> Result<Self> {
         let mut builder = tar::Builder::new(tempfile::tempfile()?);
+        // Folders that an archive doesn't name get a mode of the unpacker's choice.
+        let folders = programs.iter().flat_map(|(place, _)| Path::new(place).ancestors().skip(1));
+        for folder in folders.filter(|folder| !folder.as_os_str().is_empty()).collect::<BTreeSet<_>>() {
+            let mut header = header(0, 0o755);
+            header.set_entry_type(tar::EntryType::Directory);
+            builder.append_data(&mut header, folder, io::empty())?;
+        }
         for (place, program) in programs {
             let mut file = File::open(program).with_context(|| format!("open {}", program.display()))?;
             builder.append_data(&mut header(file.metadata()?.len(), 0o755), place, &mut file)?;
@@ -83,12 +91,17 @@ impl Image {
         Ok(image)
     }
 
-    /// The product's own: the static binary.
+    /// The product's own: the static binary. One that is not static, as tests build it, has its libraries beside it.
     ///
     /// # Errors
     /// The binary can't be read.
     pub fn ostler(name: &str, binary: &Path) -> Result<Self> {
-        let layers = vec![Layer::of_programs(&[("usr/bin/ostler", binary)])?];
+        let libraries: Vec<PathBuf> = super::runtime::needed(binary)?.into_iter().collect();
+        let mut files = vec![("usr/bin/ostler", binary)];
+        for library in &libraries {
+            files.push((library.to_str().context("a library's path is text")?.trim_start_matches('/'), library));
+        }
+        let layers = vec![Layer::of_programs(&files)?];
         Ok(Image { name: name.to_owned(), entrypoint: vec!["/usr/bin/ostler".to_owned()], layers })
     }
 
@@ -173,7 +186,9 @@ mod tests {
                 assert_eq!(hex(&Sha256::digest(&layer)), digest);
                 let mut files = tar::Archive::new(layer.as_slice());
                 let mut entries = files.entries().unwrap();
-                let file = entries.next().unwrap().unwrap();
+                let folder = entries.next().unwrap().unwrap();
+                assert_eq!((folder.path().unwrap().to_str(), folder.header().mode().unwrap()), (Some("usr"), 0o755));
+                let file = entries.nth(1).unwrap().unwrap();
                 assert_eq!(
                     (file.path().unwrap().display().to_string(), file.header().mode().unwrap(), file.size()),
                     ("usr/bin/ostler".into(), 0o755, 4)

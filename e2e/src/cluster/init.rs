@@ -29,6 +29,8 @@ const TOO_SOON: Duration = Duration::from_secs(1);
 /// # Errors
 /// The step that failed; the node is off then.
 pub fn run(node: &Node, bin: &Path) -> Result<()> {
+    // We were started with a narrow one; what containerd unpacks is for pods of any user.
+    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     rustix::system::sethostname(node.name.as_bytes())?;
     own_groups(node).context("make control groups of its own")?;
     own_folders(node).context("make folders of its own")?;

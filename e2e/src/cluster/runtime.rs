@@ -124,10 +124,15 @@ fn add_folder(folder: &Path, place: &Path, files: &mut Vec<(PathBuf, PathBuf)>) 
     Ok(())
 }
 
-/// The shared libraries that a program or module is linked with, its loader among them.
-fn needed(file: &Path) -> Result<BTreeSet<PathBuf>> {
+/// The shared libraries that a program or module is linked with, its loader among them; none if it is static.
+pub(crate) fn needed(file: &Path) -> Result<BTreeSet<PathBuf>> {
     let output = Command::new("ldd").arg(file).output().context("run ldd")?;
     let text = String::from_utf8_lossy(&output.stdout);
+    if text.contains("statically linked")
+        || String::from_utf8_lossy(&output.stderr).contains("not a dynamic executable")
+    {
+        return Ok(BTreeSet::new());
+    }
     if !output.status.success() || text.contains("not found") {
         bail!("ldd {}: {text}{}", file.display(), String::from_utf8_lossy(&output.stderr));
     }
