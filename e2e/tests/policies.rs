@@ -368,6 +368,12 @@ fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
         ("hostnetworks", "Network", network(json!({"forward": {"mode": "nat", "dev": "eth0"}}))),
         ("hostnetworks", "Network", network(json!({"forward": {"mode": "open"}}))),
         ("hostnetworks", "Network", network(json!({"bridge": {"name": "br0"}}))),
+        (
+            "hostpaths",
+            "Network",
+            network(json!({"ips": [{"address": "10.0.0.1", "prefix": 24, "tftp": {"root": "/etc"}}]})),
+        ),
+        ("hypervisorargs", "Network", network(json!({"dnsmasqOptions": {"options": [{"value": "dhcp-script=/x"}]}}))),
         ("rawxml", "Network", network(json!({"name": "somebody-elses"}))),
         ("hostpaths", "StoragePool", json!({"pool": {"target": {"path": "/etc"}}})),
         ("hostpaths", "StoragePool", json!({"pool": {"target": {"permissions": {"mode": "4755"}}}})),
