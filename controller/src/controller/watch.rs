@@ -13,10 +13,12 @@ use kube::{Api, Client, Resource, ResourceExt};
 use ostler_crds::{GROUP, Kind, Object, ObjectRef, VERSION};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::world::{Node, Pod};
+use crate::source::cluster::wait_for_crds;
 
 /// The name of an agent's Lease begins so; its host's name follows.
 pub(super) const AGENT_LEASE: &str = "ostler-host-";
@@ -56,8 +58,17 @@ pub(super) fn resource(kind: Kind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind.name()), kind.plural())
 }
 
-/// Starts all watches. None of them ends by itself.
+/// Starts all watches, as soon as the CRDs are as new as we are: what an older one does not know would be lost in our writes.
+/// None of them ends by itself.
 pub(super) fn start(tasks: &mut JoinSet<&'static str>, client: &Client, namespace: &str, to: &Sender<Told>) {
+    let (open, gate) = channel::channel(false);
+    let to = &Way { gate, to: to.clone() };
+    let crds = client.clone();
+    tasks.spawn(async move {
+        wait_for_crds(&crds, |_| {}).await;
+        let _ = open.send(true);
+        std::future::pending().await
+    });
     let all = watcher::Config::default;
     for kind in Kind::ALL.iter().copied() {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
@@ -104,13 +115,20 @@ pub(super) fn start(tasks: &mut JoinSet<&'static str>, client: &Client, namespac
     );
 }
 
+/// The way to who is told.
+#[derive(Clone)]
+struct Way {
+    gate: channel::Receiver<bool>,
+    to: Sender<Told>,
+}
+
 /// Follows one watch. `there` gives an object's name and what is kept of it, or nothing.
 fn follow<T, K, V>(
     tasks: &mut JoinSet<&'static str>,
     what: &'static str,
     api: Api<T>,
     config: watcher::Config,
-    to: &Sender<Told>,
+    way: &Way,
     told: impl Fn(Seen<K, V>) -> Told + Send + 'static,
     there: impl Fn(T) -> Option<(K, V)> + Send + 'static,
 ) where
@@ -118,8 +136,11 @@ fn follow<T, K, V>(
     K: Send,
     V: Send,
 {
-    let to = to.clone();
+    let Way { mut gate, to } = way.clone();
     tasks.spawn(async move {
+        if gate.wait_for(|is_open| *is_open).await.is_err() {
+            return what;
+        }
         let mut stream = watch(api, config).default_backoff().boxed();
         while let Some(event) = stream.next().await {
             let seen = match event {

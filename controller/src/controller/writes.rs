@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use ostler_crds::{Object, ObjectRef};
 use serde_json::{Value, json};
 
-/// The finalizer by which an object stays until nothing of it is left on any host.
-pub const FINALIZER: &str = "ostler.dev/host";
+pub use crate::source::cluster::FINALIZER;
 
 /// One step of a change: a merge patch with the version that was read, so that a newer object is never overwritten.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,6 +29,7 @@ use uuid::Uuid;
 use super::store::{Store, object_of};
 use super::{Source, SourceEvent};
 
+pub(crate) use newness::wait_for_crds;
 pub use newness::{Lack, lack};
 pub use sink::Cluster;
 

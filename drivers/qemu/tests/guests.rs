@@ -286,3 +286,26 @@ fn starts_fast() {
         eprintln!("start {starts:?}, destroy {ends:?}, SIGKILL to event {kills:?}");
     });
 }
+
+#[test]
+fn what_a_host_tells_is_enough_to_check_elsewhere() {
+    Lab::run("facts", |lab| async move {
+        let driver = lab.open().await;
+        let facts = driver.check_facts().await.unwrap().unwrap();
+        let size = facts.to_string().len();
+        assert!(size < 10 << 10, "{size} bytes");
+        let checker = ostler_driver_qemu::Checker::from_facts(&facts).unwrap();
+        let file = |device: &str| {
+            format!("<disk type='file' device='{device}'><source file='/d'/><target dev='sda' bus='scsi'/></disk>")
+        };
+        for devices in
+            [file("disk"), file("lun"), "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>".into()]
+        {
+            let spec = lab.guest("facts", IDLE, &devices);
+            assert!(checker.knows(&spec));
+            let here = driver.check(&spec).await.map(|checked| ostler_conf::format(&checked.definition));
+            let there = checker.check(&spec, None).map(|definition| ostler_conf::format(&definition));
+            assert_eq!(here.map_err(|error| error.to_string()), there.map_err(|error| error.to_string()), "{devices}");
+        }
+    });
+}

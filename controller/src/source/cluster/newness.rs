@@ -62,8 +62,8 @@ pub fn lack(ours: &Value, theirs: &Value) -> Option<String> {
     walk(ours, theirs, "")
 }
 
-/// Waits until the CRDs of all kinds are as new as this agent. `waiting` hears why.
-pub(super) async fn wait_for_crds(client: &Client, waiting: impl Fn(String)) {
+/// Waits until the CRDs of all kinds are as new as this program. `waiting` hears why.
+pub(crate) async fn wait_for_crds(client: &Client, waiting: impl Fn(String)) {
     let mut said = String::new();
     for kind in Kind::ALL {
         loop {
