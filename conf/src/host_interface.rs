@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use ostler_conf_derive::{element, union};
 use ostler_util::ErrorCode;
 
-use crate::domain::{Mac, Mtu};
+use crate::domain::Mtu;
 use crate::network::IpFamily;
 use crate::values::{OnOff, YesNo};
 use crate::{Invalid, Problem, words};
 
 /// An interface of the host: what libvirt's `<interface>` says.
-#[element(root = "interface", open)]
+#[element(root = "interface", open, after_read)]
 pub struct HostInterface {
     /// Its name.
     #[xml(attr)]
@@ -28,7 +28,7 @@ pub struct HostInterface {
     #[serde(skip)]
     pub link: Option<InterfaceLink>,
     /// Its MAC address.
-    pub mac: Option<Mac>,
+    pub mac: Option<InterfaceMac>,
     /// What it is.
     #[xml(choice = "type", flatten)]
     pub kind: HostInterfaceKind,
@@ -120,6 +120,14 @@ pub struct VlanDevice {
     /// Its name.
     #[xml(attr)]
     pub name: String,
+}
+
+/// `<mac address='ab:bb:cc:dd:ee:ff'/>`: a MAC address, written as it was given.
+#[element]
+pub struct InterfaceMac {
+    /// The address.
+    #[xml(attr)]
+    pub address: String,
 }
 
 words! {
@@ -287,6 +295,33 @@ pub struct Arpmon {
 }
 
 impl HostInterface {
+    /// What says nothing of an interface of its kind is dropped.
+    fn after_read(&mut self) {
+        self.start.take_if(|start| start.mode.is_none());
+        self.mtu.take_if(|mtu| mtu.size == 0);
+        match &mut self.kind {
+            HostInterfaceKind::Ethernet(_) => {}
+            HostInterfaceKind::Vlan(_) => self.mac = None,
+            HostInterfaceKind::Bridge(kind) => {
+                (self.mac, self.link) = (None, None);
+                kind.bridge.interfaces.iter_mut().for_each(Self::settle_part);
+            }
+            HostInterfaceKind::Bond(kind) => {
+                self.mac = None;
+                // Members are watched in one way.
+                kind.bond.arpmon.take_if(|_| kind.bond.miimon.is_some());
+                kind.bond.interfaces.iter_mut().for_each(Self::settle_part);
+            }
+        }
+    }
+
+    /// A part of another comes up with it, and has no addresses of its own.
+    fn settle_part(&mut self) {
+        (self.start, self.mtu) = (None, None);
+        self.protocols.clear();
+        self.after_read();
+    }
+
     /// The driver-independent rules.
     ///
     /// # Errors
@@ -303,10 +338,6 @@ impl HostInterface {
         };
         if self.name.is_empty() {
             add("name", "an interface needs a name");
-        }
-        let families: Vec<IpFamily> = self.protocols.iter().map(|protocol| protocol.family).collect();
-        if families.iter().filter(|family| **family == IpFamily::Ipv4).count() > 1 || families.len() > 2 {
-            add("protocols", "a family of addresses stands once");
         }
         match &self.kind {
             HostInterfaceKind::Ethernet(_) | HostInterfaceKind::Vlan(_) => {}

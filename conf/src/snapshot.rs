@@ -4,7 +4,7 @@ mod align;
 mod disk;
 mod validate;
 
-pub use disk::{SnapshotDisk, SnapshotDiskDriver, SnapshotDiskMode, SnapshotDiskType, SnapshotDisks};
+pub use disk::{SnapshotDisk, SnapshotDiskDriver, SnapshotDiskType, SnapshotDisks};
 
 use ostler_conf_derive::element;
 

@@ -5,6 +5,7 @@ mod controller;
 mod convert;
 mod crds;
 mod delete;
+mod documents;
 mod get;
 mod manifests;
 mod operation;
@@ -68,7 +69,7 @@ enum Command {
     /// Show objects and their state
     #[command(after_help = "Examples:\n  ostler get all -A\n  ostler get dom web -o yaml\n  ostler get dom --watch")]
     Get(get::GetArgs),
-    /// Check manifests without an agent
+    /// Check manifests, or documents of libvirt's, without an agent
     #[command(after_help = "Example:\n  ostler validate -f examples/demo")]
     Validate(manifests::ValidateArgs),
     /// Show what applying a manifest would change, while the guest runs or at its restart

@@ -36,9 +36,6 @@ pub struct SnapshotDisk {
     pub source: Option<XmlTree>,
 }
 
-/// Where a disk is kept.
-pub type SnapshotDiskMode = SnapshotLocation;
-
 words! {
     /// What an image is.
     pub enum SnapshotDiskType {

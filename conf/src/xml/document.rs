@@ -65,6 +65,8 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Text that is not well-formed, too long or too deep; the code is `XmlDetail`.
     pub fn parse(text: &'a str) -> Result<Self, Problem> {
+        // A byte order mark is no part of the document.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut document = Document { source: text, nodes: Vec::with_capacity(64), asked: None };
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));

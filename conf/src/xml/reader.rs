@@ -1,7 +1,5 @@
 //! Pulls typed values out of a [`Document`] and remembers what was taken.
 
-use std::collections::HashMap;
-
 use ostler_util::ErrorCode;
 use strsim::damerau_levenshtein;
 
@@ -286,16 +284,11 @@ impl<'d> Reader<'d> {
                 parts.push(format!("/{}", node.name));
                 break;
             };
-            let mut seen: HashMap<&str, usize> = HashMap::new();
-            let mut number = 0;
-            for sibling in &self.document.nodes[parent].children {
-                let count = seen.entry(self.document.nodes[*sibling].name).or_default();
-                *count += 1;
-                if *sibling == index {
-                    number = *count;
-                }
-            }
-            let alone = seen.get(node.name).is_some_and(|count| *count == 1);
+            let siblings = self.document.nodes[parent].children.iter().copied();
+            let mut same = siblings.filter(|sibling| self.document.nodes[*sibling].name == node.name);
+            // Nodes are numbered in document order.
+            let number = same.by_ref().take_while(|sibling| *sibling != index).count() + 1;
+            let alone = number == 1 && same.next().is_none();
             parts.push(if alone { format!("/{}", node.name) } else { format!("/{}[{number}]", node.name) });
             index = parent;
         }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use ostler_conf::xml::Root;
-use ostler_conf::{Domain, Network, StoragePool, StorageVolume, parse};
+use ostler_conf::{Domain, StorageVolume};
 use ostler_crds::{API_VERSION, Object};
 use serde_json::{Value, json};
 
-use super::{Namespace, Outcome, manifests, out};
+use super::{Namespace, Outcome, documents, manifests, out};
 
 #[derive(Debug, Args)]
 pub(super) struct ConvertArgs {
@@ -38,7 +38,7 @@ enum Target {
 
 pub(super) fn run(args: &ConvertArgs) -> Outcome {
     let (file, text) = manifests::read(&args.file)?.pop().context("nothing to read")?;
-    let is_xml = text.trim_start().starts_with('<');
+    let is_xml = documents::is_xml(&text);
     match (args.to, is_xml) {
         (None | Some(Target::Manifest), true) => out::print(&out::yaml(&to_manifest(args, &file, &text)?)?)?,
         (None | Some(Target::Xml), false) => {
@@ -56,62 +56,30 @@ pub(super) fn run(args: &ConvertArgs) -> Outcome {
 }
 
 fn to_manifest(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Value> {
-    let root = text
-        .split('<')
-        .map(|part| part.split([' ', '>', '\n', '/']).next().unwrap_or_default())
-        .find(|name| !name.is_empty() && !name.starts_with(['?', '!']));
-    match root.unwrap_or_default() {
-        Domain::NAME => {
-            let mut domain = read::<Domain>(args, file, text)?;
-            let name = domain.name.clone();
-            strip_domain(&mut domain);
-            let spec = json!({ "runStrategy": "Manual", "domain": named(&domain, &name) });
-            Ok(manifest(args, "Domain", &name, spec))
-        }
-        Network::NAME => {
-            let network = read::<Network>(args, file, text)?;
-            Ok(manifest(args, "Network", &network.name, json!({ "network": named(&network, &network.name) })))
-        }
-        StoragePool::NAME => {
-            let pool = read::<StoragePool>(args, file, text)?;
-            let mut spec = json!({ "pool": named(&pool, &pool.name) });
-            if let Some(source) = spec.pointer_mut("/pool/source") {
-                *source = Value::Null;
-            }
-            Ok(manifest(args, "StoragePool", &pool.name, spec))
-        }
-        StorageVolume::NAME => {
-            let volume = read::<StorageVolume>(args, file, text)?;
-            Ok(manifest(
-                args,
-                "StorageVolume",
-                &volume.name,
-                json!({ "pool": args.pool, "volume": named(&volume, &volume.name) }),
-            ))
-        }
-        other => bail!("{file}: <{other}> is no document that can be converted: domain, network, pool and volume can"),
+    let kind = documents::kind_of(text).map_err(|message| anyhow::anyhow!("{file}: {message}"))?;
+    let document = kind.read(text).map_err(|error| anyhow::anyhow!("{file}:{error}"))?;
+    if args.strict && !document.unknown.is_empty() {
+        let unknown: Vec<String> = document.unknown.iter().map(|unknown| format!("{file}:{unknown}")).collect();
+        bail!("{}", unknown.join("\n"));
     }
-}
-
-fn read<T: Root>(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<T> {
-    let parsed = parse::<T>(text).map_err(|error| anyhow::anyhow!("{file}:{error}"))?;
-    if args.strict {
-        return parsed.strict().map_err(|error| anyhow::anyhow!("{file}:{error}"));
+    document.unknown.iter().for_each(|unknown| out::note(&format!("left out: {file}:{unknown}")));
+    let Some(resource) = &kind.resource else {
+        bail!("{file}: a <{}> is told by a host, and nothing that one asks for", kind.root);
+    };
+    if !resource.is_served {
+        out::note(&format!("no driver serves a {} yet: this manifest can't be applied", resource.kind));
     }
-    parsed.unknown.iter().for_each(|unknown| out::note(&format!("left out: {file}:{unknown}")));
-    Ok(parsed.value)
-}
-
-/// What only a running guest has.
-fn strip_domain(domain: &mut Domain) {
-    let on_reboot = domain.on_reboot;
-    *domain = ostler::plan::without_live_values(domain);
-    domain.on_reboot = on_reboot;
+    let mut spec = json!({ resource.field: named(document.value, &document.name) });
+    match kind.root {
+        Domain::NAME => spec["runStrategy"] = "Manual".into(),
+        StorageVolume::NAME => spec["pool"] = args.pool.as_str().into(),
+        _ => {}
+    }
+    Ok(manifest(args, resource.kind, &document.name, spec))
 }
 
 /// The document's YAML face; a name that is a legal object name already is not said twice.
-fn named(document: &impl serde::Serialize, name: &str) -> Value {
-    let mut value = serde_json::to_value(document).expect("conf types have only text keys");
+fn named(mut value: Value, name: &str) -> Value {
     if label(name) == name
         && let Some(object) = value.as_object_mut()
     {

@@ -8,11 +8,11 @@ use ostler::admission;
 use ostler_crds::manifest::{self, Manifest, ManifestProblem};
 use serde_json::json;
 
-use super::{Format, Outcome, exit, out};
+use super::{Format, Outcome, documents, exit, out};
 
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
-    /// Manifest, or directory of manifests; "-": standard input
+    /// Manifest, document of libvirt's, or directory of them; "-": standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// Problems as data
@@ -23,7 +23,13 @@ pub(super) struct ValidateArgs {
 pub(super) fn validate(args: &ValidateArgs) -> Outcome {
     let mut found = Vec::new();
     let mut count = 0;
-    for (file, text) in read(&args.file)? {
+    for (file, text) in read_files(&args.file, WITH_DOCUMENTS)? {
+        if documents::is_xml(&text) {
+            let problems = documents::check(&text);
+            count += usize::from(problems.is_empty());
+            found.extend(problems.into_iter().map(|problem| (file.clone(), text.clone(), in_manifest_form(problem))));
+            continue;
+        }
         match check(&text) {
             Ok(manifests) => count += manifests.len(),
             Err(problems) => found.extend(problems.into_iter().map(|problem| (file.clone(), text.clone(), problem))),
@@ -49,6 +55,12 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
     Ok(if found.is_empty() { 0 } else { exit::FAILED })
 }
 
+/// A problem of a document of libvirt's; one of its rules has no place in the text, and stands at its start.
+fn in_manifest_form(problem: ostler_conf::Problem) -> ManifestProblem {
+    let (line, column) = problem.position.map_or((1, 1), |at| (at.line as usize, at.column as usize));
+    ManifestProblem { line, column, path: problem.path, message: problem.message }
+}
+
 /// Everything that is wrong with a text: its form, its schema, and libvirt's rules.
 pub(super) fn check(text: &str) -> Result<Vec<Manifest>, Vec<ManifestProblem>> {
     let manifests = manifest::read(text)?;
@@ -61,8 +73,19 @@ pub(super) fn check(text: &str) -> Result<Vec<Manifest>, Vec<ManifestProblem>> {
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
 }
 
+/// How the names of manifests end.
+const MANIFESTS: &[&str] = &["yaml", "yml", "json"];
+
+/// And those of libvirt's documents.
+const WITH_DOCUMENTS: &[&str] = &["yaml", "yml", "json", "xml"];
+
 /// The texts of a file, of a directory's manifests, or of standard input.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    read_files(path, MANIFESTS)
+}
+
+/// As [`read`]; of a directory the files whose names end in one of `extensions`.
+fn read_files(path: &Path, extensions: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
     if path == Path::new("-") {
         return Ok(vec![("-".to_owned(), std::io::read_to_string(std::io::stdin())?)]);
     }
@@ -70,8 +93,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path).with_context(|| format!("read {}", path.display()))? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
-            {
+            if path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known)) {
                 files.push(path);
             }
         }

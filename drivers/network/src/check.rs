@@ -29,6 +29,14 @@ pub(crate) fn complete(network: &Network, old: Option<&Network>) -> Network {
     network
 }
 
+/// What no host's driver can carry out, found without a host: the same rules as in a definition.
+///
+/// # Errors
+/// As a definition's.
+pub fn check_anywhere(network: &Network) -> Result<()> {
+    check(&complete(network, None))
+}
+
 /// What the driver can't do is refused, by libvirt's codes.
 pub(crate) fn check(network: &Network) -> Result<()> {
     network.validate()?;

@@ -19,5 +19,6 @@ mod routes;
 mod store;
 mod upkeep;
 
+pub use check::check_anywhere;
 pub use config::Config;
 pub use connection::NetworkDriver;

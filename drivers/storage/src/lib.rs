@@ -18,4 +18,6 @@ mod volumes;
 
 pub use config::Config;
 pub use connection::StorageDriver;
+pub use pools::check_pool_anywhere;
 pub use qcow2::{Layout, create as create_qcow2};
+pub use volumes::check_volume_anywhere;

@@ -102,17 +102,7 @@ impl Pools {
         let uuid = *definition.uuid.get_or_insert_with(|| old.map_or_else(Uuid::new_v4, |pool| pool.uuid));
         let nothing = Some(ostler_conf::storage_pool::Bytes::default());
         (definition.capacity, definition.allocation, definition.available) = (nothing, nothing, nothing);
-        definition.validate()?;
-        check_name(&definition.name, "name")?;
-        crate::unsupported::check_pool(&definition)?;
-        if definition.r#type != Some(PoolType::Dir) {
-            let kind = definition.r#type.map(|kind| kind.word()).unwrap_or_default();
-            return Err(Error::new(
-                ErrorCode::ConfigUnsupported,
-                format!("pools of type '{kind}' are not supported: only 'dir' is"),
-            )
-            .at("type"));
-        }
+        check_alone(&definition)?;
         if let Some(other) = old.filter(|pool| pool.uuid != uuid) {
             return Err(Error::new(
                 ErrorCode::OperationFailed,
@@ -129,9 +119,6 @@ impl Pools {
         let target = definition.target.get_or_insert_with(PoolTarget::default);
         let own = self.config.pools_dir.join(uuid.to_string()).display().to_string();
         let path = target.path.get_or_insert(own).trim_end_matches('/').to_owned();
-        if path.is_empty() || Path::new(&path).components().any(|part| part == std::path::Component::ParentDir) {
-            return Err(Error::new(ErrorCode::XmlError, format!("'{path}' is no folder for a pool")).at("target.path"));
-        }
         if let Some(other) = self.pools.values().find(|pool| pool.uuid != uuid && pool.path == Path::new(&path)) {
             let message = format!("{path} is the folder of the pool '{}' already", other.definition.name);
             return Err(Error::new(ErrorCode::OperationFailed, message).at("target.path"));
@@ -249,6 +236,35 @@ impl Pool {
         }
         summary
     }
+}
+
+/// What no host's driver can carry out, found without a host: the same rules as in a definition.
+///
+/// # Errors
+/// As a definition's.
+pub fn check_pool_anywhere(definition: &StoragePool) -> Result<()> {
+    let mut definition = definition.clone();
+    definition.complete();
+    check_alone(&definition)
+}
+
+/// What can be said of a completed definition without knowing of other pools.
+fn check_alone(definition: &StoragePool) -> Result<()> {
+    definition.validate()?;
+    check_name(&definition.name, "name")?;
+    crate::unsupported::check_pool(definition)?;
+    if definition.r#type != Some(PoolType::Dir) {
+        let kind = definition.r#type.map(|kind| kind.word()).unwrap_or_default();
+        let message = format!("pools of type '{kind}' are not supported: only 'dir' is");
+        return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("type"));
+    }
+    let Some(path) = definition.target.as_ref().and_then(|target| target.path.as_deref()) else { return Ok(()) };
+    let is_elsewhere = Path::new(path).components().any(|part| part == std::path::Component::ParentDir);
+    if !path.starts_with('/') || path.trim_end_matches('/').is_empty() || is_elsewhere {
+        let message = format!("'{path}' is no folder for a pool: an absolute path below '/' without '..' is expected");
+        return Err(Error::new(ErrorCode::XmlError, message).at("target.path"));
+    }
+    Ok(())
 }
 
 /// A name that is also a file's: nothing that leads elsewhere.

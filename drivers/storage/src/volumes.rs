@@ -350,6 +350,14 @@ fn unsupported_format(format: VolumeFormatName) -> Error {
     .at("target.format.type")
 }
 
+/// What no host's driver can make, found without a host: the same rules as when it is made.
+///
+/// # Errors
+/// As [`ostler_driver::Storage::create_volume`]'s.
+pub fn check_volume_anywhere(volume: &StorageVolume, fill: &VolumeFill) -> Result<()> {
+    volume_is_valid(volume, fill)
+}
+
 fn volume_is_valid(volume: &StorageVolume, fill: &VolumeFill) -> Result<()> {
     let mut checked = volume.clone();
     // What fills a volume can also say how large it is.

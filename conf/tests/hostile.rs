@@ -1,0 +1,187 @@
+//! Whatever a document holds, reading it ends soon, and with a value or a problem.
+
+use ostler_conf::xml::{Document, MAX_LENGTH, Root};
+use ostler_conf::{
+    Backup, Checkpoint, Domain, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding, Secret,
+    Snapshot, StoragePool, StorageVolume, format, parse,
+};
+use proptest::prelude::*;
+
+/// One document of each kind, with much of what the kind has.
+const SAMPLES: &[&str] = &[
+    "<domain type='kvm'><name>d</name><memory unit='MiB'>64</memory><vcpu placement='static'>2</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os><devices><disk type='file' device='disk'><source file='/a'/><target dev='vda' bus='virtio'/></disk><interface type='network'><source network='n'/></interface></devices></domain>",
+    "<network ipv6='yes'><name>n</name><forward mode='nat' dev='e'><nat><port start='1' end='2'/></nat></forward><bridge name='b'/><dns><srv service='s' protocol='tcp'/><host ip='1.1.1.1'><hostname>a</hostname></host></dns><ip address='10.0.0.1' netmask='255.255.255.0'><dhcp><range start='10.0.0.2' end='10.0.0.9'><lease expiry='3'/></range></dhcp></ip><route address='10.9.0.0' prefix='16' gateway='10.0.0.2'/><portgroup name='p'><vlan><tag id='3'/></vlan></portgroup></network>",
+    "<pool type='rbd'><name>p</name><source><name>q</name><host name='h' port='6789'/><auth type='ceph' username='u'><secret usage='s'/></auth></source></pool>",
+    "<volume><name>v</name><capacity unit='GiB'>1</capacity><target><format type='qcow2'/><permissions><mode>0644</mode></permissions><encryption format='luks'><secret type='passphrase' usage='x'/></encryption></target></volume>",
+    "<filter name='f' chain='ipv4'><filterref filter='g'><parameter name='IP' value='10.0.0.1'/></filterref><rule action='drop' direction='in' priority='-5'><tcp match='no' srcipaddr='$IP[@1]' dstportstart='0x16' flags='SYN/ALL'/></rule></filter>",
+    "<filterbinding><owner><name>g</name><uuid>d54df46f-1ab5-4a22-8618-4560ef5fac2c</uuid></owner><portdev name='v'/><mac address='52:54:00:7b:35:93'/><filterref filter='f'/></filterbinding>",
+    "<networkport><owner><name>g</name><uuid>d54df46f-1ab5-4a22-8618-4560ef5fac2c</uuid></owner><mac address='52:54:00:7b:35:93'/><plug type='hostdev-pci' managed='no'><address domain='0x0001' bus='0x02' slot='0x03' function='0x4'/></plug></networkport>",
+    "<secret ephemeral='no'><usage type='ceph'><name>n</name></usage></secret>",
+    "<interface type='bridge' name='b'><start mode='onboot'/><protocol family='ipv4'><dhcp/></protocol><bridge stp='off'><interface type='ethernet' name='e'/></bridge></interface>",
+    "<device><name>x</name><capability type='pci'><domain>0</domain><bus>1</bus><slot>2</slot><function>3</function><capability type='virt_functions' maxCount='7'/></capability></device>",
+    "<domainsnapshot><name>s</name><disks><disk name='vda' snapshot='external'><source file='/a'/></disk></disks><domain type='kvm'><name>d</name></domain></domainsnapshot>",
+    "<domaincheckpoint><name>c</name><disks><disk name='vda' checkpoint='bitmap'/></disks></domaincheckpoint>",
+    "<domainbackup mode='pull'><server transport='unix' socket='/s'/><disks><disk name='vda' type='file'><scratch file='/a'/></disk></disks></domainbackup>",
+];
+
+/// Reads a text as every kind of document; what is read can be written and read again.
+fn read_all(text: &str) {
+    fn one<T: Root>(text: &str) {
+        let Ok(parsed) = parse::<T>(text) else { return };
+        parsed.unknown.iter().for_each(|problem| assert!(problem.position.is_some()));
+        let written = format(&parsed.value);
+        parse::<T>(&written).unwrap_or_else(|error| panic!("what was written can't be read: {error}\n{written}"));
+    }
+    one::<Domain>(text);
+    one::<Network>(text);
+    one::<StoragePool>(text);
+    one::<StorageVolume>(text);
+    one::<Nwfilter>(text);
+    one::<NwfilterBinding>(text);
+    one::<NetworkPort>(text);
+    one::<Secret>(text);
+    one::<HostInterface>(text);
+    one::<NodeDevice>(text);
+    one::<Snapshot>(text);
+    one::<Checkpoint>(text);
+    one::<Backup>(text);
+}
+
+#[test]
+fn every_sample_is_read_whole() {
+    fn whole<T: Root>(text: &str) -> bool {
+        parse::<T>(text).is_ok_and(|parsed| parsed.unknown.is_empty())
+    }
+    for text in SAMPLES {
+        let readers = [
+            whole::<Domain>,
+            whole::<Network>,
+            whole::<StoragePool>,
+            whole::<StorageVolume>,
+            whole::<Nwfilter>,
+            whole::<NwfilterBinding>,
+            whole::<NetworkPort>,
+            whole::<Secret>,
+            whole::<HostInterface>,
+            whole::<NodeDevice>,
+            whole::<Snapshot>,
+            whole::<Checkpoint>,
+            whole::<Backup>,
+        ];
+        assert_eq!(readers.iter().filter(|reads| reads(text)).count(), 1, "{text}");
+    }
+}
+
+/// What a definition says, its YAML face says too.
+#[test]
+fn yaml_keeps_what_xml_says() {
+    fn keeps<T: Root + serde::Serialize + serde::de::DeserializeOwned>(text: &str) {
+        let Ok(parsed) = parse::<T>(text) else { return };
+        let yaml = serde_json::to_value(&parsed.value).unwrap();
+        let back: T = serde_json::from_value(yaml).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(format(&back), format(&parsed.value));
+    }
+    for text in SAMPLES {
+        keeps::<Domain>(text);
+        keeps::<Network>(text);
+        keeps::<StorageVolume>(text);
+        keeps::<Nwfilter>(text);
+        keeps::<NwfilterBinding>(text);
+        keeps::<NetworkPort>(text);
+        keeps::<Secret>(text);
+        keeps::<HostInterface>(text);
+        keeps::<NodeDevice>(text);
+        keeps::<Snapshot>(text);
+        keeps::<Checkpoint>(text);
+        keeps::<Backup>(text);
+    }
+}
+
+#[test]
+fn prefixes_are_refused() {
+    for text in SAMPLES {
+        for (end, _) in text.char_indices() {
+            read_all(&text[..end]);
+            assert!(Document::parse(&text[..end]).is_err());
+        }
+    }
+}
+
+#[test]
+fn depth_breadth_and_length_are_bounded() {
+    let deep = "<network>".repeat(400_000);
+    let deep_children = format!("<network>{}", "<ip>".repeat(900_000));
+    let broad = format!("<network>{}</network>", "<x/>".repeat(900_000));
+    let attributes: String = (0..400_000).map(|n| format!(" a{n}=''")).collect();
+    let huge_attribute = format!("<network a='{}'/>", "x".repeat(MAX_LENGTH - 100));
+    let too_long = format!("<network><name>{}</name></network>", "x".repeat(MAX_LENGTH));
+    for text in [&deep, &deep_children, &broad, &format!("<network{attributes}/>"), &too_long] {
+        assert!(parse::<Network>(text).is_err());
+    }
+    assert_eq!(parse::<Network>(&huge_attribute).unwrap().unknown.len(), 1);
+    assert!(parse::<Network>(&"<".repeat(200 << 20)).is_err(), "refused unread");
+}
+
+#[test]
+fn unknown_elements_are_told_up_to_a_number() {
+    let text = format!("<network><name>n</name>{}</network>", "<x a='1'/>".repeat(50_000));
+    let unknown = parse::<Network>(&text).unwrap().unknown;
+    assert!(!unknown.is_empty() && unknown.len() <= 100, "{}", unknown.len());
+}
+
+#[test]
+fn entities_and_odd_characters_are_no_way_in() {
+    let bomb = "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><network><name>&b;</name></network>";
+    let file = "<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><network><name>&x;</name></network>";
+    for text in [bomb, file, "<network><name>&a;</name></network>"] {
+        assert!(parse::<Network>(text).is_err(), "{text}");
+    }
+    for text in [
+        "\0",
+        "<network>\0</network>",
+        "<network \0='a'/>",
+        "<network>&#0;</network>",
+        "\u{feff}<network/>",
+        "<network><name>\u{1}</name></network>",
+    ] {
+        read_all(text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Bytes of a sample replaced, removed, added or doubled.
+    #[test]
+    fn mutations_are_read_or_refused(sample in 0..SAMPLES.len(), edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..12)) {
+        let mut bytes = SAMPLES[sample].as_bytes().to_vec();
+        for (at, byte, how) in edits {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => { bytes.remove(at); }
+                2 => bytes.insert(at, byte),
+                _ => {
+                    let end = (at + usize::from(byte)).min(bytes.len());
+                    let part = bytes[at..end].to_vec();
+                    bytes.splice(at..at, part);
+                }
+            }
+        }
+        // Invalid UTF-8 never becomes a text.
+        read_all(&String::from_utf8_lossy(&bytes));
+    }
+
+    /// Values that mean something elsewhere, in the place of every attribute.
+    #[test]
+    fn odd_values_are_read_or_refused(sample in 0..SAMPLES.len(), at in any::<prop::sample::Index>(), value in "(-?[0-9]{1,25}|0x[0-9a-f]{1,20}|[a-z]{0,9}|::1|1\\.2\\.3\\.4|\\$[A-Z]{1,3}(\\[@[0-9]{1,12}\\])?|%n|\\PC{0,20})") {
+        let text = SAMPLES[sample];
+        let quotes: Vec<usize> = text.match_indices('\'').map(|(index, _)| index).collect();
+        let pair = at.index(quotes.len() / 2) * 2;
+        let value = value.replace(['\'', '<', '&'], "");
+        read_all(&format!("{}'{value}{}", &text[..quotes[pair]], &text[quotes[pair + 1]..]));
+    }
+}
