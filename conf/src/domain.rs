@@ -37,6 +37,8 @@ mod seclabel;
 mod smartcard;
 mod sound;
 mod sysinfo;
+#[cfg(test)]
+mod tests;
 mod time;
 mod tpm;
 mod tune;
@@ -79,11 +81,12 @@ pub use disk::{
     IoTune, Sgio, ThrottleFilter, ThrottleFilters, Transient, Tray,
 };
 pub use disk_source::{
-    Auth, AuthSecret, AuthSecretKind, BlockSource, Cookie, Cookies, DirSource, DiskSource, Encryption,
-    EncryptionEngine, EncryptionFormat, EncryptionSecret, EncryptionSecretKind, FileSource, HostTransport, Identity,
-    Initiator, NetworkDiskSource, NetworkHost, NetworkProtocol, NvmeSource, NvmeSourceKind, ReconnectDelay,
-    Reservations, ReservationsSource, Slice, SliceKind, Slices, SocketKind, SocketMode, SourceCommon, Ssl,
-    StartupPolicy, VhostuserSource, VhostvdpaSource, VolumeMode, VolumeSource,
+    Auth, AuthSecret, AuthSecretKind, BlockSource, Cookie, Cookies, DataStore, DataStoreBlock, DataStoreFile,
+    DataStoreSource, DirSource, DiskSource, Encryption, EncryptionEngine, EncryptionFormat, EncryptionSecret,
+    EncryptionSecretKind, FileSource, HostTransport, Identity, Initiator, NetworkDiskSource, NetworkHost,
+    NetworkProtocol, NvmeSource, NvmeSourceKind, ReconnectDelay, Reservations, ReservationsSource, Slice, SliceKind,
+    Slices, SocketKind, SocketMode, SourceCommon, Ssl, StartupPolicy, VhostuserSource, VhostvdpaSource, VolumeMode,
+    VolumeSource,
 };
 pub use features::{
     Aia, Apic, Capabilities, Capability, CapabilityName, CapabilityPolicy, DirtyRing, FeatureState, Features, Gic, Hpt,
@@ -376,6 +379,9 @@ pub struct GenerationId {
 impl Domain {
     /// Settles what one element alone could not know: device names come from our metadata, or are made.
     fn after_read(&mut self) {
+        if let Some(filter) = &mut self.devices.redirfilter {
+            filter.usbdevs.iter_mut().for_each(RedirfilterRule::forget_any);
+        }
         self.label_devices();
     }
 

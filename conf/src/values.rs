@@ -8,7 +8,7 @@ mod live_only;
 mod octal;
 mod xml_tree;
 
-pub use hex::{HexLong, HexUpper};
+pub use hex::{AnyBase, HexLong, HexUpper};
 pub use live_only::LiveOnly;
 pub use octal::Octal;
 pub use scalars::{Hex, OnOff, XmlText, YesNo};

@@ -72,6 +72,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
         #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
         #[cfg_attr(feature = "schema", derive(::schemars::JsonSchema))]
         #[serde(rename_all = "camelCase")]
+        #[allow(clippy::large_enum_variant, reason = "a document holds few of them")]
         #item
 
         impl ::ostler_conf::xml::Union for #ident {

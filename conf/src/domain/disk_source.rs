@@ -3,7 +3,7 @@
 use ostler_conf_derive::{element, union};
 use uuid::Uuid;
 
-use super::{DeviceSeclabel, PciAddress, Reconnect};
+use super::{DeviceSeclabel, ImageFormat, PciAddress, Reconnect};
 use crate::values::YesNo;
 use crate::words;
 
@@ -207,6 +207,51 @@ pub struct SourceCommon {
     pub reservations: Option<Reservations>,
     /// The part of it that is used.
     pub slices: Option<Slices>,
+    /// Where a qcow2 image keeps its data.
+    pub data_store: Option<DataStore>,
+}
+
+/// `<dataStore type='file'>`: where a qcow2 image keeps its data.
+#[element]
+pub struct DataStore {
+    /// Its format.
+    pub format: Option<ImageFormat>,
+    /// What holds it.
+    #[xml(choice = "type")]
+    pub source: Option<DataStoreSource>,
+}
+
+/// What holds an image's data.
+#[union]
+pub enum DataStoreSource {
+    /// A file on the host. Needs a grant.
+    File(DataStoreFile),
+    /// A block device of the host. Needs a grant.
+    Block(DataStoreBlock),
+}
+
+/// `<source file='…'/>`: a file on the host.
+#[element]
+pub struct DataStoreFile {
+    /// Its path.
+    #[xml(attr)]
+    pub file: String,
+    /// The running guest's number for it; never in a definition.
+    #[xml(attr)]
+    #[serde(skip)]
+    pub index: Option<u32>,
+}
+
+/// `<source dev='…'/>`: a block device of the host.
+#[element]
+pub struct DataStoreBlock {
+    /// Its path.
+    #[xml(attr)]
+    pub dev: String,
+    /// The running guest's number for it; never in a definition.
+    #[xml(attr)]
+    #[serde(skip)]
+    pub index: Option<u32>,
 }
 
 /// `<host name='…' port='…'/>`: a machine that holds an image.

@@ -285,6 +285,14 @@ pub struct ListenSocket {
     pub socket: Option<String>,
 }
 
+/// What the display's own attribute says, and what its first `<listen>` does.
+fn agree(first: &mut Option<String>, given: &str, reader: &Reader<'_>) -> Result<(), Problem> {
+    if first.get_or_insert_with(|| given.to_owned()) != given {
+        return Err(reader.problem(format!("the first <listen> is not at '{given}'")));
+    }
+    Ok(())
+}
+
 impl Element for Listens {
     fn read(reader: &Reader<'_>) -> Result<Self, Problem> {
         let (listen, socket) = (reader.attr_text("listen"), reader.attr_text("socket"));
@@ -296,12 +304,9 @@ impl Element for Listens {
             (None, Some(address), None) => {
                 listens.push(Listen::Address(ListenAddress { address: Some(address.to_owned()) }));
             }
-            (Some(Listen::Address(first)), Some(address), _) => {
-                first.address.get_or_insert_with(|| address.to_owned());
-            }
-            (Some(Listen::Socket(first)), _, Some(socket)) => {
-                first.socket.get_or_insert_with(|| socket.to_owned());
-            }
+            (Some(Listen::Socket(first)), _, Some(socket)) => agree(&mut first.socket, socket, reader)?,
+            (Some(first), _, Some(socket)) => *first = Listen::Socket(ListenSocket { socket: Some(socket.to_owned()) }),
+            (Some(Listen::Address(first)), Some(address), None) => agree(&mut first.address, address, reader)?,
             _ => {}
         }
         Ok(Listens(listens))

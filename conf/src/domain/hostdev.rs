@@ -7,7 +7,7 @@ use super::{
     AcpiIndex, Address, Alias, Auth, Boot, Initiator, IpAddress, NetworkHost, PciAddress, Rom, Route, Sgio,
     StartupPolicy, Teaming,
 };
-use crate::values::{Hex, OnOff, YesNo};
+use crate::values::{AnyBase, Hex, OnOff, YesNo};
 use crate::words;
 
 /// A device of the host handed to the guest. Needs a grant.
@@ -114,10 +114,10 @@ pub struct UsbHostdev {
 pub struct UsbHostAddress {
     /// The bus.
     #[xml(attr)]
-    pub bus: u32,
+    pub bus: AnyBase,
     /// The device's number, which changes when it is plugged in again.
     #[xml(attr)]
-    pub device: Option<u32>,
+    pub device: Option<AnyBase>,
     /// The ports on the way, with dots.
     #[xml(attr)]
     pub port: Option<String>,

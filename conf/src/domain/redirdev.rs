@@ -3,7 +3,7 @@
 use ostler_conf_derive::element;
 
 use super::{Address, Alias, Boot, CharSource};
-use crate::values::{Hex, HexUpper, YesNo};
+use crate::values::{HexUpper, YesNo};
 use crate::words;
 
 /// A USB device of whoever watches the screen.
@@ -39,7 +39,7 @@ pub struct Redirfilter {
 pub struct RedirfilterRule {
     /// The class; absent: any.
     #[xml(attr)]
-    pub class: Option<Hex<2>>,
+    pub class: Option<HexUpper<2>>,
     /// The vendor; absent: any.
     #[xml(attr)]
     pub vendor: Option<HexUpper<4>>,
@@ -57,4 +57,14 @@ pub struct RedirfilterRule {
 words! {
     /// The bus of a redirected device.
     pub enum RedirdevBus { Usb = "usb", }
+}
+
+impl RedirfilterRule {
+    /// What may be anything is left out.
+    pub(super) fn forget_any(&mut self) {
+        self.class.take_if(|class| *class == HexUpper::ANY);
+        self.vendor.take_if(|vendor| *vendor == HexUpper::ANY);
+        self.product.take_if(|product| *product == HexUpper::ANY);
+        self.version.take_if(|version| version == "-1");
+    }
 }

@@ -33,8 +33,16 @@ impl<const DIGITS: usize> Value for HexLong<DIGITS> {
     }
 }
 
+impl<const DIGITS: usize> HexUpper<DIGITS> {
+    /// `-1`, which means any.
+    pub const ANY: Self = HexUpper(u32::MAX);
+}
+
 impl<const DIGITS: usize> Value for HexUpper<DIGITS> {
     fn parse(text: &str) -> Result<Self, String> {
+        if text == "-1" {
+            return Ok(HexUpper::ANY);
+        }
         let number = parse(text)?;
         u32::try_from(number).map(HexUpper).map_err(|_| "a number of 32 bits".to_owned())
     }
@@ -62,3 +70,19 @@ macro_rules! schemas {
 
 #[cfg(feature = "schema")]
 schemas!(HexLong, HexUpper);
+
+/// A number that XML may have in hexadecimal, and that is written in decimal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(transparent)]
+pub struct AnyBase(pub u32);
+
+impl Value for AnyBase {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = parse(text)?;
+        u32::try_from(number).map(AnyBase).map_err(|_| "a number of 32 bits".to_owned())
+    }
+    fn format(&self) -> Cow<'_, str> {
+        self.0.to_string().into()
+    }
+}

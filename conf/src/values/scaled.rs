@@ -48,7 +48,7 @@ pub struct ScaledPretty(pub Size);
 pub(crate) fn pretty(size: Size) -> (u64, &'static str) {
     const UNITS: &[(u64, &str)] = &[(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let bytes = size.bytes();
-    let fits = UNITS.iter().find(|(unit, _)| bytes != 0 && bytes % unit == 0);
+    let fits = UNITS.iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit));
     fits.map_or((bytes, "bytes"), |(unit, name)| (bytes / unit, name))
 }
 

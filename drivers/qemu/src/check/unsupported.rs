@@ -387,9 +387,10 @@ fn check_disk_source(source: &DiskSource, at: &str, problems: &mut Problems) {
             problems.unsupported(at, format!("disks of the type '{}' are not supported", source.tag()));
         }
     }
-    let SourceCommon { index: _, startup_policy, seclabels, auth, encryption, reservations, slices } = source.common();
+    let SourceCommon { index: _, startup_policy, seclabels, auth, encryption, reservations, slices, data_store } =
+        source.common();
     let at = format!("{at}.{}", source.tag());
-    refuse!(problems, at, "disks": startup_policy seclabels auth encryption reservations slices);
+    refuse!(problems, at, "disks": startup_policy seclabels auth encryption reservations slices data_store);
 }
 
 fn check_controller(controller: &Controller, problems: &mut Problems) {
