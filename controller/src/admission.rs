@@ -21,13 +21,17 @@ pub fn validate(object: &Object) -> Vec<Problem> {
             let mut document = network.spec.network.clone();
             document.name = names::host_name(object);
             document.complete();
-            problems.extend(below("spec.network", document.validate()));
+            problems.extend(first_of(below("spec.network", document.validate()), || {
+                by_driver("spec.network", ostler_driver_network::check_anywhere(&document))
+            }));
         }
         Object::StoragePool(pool) => {
             let mut document = pool.spec.pool.clone();
             document.name = names::host_name(object);
             document.complete();
-            problems.extend(below("spec.pool", document.validate()));
+            problems.extend(first_of(below("spec.pool", document.validate()), || {
+                by_driver("spec.pool", ostler_driver_storage::check_pool_anywhere(&document))
+            }));
         }
         Object::StorageVolume(volume) => {
             if let (Some(VolumeFill::Backing(backing)), Some(name)) = (&volume.spec.source, &volume.metadata.name)
@@ -43,7 +47,9 @@ pub fn validate(object: &Object) -> Vec<Problem> {
             if !matches!(volume.spec.source, None | Some(VolumeFill::Empty(_))) {
                 document.capacity.get_or_insert_default();
             }
-            problems.extend(below("spec.volume", document.validate()));
+            problems.extend(first_of(below("spec.volume", document.validate()), || {
+                by_driver("spec.volume", ostler_driver_storage::check_volume_anywhere(&document, &fill_of(volume)))
+            }));
         }
         Object::Domain(domain) => {
             if is_ambiguous(domain.spec.placement.as_ref()) {
@@ -93,6 +99,30 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<Problem> {
 
 fn is_ambiguous(placement: Option<&Placement>) -> bool {
     placement.is_some_and(|placement| placement.host.is_some() && placement.host_selector.is_some())
+}
+
+/// What no host's driver can carry out is refused before any host is asked; it is looked for in what is right otherwise.
+fn first_of(problems: Vec<Problem>, driver: impl FnOnce() -> Vec<Problem>) -> Vec<Problem> {
+    if problems.is_empty() { driver() } else { problems }
+}
+
+fn by_driver(prefix: &str, result: ostler_driver::Result<()>) -> Vec<Problem> {
+    let problem = |error: ostler_driver::Error| {
+        let path = error.field.as_deref().map_or_else(|| prefix.to_owned(), |field| format!("{prefix}.{field}"));
+        Problem::new(error.code, path, error.message)
+    };
+    result.err().map(problem).into_iter().collect()
+}
+
+/// What fills a volume, by the names of its manifest.
+fn fill_of(volume: &ostler_crds::StorageVolume) -> ostler_driver::VolumeFill {
+    match &volume.spec.source {
+        None | Some(VolumeFill::Empty(_)) => ostler_driver::VolumeFill::Empty,
+        Some(VolumeFill::Backing(backing)) => ostler_driver::VolumeFill::Backing { volume: backing.volume.clone() },
+        Some(VolumeFill::Http(http)) => {
+            ostler_driver::VolumeFill::Http { url: http.url.clone(), sha256: http.checksum.sha256.clone() }
+        }
+    }
 }
 
 fn below(prefix: &str, result: Result<(), ostler_conf::Invalid>) -> Vec<Problem> {
