@@ -34,15 +34,25 @@ pub struct Cgroup {
 /// # Errors
 /// The operating system's.
 pub fn of_the_host() -> io::Result<PathBuf> {
-    Ok(common_group(&fs::read_to_string("/proc/1/cgroup")?))
+    let read = |path| fs::read_to_string(path);
+    Ok(common_group(&read("/proc/1/cgroup")?, &read("/proc/self/mountinfo")?))
 }
 
-fn common_group(text: &str) -> PathBuf {
-    let mut groups: Vec<&str> = text
+/// From a process's groups and the mounts through which they are seen.
+fn common_group(groups: &str, mounts: &str) -> PathBuf {
+    // A hierarchy may be mounted from one of its groups on: what is above does not exist here.
+    let root = |line: &str| {
+        let (left, right) = line.split_once(" - ")?;
+        right.starts_with("cgroup").then(|| left.split(' ').nth(3))?.map(str::to_owned)
+    };
+    let roots: BTreeSet<String> = mounts.lines().filter_map(root).filter(|root| root != "/").collect();
+    let mut groups: Vec<&str> = groups
         .lines()
         .filter_map(|line| line.splitn(3, ':').nth(2))
-        // systemd keeps itself in a group of its own, beside all others.
-        .map(|path| path.strip_suffix("/init.scope").unwrap_or(path).trim_matches('/'))
+        // An init keeps itself in a group of its own, beside all others: systemd's is 'init.scope', others' 'init'.
+        .map(|path| [".scope", ""].iter().find_map(|end| path.strip_suffix(&format!("/init{end}"))).unwrap_or(path))
+        .map(|path| roots.iter().rev().find_map(|root| path.strip_prefix(root.as_str())).unwrap_or(path))
+        .map(|path| path.trim_matches('/'))
         .collect();
     groups.dedup();
     match groups[..] {
@@ -256,12 +266,18 @@ mod tests {
     fn the_hosts_group_is_that_of_its_first_process_where_all_hierarchies_agree() {
         for (text, group) in [
             ("0::/init.scope\n", ""),
+            ("2:memory:/init\n0::/init\n", ""),
             ("2:memory:/\n1:name=systemd:/init.scope\n0::/init.scope\n", ""),
             ("2:memory:/node-a\n1:cpuset:/node-a\n0::/node-a\n", "node-a"),
             ("2:memory:/some/where\n1:cpuset:/\n", ""),
             ("1:name=systemd:/node:a/x\n", "node:a/x"),
         ] {
-            assert_eq!(common_group(text), PathBuf::from(group), "{text}");
+            assert_eq!(common_group(text, ""), PathBuf::from(group), "{text}");
+        }
+        let mounts = "34 31 0:31 /lab/node-a /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n\
+                      35 31 0:32 / /tmp rw - tmpfs tmpfs rw\n";
+        for (text, group) in [("1:cpuset:/lab/node-a\n", ""), ("1:cpuset:/lab/node-a/below\n", "below")] {
+            assert_eq!(common_group(text, mounts), PathBuf::from(group), "{text}");
         }
     }
 

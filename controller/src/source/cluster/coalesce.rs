@@ -41,7 +41,7 @@ impl Coalescer {
     /// The status is to be written, if it is another.
     pub(super) fn put(&mut self, key: &ObjectRef, status: Value, now: Instant) {
         let entry = self.entries.entry(key.clone()).or_default();
-        if !entry.writing && entry.written.as_ref() == Some(&status) {
+        if !entry.writing && entry.written.as_ref().is_some_and(|written| is_same(written, &status)) {
             entry.wanted = None;
             return;
         }
@@ -124,6 +124,18 @@ impl Coalescer {
     pub(super) fn is_idle(&self) -> bool {
         self.entries.values().all(|entry| entry.wanted.is_none() && !entry.writing)
     }
+}
+
+/// The server keeps conditions in an order of its own.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let sorted = |status: &Value| {
+        let mut status = status.clone();
+        if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+            conditions.sort_by(|a, b| a["type"].as_str().cmp(&b["type"].as_str()));
+        }
+        status
+    };
+    sorted(one) == sorted(other)
 }
 
 /// Whether people or programs wait for the change: how ready it is, and the phase.
@@ -212,6 +224,18 @@ mod tests {
         coalescer.put(&key(), status("True", "Running", "b"), Instant::now());
         coalescer.put(&key(), status("True", "Running", "a"), Instant::now());
         assert!(coalescer.is_idle(), "what was to change has changed back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_order_of_conditions_is_no_difference() {
+        let of =
+            |types: [&str; 2]| json!({ "conditions": types.map(|type_| json!({ "type": type_, "status": "True" })) });
+        let mut coalescer = Coalescer::default();
+        coalescer.has(&key(), of(["Running", "Ready"]));
+        coalescer.put(&key(), of(["Ready", "Running"]), Instant::now());
+        assert!(coalescer.is_idle());
+        coalescer.put(&key(), of(["Ready", "Paused"]), Instant::now());
+        assert!(!coalescer.is_idle());
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 //! (networks, pools). It is told when it is new to the engine in what matters there; what we wrote ourselves is not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use ostler_crds::{Kind, Object, ObjectRef};
 use serde_json::Value;
@@ -72,6 +73,8 @@ struct Digest {
     deleted: bool,
     claim: Option<i64>,
     wanted: Option<Value>,
+    /// Of one generation too: a field that an old schema hid shows when the schema is new.
+    spec: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -416,6 +419,11 @@ fn digest_of_value(value: &Value) -> Digest {
         deleted: value.pointer("/metadata/deletionTimestamp").is_some(),
         claim: value.pointer("/status/claim").and_then(Value::as_i64),
         wanted: value.pointer("/status/wanted").cloned(),
+        spec: {
+            let mut hasher = DefaultHasher::new();
+            value.get("spec").map(Value::to_string).hash(&mut hasher);
+            hasher.finish()
+        },
     }
 }
 
