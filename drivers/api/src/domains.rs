@@ -255,6 +255,7 @@ pub enum LifecycleAction {
 
 /// A change of a running guest.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a plan holds a handful")]
 pub enum Change {
     /// A disk is plugged in.
     AttachDisk(ostler_conf::domain::Disk),

@@ -31,11 +31,11 @@ pub(crate) async fn find(core: &Core, domain: &Domain) -> Vec<Warning> {
                 }
                 Err(error) => warnings.extend(absent(Err(error), field)),
             },
-            InterfaceSource::Bridge(source) => {
-                if !Path::new("/sys/class/net").join(&source.bridge).join("bridge").is_dir() {
-                    warnings
-                        .push(Warning { field, message: format!("there is no bridge {} on this host", source.bridge) });
-                }
+            InterfaceSource::Bridge(source)
+                if !Path::new("/sys/class/net").join(&source.bridge).join("bridge").is_dir() =>
+            {
+                let message = format!("there is no bridge {} on this host", source.bridge);
+                warnings.push(Warning { field, message });
             }
             _ => {}
         }
