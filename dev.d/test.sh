@@ -24,7 +24,7 @@ conformance() {
 }
 
 run_tests() {
-    need_host_tools
+    need_cluster_tools
     stage "format" cargo fmt --all --check
     stage "lints" cargo clippy -q --workspace --all-targets -- -D warnings
     stage "unit and driver tests" cargo test -q --workspace --exclude ostler-e2e --no-fail-fast

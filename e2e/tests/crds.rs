@@ -1,6 +1,7 @@
 //! The custom resources, in a real API server.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use ostler_crds::{API_VERSION, Kind, crd};
 use ostler_e2e::apiserver::ApiServer;
@@ -13,16 +14,24 @@ const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/ostler-crds"
 /// A server that knows our kinds, and a namespace on it.
 fn prepared() -> (&'static ApiServer, String) {
     let server = ApiServer::shared();
-    let run = |args: &[&str]| {
-        let (code, text) = server.kubectl(args);
-        assert_eq!(code, 0, "{text}");
-    };
-    run(&["apply", "--server-side", "--warnings-as-errors", "-f", &format!("{CHART}/templates")]);
+    let (code, text) =
+        server.kubectl(&["apply", "--server-side", "--warnings-as-errors", "-f", &format!("{CHART}/templates")]);
+    assert_eq!(code, 0, "{text}");
     for kind in Kind::ALL {
-        let name = format!("{}.ostler.dev", kind.plural());
-        run(&["wait", "--for=condition=Established", "--timeout=120s", "crd", &name]);
+        // kubectl gives up on a CRD that has no status yet.
+        let name = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}.ostler.dev", kind.plural());
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !is_established(&server.api().get(&name).unwrap()) {
+            assert!(Instant::now() < deadline, "{name} is not established");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
     (server, server.namespace("crds"))
+}
+
+fn is_established(crd: &Value) -> bool {
+    let conditions = crd["status"]["conditions"].as_array();
+    conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Established" && c["status"] == "True"))
 }
 
 fn path(kind: Kind, namespace: &str) -> String {

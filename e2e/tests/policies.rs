@@ -360,7 +360,7 @@ fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
         ("hostdevices", "Domain", disk(json!({"name": "vda", "source": {"block": {"dev": "/dev/sda"}}}))),
         ("hostnetworks", "Domain", nic(json!({"bridge": {"bridge": "br0"}}))),
         ("hostnetworks", "Domain", nic(json!({"user": {}}))),
-        ("hostdevices", "Domain", devices(json!({"audios": [{"name": "a", "id": 1, "type": "none"}]}))),
+        ("hostdevices", "Domain", devices(json!({"audios": [{"name": "a", "id": 1, "kind": {"none": {}}}]}))),
         ("rawxml", "Domain", domain(json!({"name": "somebody-elses"}))),
         ("rawxml", "Domain", domain(json!({"metadata": {"xml": "<a:b xmlns:a='x'/>"}}))),
         ("hypervisorargs", "Domain", domain(json!({"qemuCommandline": {"args": [{"value": "-trace"}]}}))),

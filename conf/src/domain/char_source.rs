@@ -127,7 +127,7 @@ pub struct CharSourceTcp {
 /// `<reconnect enabled='yes' timeout='10'/>`: whether a lost connection is made again.
 #[element]
 pub struct Reconnect {
-    /// Whether.
+    /// Whether it is made again.
     #[xml(attr)]
     pub enabled: Option<YesNo>,
     /// After how many seconds.

@@ -47,7 +47,7 @@ pub struct CpuCache {
     /// Down to which level; absent: all.
     #[xml(attr)]
     pub level: Option<u32>,
-    /// What.
+    /// What the guest sees of it.
     #[xml(attr)]
     pub mode: CpuCacheMode,
 }

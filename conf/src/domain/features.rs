@@ -180,7 +180,7 @@ pub struct HypervFeatures {
 /// `<spinlocks state='on' retries='8191'/>`: spin locks that yield.
 #[element]
 pub struct Spinlocks {
-    /// Whether.
+    /// Whether waiting for a lock gives the CPU up.
     #[xml(attr)]
     pub state: Option<OnOff>,
     /// After how many tries.
@@ -191,7 +191,7 @@ pub struct Spinlocks {
 /// `<stimer state='on'><direct state='on'/></stimer>`: synthetic timers.
 #[element]
 pub struct Stimer {
-    /// Whether.
+    /// Whether the guest has them.
     #[xml(attr)]
     pub state: Option<OnOff>,
     /// Whether they may interrupt directly.
@@ -202,7 +202,7 @@ pub struct Stimer {
 /// `<tlbflush state='on'><direct state='on'/></tlbflush>`: flushes of address translations.
 #[element]
 pub struct Tlbflush {
-    /// Whether.
+    /// Whether the hypervisor flushes for the guest.
     #[xml(attr)]
     pub state: Option<OnOff>,
     /// Whether nested guests may.
@@ -247,7 +247,7 @@ pub struct KvmFeatures {
 /// `<dirty-ring state='on' size='4096'/>`: changed memory is told in a ring.
 #[element]
 pub struct DirtyRing {
-    /// Whether.
+    /// Whether changed memory is told in a ring.
     #[xml(attr)]
     pub state: Option<OnOff>,
     /// How long the ring is.
@@ -269,7 +269,7 @@ pub struct XenFeatures {
 /// `<passthrough state='on' mode='share_pt'/>`: devices of the host may be handed over.
 #[element]
 pub struct XenPassthrough {
-    /// Whether.
+    /// Whether devices of the host may be handed over.
     #[xml(attr)]
     pub state: Option<OnOff>,
     /// How page tables are kept.
@@ -288,7 +288,7 @@ pub struct Gic {
 /// `<smm state='on'><tseg unit='MiB'>48</tseg></smm>`: system management mode.
 #[element]
 pub struct Smm {
-    /// Whether.
+    /// Whether the guest has it.
     #[xml(attr)]
     pub state: Option<OnOff>,
     /// How much memory it has.
@@ -330,7 +330,7 @@ pub struct Capabilities {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Capability {
-    /// Which.
+    /// The capability.
     pub name: CapabilityName,
     /// Whether the container has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

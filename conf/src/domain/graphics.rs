@@ -226,10 +226,10 @@ pub struct Gl {
 /// `<channel name='main' mode='secure'/>`: whether one of SPICE's channels is encrypted.
 #[element]
 pub struct SpiceChannel {
-    /// Which.
+    /// The channel.
     #[xml(attr)]
     pub name: SpiceChannelName,
-    /// Whether.
+    /// Whether it must be encrypted.
     #[xml(attr)]
     pub mode: ChannelMode,
 }

@@ -80,7 +80,7 @@ pub struct KeywrapCipher {
     /// The cipher.
     #[xml(attr)]
     pub name: KeywrapCipherName,
-    /// Whether.
+    /// Whether keys of this cipher are wrapped.
     #[xml(attr)]
     pub state: OnOff,
 }

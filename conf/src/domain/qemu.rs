@@ -54,7 +54,7 @@ pub struct QemuCapability {
 /// `<qemu:deprecation behavior='crash'/>`: what QEMU does where something deprecated is used.
 #[element]
 pub struct QemuDeprecation {
-    /// What.
+    /// What QEMU does: omit, reject or crash.
     #[xml(attr)]
     pub behavior: Option<String>,
 }

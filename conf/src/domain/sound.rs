@@ -39,7 +39,7 @@ pub struct Sound {
 /// `<codec type='duplex'/>`: what is connected to a card.
 #[element]
 pub struct Codec {
-    /// What.
+    /// What the codec can do: play, record, or both.
     #[xml(attr)]
     pub r#type: CodecKind,
 }

@@ -109,7 +109,7 @@ words! {
 /// `<timer name='rtc' tickpolicy='catchup'/>`: one of the clock's timers.
 #[element]
 pub struct Timer {
-    /// Which.
+    /// The timer.
     #[xml(attr)]
     pub name: TimerName,
     /// Whether the guest has it.

@@ -84,7 +84,7 @@ pub struct IothreadPin {
 /// `<vcpusched vcpus='0-3' scheduler='fifo' priority='1'/>`: how virtual CPUs are scheduled.
 #[element]
 pub struct VcpuSched {
-    /// Which.
+    /// The virtual CPUs.
     #[xml(attr)]
     pub vcpus: CpuSet,
     /// By which scheduler.
@@ -98,7 +98,7 @@ pub struct VcpuSched {
 /// `<iothreadsched iothreads='2' scheduler='batch'/>`: how I/O threads are scheduled.
 #[element]
 pub struct IothreadSched {
-    /// Which.
+    /// The I/O threads.
     #[xml(attr)]
     pub iothreads: CpuSet,
     /// By which scheduler.
@@ -405,7 +405,7 @@ pub struct Perf {
 /// `<event name='cmt' enabled='yes'/>`: an event.
 #[element]
 pub struct PerfEvent {
-    /// Which.
+    /// The event.
     #[xml(attr)]
     pub name: PerfEventName,
     /// Whether it is counted.
