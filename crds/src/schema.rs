@@ -40,16 +40,24 @@ pub fn crds() -> Vec<Value> {
     Kind::ALL.iter().map(|kind| crd(*kind)).collect()
 }
 
-/// The structural schema of a kind's objects.
+/// The structural schema of a kind's objects, without its descriptions.
+///
+/// Making it from the types takes half a second and tens of MiB; so it is made once, by a test, and kept as a file.
 pub fn schema_of(kind: Kind) -> &'static Value {
-    static SCHEMAS: OnceLock<Vec<(Kind, Value)>> = OnceLock::new();
-    let schemas = SCHEMAS.get_or_init(|| {
-        let schema = |kind| {
-            crd(kind).pointer_mut("/spec/versions/0/schema/openAPIV3Schema").map(Value::take).unwrap_or_default()
-        };
-        Kind::ALL.iter().map(|kind| (*kind, schema(*kind))).collect()
-    });
-    schemas.iter().find(|(k, _)| *k == kind).map_or(&Value::Null, |(_, schema)| schema)
+    static SCHEMAS: [OnceLock<Value>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
+    SCHEMAS[kind as usize]
+        .get_or_init(|| serde_json::from_str(compact(kind)).expect("a test holds the file against the types"))
+}
+
+const fn compact(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Host => include_str!("schemas/hosts.json"),
+        Kind::Network => include_str!("schemas/networks.json"),
+        Kind::StoragePool => include_str!("schemas/storagepools.json"),
+        Kind::StorageVolume => include_str!("schemas/storagevolumes.json"),
+        Kind::Domain => include_str!("schemas/domains.json"),
+        Kind::DomainOperation => include_str!("schemas/domainoperations.json"),
+    }
 }
 
 /// Any JSON value.
@@ -178,7 +186,8 @@ fn settle_list(object: &mut Map<String, Value>) {
 mod tests {
     use serde_json::Value;
 
-    use super::crds;
+    use super::{compact, crd, crds};
+    use crate::Kind;
 
     /// Calls `look` for each schema below with its path.
     fn walk(schema: &Value, path: &str, look: &mut impl FnMut(&str, &Value)) {
@@ -206,6 +215,30 @@ mod tests {
             });
         }
         assert!(wrong.is_empty(), "{what}: {wrong:#?}");
+    }
+
+    fn without_descriptions(schema: &mut Value) {
+        let Some(object) = schema.as_object_mut() else { return };
+        // A field may have that name; its schema is no text.
+        if object.get("description").is_some_and(Value::is_string) {
+            object.shift_remove("description");
+        }
+        object.values_mut().for_each(without_descriptions);
+    }
+
+    #[test]
+    fn the_kept_schemas_are_those_of_the_types() {
+        for kind in Kind::ALL {
+            let mut schema = crd(*kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take();
+            without_descriptions(&mut schema);
+            let text = schema.to_string() + "\n";
+            if std::env::var_os("OSTLER_WRITE").is_some() {
+                let file = format!("{}/src/schemas/{}.json", env!("CARGO_MANIFEST_DIR"), kind.plural());
+                std::fs::write(file, &text).unwrap();
+            } else {
+                assert!(compact(*kind) == text, "{kind} is stale: run `OSTLER_WRITE=1 cargo test -p ostler-crds kept`");
+            }
+        }
     }
 
     #[test]
