@@ -45,6 +45,30 @@ need_host_tools() {
     need useradd passwd
 }
 
+need_cluster_tools() {
+    need_host_tools
+    need containerd containerd
+    need runc runc
+    need conntrack conntrack
+    need patchelf patchelf
+    [ -x /usr/lib/cni/bridge ] || need cni-plugins containernetworking-plugins
+    command -v go >/dev/null || need_go
+}
+
+# Debian 12's own Go is too old to fetch the one that Kubernetes asks for.
+need_go() {
+    say "installing Go"
+    export DEBIAN_FRONTEND=noninteractive
+    local release=""
+    if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
+        grep -rqs 'bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d || echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list
+        release="-t bookworm-backports"
+    fi
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $release golang-go >/dev/null
+}
+
 build() { # [--release]
     need_rust
     if [ "${1:-}" = --release ]; then

@@ -105,3 +105,22 @@ fn a_file_can_be_held_in_mind() {
         assert!(lines <= 1000, "{}: {lines} lines", file.display());
     }
 }
+
+#[test]
+fn what_dev_commands_need_is_defined_where_all_of_them_see_it() {
+    let shared = fs::read_to_string(root().join("dev.d/lib.sh")).unwrap();
+    let mut scripts: Vec<PathBuf> =
+        fs::read_dir(root().join("dev.d")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.push(root().join("dev"));
+    let mut seen = 0;
+    for script in scripts {
+        let text = fs::read_to_string(&script).unwrap();
+        for word in
+            text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("need_"))
+        {
+            assert!(shared.contains(&format!("\n{word}() {{")), "{} calls {word}", script.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 5);
+}
