@@ -1,8 +1,8 @@
 //! Our mark on a volume: a durable record, made before the image appears.
 
-use std::fs::Metadata;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ostler_util::file;
@@ -22,7 +22,8 @@ pub(crate) struct Record {
     pub(crate) backing: Option<String>,
     /// Which file it is: another one of the same name is not ours.
     pub(crate) file: FileId,
-    /// Whether the file got its name: one that had it and is gone was not taken away by us.
+    /// Whether the file got its name: one that had it and is gone was not taken away by us. Told by the record's own name.
+    #[serde(skip)]
     pub(crate) complete: bool,
 }
 
@@ -53,40 +54,72 @@ impl FileId {
     }
 }
 
-/// The records of one pool.
+/// The records of one pool: `NAME.json`, or `NAME.begun` as long as the image may not have its name.
+///
+/// A record is written once, before its image gets its name, and changes its own name afterwards: that needs no second flush.
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
     directory: PathBuf,
 }
+
+const COMPLETE: &str = "json";
+const BEGUN: &str = "begun";
 
 impl Records {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Records { directory }
     }
 
-    fn path(&self, volume: &str) -> PathBuf {
-        self.directory.join(format!("{volume}.json"))
+    fn path(&self, volume: &str, extension: &str) -> PathBuf {
+        self.directory.join(format!("{volume}.{extension}"))
     }
 
     /// The volume's record. One that can't be read is an error, not an absence: the volume is left alone.
     pub(crate) fn get(&self, volume: &str) -> io::Result<Option<Record>> {
-        match std::fs::read(self.path(volume)) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        if let Some(text) = read(&self.path(volume, COMPLETE))? {
+            let record =
+                serde_json::from_slice(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            return Ok(Some(Record { complete: true, ..record }));
+        }
+        // Half written: its image never got a name.
+        Ok(read(&self.path(volume, BEGUN))?.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// Records, durably, that the image is to get its name.
+    pub(crate) fn begin(&self, volume: &str, record: &Record) -> io::Result<()> {
+        std::fs::create_dir_all(&self.directory)?;
+        let path = self.path(volume, BEGUN);
+        let text = serde_json::to_vec_pretty(record).expect("a record has only text keys");
+        let write = || {
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            file::sync_directory(&self.directory)
+        };
+        // The first error is the one that counts.
+        write().inspect_err(|_| drop(std::fs::remove_file(&path)))
+    }
+
+    /// The image has its name, durably. A crash may forget this: then [`Self::get`] gives a record that was begun, of an image that is there.
+    pub(crate) fn complete(&self, volume: &str) -> io::Result<()> {
+        std::fs::rename(self.path(volume, BEGUN), self.path(volume, COMPLETE))
+    }
+
+    /// Records, durably, that the image is about to go.
+    pub(crate) fn reopen(&self, volume: &str) -> io::Result<()> {
+        match std::fs::rename(self.path(volume, COMPLETE), self.path(volume, BEGUN)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.and_then(|()| file::sync_directory(&self.directory)),
         }
     }
 
-    pub(crate) fn put(&self, volume: &str, record: &Record) -> io::Result<()> {
-        file::create_directory(&self.directory, 0o700)?;
-        let text = serde_json::to_vec_pretty(record).expect("a record has only text keys");
-        file::write_atomic(&self.path(volume), &text, 0o600)
-    }
-
+    /// Forgets a volume, durably.
     pub(crate) fn remove(&self, volume: &str) -> io::Result<()> {
-        if self.directory.exists() { file::remove_durably(&self.path(volume)) } else { Ok(()) }
+        if !self.directory.exists() {
+            return Ok(());
+        }
+        file::remove_durably(&self.path(volume, COMPLETE))?;
+        file::remove_durably(&self.path(volume, BEGUN))
     }
 
     /// All volumes that have a record.
@@ -99,12 +132,13 @@ impl Records {
             let name = entry?.file_name();
             names.extend(
                 name.to_str()
-                    .and_then(|name| name.strip_suffix(".json"))
-                    .filter(|name| !name.starts_with('.'))
-                    .map(str::to_owned),
+                    .and_then(|name| name.rsplit_once('.'))
+                    .filter(|(name, extension)| !name.starts_with('.') && [COMPLETE, BEGUN].contains(extension))
+                    .map(|(name, _)| name.to_owned()),
             );
         }
         names.sort();
+        names.dedup();
         Ok(names)
     }
 
@@ -114,6 +148,13 @@ impl Records {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
         }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 

@@ -70,9 +70,7 @@ impl Pool {
             return match self.record(name)? {
                 Some(record) if record.is_of(&metadata) && record.owner == owner => {
                     if !record.complete {
-                        self.records
-                            .put(name, &Record { complete: true, ..record.clone() })
-                            .map_err(|error| Error::system("record a volume", error))?;
+                        self.records.complete(name).map_err(|error| Error::system("record a volume", error))?;
                     }
                     self.summary_of(name, Some(&record), &metadata)
                 }
@@ -145,7 +143,7 @@ impl Pool {
             file: FileId::of(&metadata),
             complete: false,
         };
-        self.records.put(name, &record).map_err(|error| system("record", error))?;
+        self.records.begin(name, &record).map_err(|error| system("record", error))?;
         match rustix::fs::renameat_with(CWD, &new, CWD, self.volume_path(name), RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {
@@ -155,9 +153,7 @@ impl Pool {
             Err(error) => return Err(system("name", error.into())),
         }
         file::sync_directory(&self.path).map_err(|error| system("name", error))?;
-        self.records
-            .put(name, &Record { complete: true, ..record.clone() })
-            .map_err(|error| system("record", error))?;
+        self.records.complete(name).map_err(|error| system("record", error))?;
         self.summary_of(name, Some(&record), &metadata)
     }
 
@@ -210,7 +206,7 @@ impl Pool {
     }
 
     pub(crate) fn delete(&self, name: &str) -> Result<()> {
-        let (record, _) = match self.ours(name) {
+        match self.ours(name) {
             // A crash between the two removals left the record.
             Err(error) if error.code == ErrorCode::NoStorageVol => {
                 self.records
@@ -218,8 +214,8 @@ impl Pool {
                     .map_err(|source| Error::system(format!("remove the record of volume '{name}'"), source))?;
                 return Err(error);
             }
-            found => found?,
-        };
+            found => drop(found?),
+        }
         for other in self.records.names().map_err(|error| Error::system("read the volumes' records", error))? {
             if self.record(&other)?.is_some_and(|record| record.backing.as_deref() == Some(name)) {
                 return Err(Error::new(
@@ -232,7 +228,7 @@ impl Pool {
         let _lock = lock::open_exclusively(&path)?;
         // From here on a missing file is our own doing.
         self.records
-            .put(name, &Record { complete: false, ..record })
+            .reopen(name)
             .map_err(|error| Error::system(format!("record the end of volume '{name}'"), error))?;
         let system = |error| Error::system(format!("delete {}", path.display()), error);
         file::remove_durably(&path).map_err(system)?;

@@ -104,6 +104,35 @@ async fn a_volume_whose_file_is_gone_is_not_made_anew() {
 }
 
 #[tokio::test]
+async fn a_crash_at_any_point_of_a_creation_is_made_up_for() {
+    let host = Host::new().await;
+    let made = host.create("disk", "qcow2", 1).await.unwrap();
+    let record = |extension: &str| {
+        let pool = Uuid::new_v5(&OWNER, b"pool");
+        host.directory.path().join(format!("state/storage/{pool}/disk.{extension}"))
+    };
+    // The image has its name, its record does not say so yet.
+    fs::rename(record("json"), record("begun")).unwrap();
+    fs::write(&made.path, b"written by the guest").unwrap();
+    let again = host.create("disk", "qcow2", 1).await;
+    assert_eq!((again.is_ok(), fs::read(&made.path).unwrap().as_slice()), (false, b"written by the guest".as_slice()));
+    assert!(record("json").exists(), "it is told from now on that its file has its name");
+    // The image has no name yet; its record is whole, or half written.
+    let whole = fs::read(record("json")).unwrap();
+    for written in [&whole[..], &whole[..20], &[]] {
+        fs::remove_file(&made.path).unwrap();
+        let _ = fs::remove_file(record("json"));
+        fs::write(record("begun"), written).unwrap();
+        host.create("disk", "qcow2", 1).await.unwrap();
+        assert!(record("json").exists() && !record("begun").exists());
+    }
+    // Half written for an image of ours, and a stranger's file where it was to be: not ours.
+    fs::rename(record("json"), record("begun")).unwrap();
+    fs::write(record("begun"), &whole[..20]).unwrap();
+    assert_eq!(host.create("disk", "qcow2", 1).await.unwrap_err().code, ErrorCode::StorageVolExist);
+}
+
+#[tokio::test]
 async fn an_image_in_use_is_neither_resized_nor_deleted() {
     let host = Host::new().await;
     let made = host.create("disk", "qcow2", 1).await.unwrap();
