@@ -58,6 +58,14 @@ impl Process {
     }
 }
 
+/// A handle for ourselves, by which a child learns of our end.
+///
+/// # Errors
+/// The operating system's.
+pub fn own() -> io::Result<PidFd> {
+    Ok(PidFd(pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?))
+}
+
 /// A handle for one process: readable from its end on, never another process's.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::ptr;
 
 use crate::passwd::Credentials;
-use crate::pidfd::Process;
+use crate::pidfd::{self, PidFd, Process};
 
 /// A process to be: what it runs, as whom, in which groups, with which descriptors.
 #[derive(Debug)]
@@ -52,39 +52,31 @@ pub enum SpawnError {
 impl Spawn {
     /// Starts the process in a session of its own, as a child of the host's init (or of the nearest subreaper).
     ///
-    /// Flow: 1. all that needs memory is made; 2. fork; the child makes a session and forks again, then ends, so that the
-    /// grandchild belongs to init; 3. the grandchild joins its groups and says so; 4. it goes on only if we are still
-    /// there to tell it to; 5. it drops its rights and runs the program.
+    /// Flow: 1. all that needs memory is made; 2. a child makes a session and has a child of its own, then ends, so that the
+    /// grandchild belongs to init; 3. the grandchild joins its groups; 4. it goes on only if we are still there; 5. it drops
+    /// its rights and runs the program.
+    ///
+    /// Child and grandchild use our memory while this thread waits (`CLONE_VM`, `CLONE_VFORK`), as `posix_spawn` does: a copy
+    /// would cost each of our threads a page fault, with an interrupt to all processors, for every page that it writes next.
     ///
     /// # Guarantees
-    /// A process that runs the program is in all its groups. If we are killed at any point before step 5, no program runs.
-    /// When this returns `Ok`, the program has been executed; when `Err`, there is no process.
+    /// A process that runs the program is in all its groups. If we are killed at any point before step 5, either no program runs,
+    /// or it was in all its groups before we died. When this returns `Ok`, the program has been executed; when `Err`, there is no process.
     ///
     /// # Errors
     /// The step that failed and why.
     pub fn detached(self) -> Result<Process, SpawnError> {
-        let plan = Plan::new(self).map_err(SpawnError::Prepare)?;
+        let alive = pidfd::own().map_err(SpawnError::Prepare)?;
         let (mut report, report_end) = pipe().map_err(SpawnError::Prepare)?;
-        let (go_end, go) = pipe().map_err(SpawnError::Prepare)?;
-        // SAFETY: the child makes only system calls that are safe between fork and exec, on memory made before; it never returns.
-        let child = unsafe { libc::fork() };
-        match child {
-            -1 => return Err(SpawnError::Prepare(io::Error::last_os_error())),
-            // SAFETY: as above.
-            0 => unsafe { plan.run_child(report_end.as_raw_fd(), go_end.as_raw_fd(), go.as_raw_fd()) },
-            _ => {}
-        }
-        drop((report_end, go_end));
+        let mut plan = Plan::new(self, alive, report_end).map_err(SpawnError::Prepare)?;
+        let child = plan.start().map_err(SpawnError::Prepare)?;
+        drop(plan);
         wait_for(child);
         let mut message = Message::default();
         let mut pid = 0;
         while read_message(&mut report, &mut message) {
             match message.step {
                 STEP_PID => pid = message.value,
-                STEP_JOINED => {
-                    use std::io::Write;
-                    let _ = (&go).write_all(&[1]);
-                }
                 step => {
                     return Err(SpawnError::Become(
                         STEPS.get(step as usize).copied().unwrap_or("?"),
@@ -106,7 +98,6 @@ struct Message {
 }
 
 const STEP_PID: i32 = -1;
-const STEP_JOINED: i32 = -2;
 const STEPS: &[&str] = &[
     "fork",
     "join the control groups",
@@ -158,10 +149,19 @@ struct Plan {
     fds: Vec<OwnedFd>,
     /// Numbers above all that will be handed over, for `fds` on their way.
     parking: Vec<RawFd>,
+    /// Tells whether we are still there.
+    alive: PidFd,
+    /// Where the new processes say how it goes.
+    report: File,
+    /// What child and grandchild stand on.
+    stacks: [Vec<u128>; 2],
 }
 
+/// Bytes of a new process's stack: it calls a few levels of small functions.
+const STACK: usize = 64 * 1024;
+
 impl Plan {
-    fn new(spawn: Spawn) -> io::Result<Self> {
+    fn new(spawn: Spawn, alive: PidFd, report: File) -> io::Result<Self> {
         let Spawn { program, args, env, directory, credentials, cgroups, output, fds } = spawn;
         let text =
             |text: OsString| CString::new(text.into_vec()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
@@ -171,91 +171,120 @@ impl Plan {
         let pointers = |list: &[CString]| list.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
         let argv = [vec![program.as_ptr()], pointers(&args), vec![ptr::null()]].concat();
         let envp = [pointers(&env), vec![ptr::null()]].concat();
-        let parking = vec![-1; fds.len() + 2];
-        let null = File::open("/dev/null")?;
-        let directory = text(directory.into())?;
-        let _texts = args.into_iter().chain(env).collect();
-        Ok(Plan { program, _texts, argv, envp, directory, credentials, cgroups, null, output, fds, parking })
+        Ok(Plan {
+            program,
+            _texts: args.into_iter().chain(env).collect(),
+            argv,
+            envp,
+            directory: text(directory.into())?,
+            credentials,
+            cgroups,
+            null: File::open("/dev/null")?,
+            output,
+            parking: vec![-1; fds.len() + 2],
+            fds,
+            alive,
+            report,
+            stacks: std::array::from_fn(|_| Vec::with_capacity(STACK / size_of::<u128>())),
+        })
     }
 
-    /// The rest of the child's life.
+    /// Starts the child; when this returns, the grandchild runs its program, or there is none.
+    fn start(&mut self) -> io::Result<libc::pid_t> {
+        // SAFETY: a set of all signals is valid. No handler of ours may run in a process that shares our memory.
+        let mask = unsafe {
+            let (mut all, mut old): (libc::sigset_t, libc::sigset_t) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
+            old
+        };
+        // SAFETY: `run_child` upholds what `vfork` asks for, and never returns.
+        let child = unsafe { self.vfork(0, run_child) };
+        // SAFETY: the mask from above.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, ptr::null_mut()) };
+        child
+    }
+
+    /// A new process that uses our memory, on the stack of this number; we go on when it has executed a program or ended.
     ///
     /// # Safety
-    /// Only in a child between fork and exec.
-    unsafe fn run_child(mut self, report: RawFd, go_end: RawFd, go: RawFd) -> ! {
-        // SAFETY: plain system calls on descriptors and memory that the parent made and this copy of it holds.
-        unsafe {
-            libc::setsid();
-            match libc::fork() {
-                -1 => say(report, 0, errno()),
-                0 => self.run_grandchild(report, go_end, go),
-                pid => say(report, STEP_PID, pid),
-            }
-            libc::_exit(0)
-        }
+    /// `run` makes only system calls that concern its process alone: nothing that allocates, locks, or (as glibc's `setuid`)
+    /// speaks to all threads. It never returns.
+    unsafe fn vfork(
+        &mut self,
+        stack: usize,
+        run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
+    ) -> io::Result<libc::pid_t> {
+        let stack = &mut self.stacks[stack];
+        // SAFETY: the stack grows down from the end of memory that is ours until this returns, after the new process is done with it.
+        let pid = unsafe {
+            let top = stack.as_mut_ptr().add(stack.capacity());
+            libc::clone(run, top.cast(), libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, ptr::from_mut(self).cast())
+        };
+        if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
     }
 
+    fn say(&self, step: i32, value: i32) {
+        say(self.report.as_raw_fd(), step, value);
+    }
+
+    /// The rest of the grandchild's life.
+    ///
     /// # Safety
-    /// As [`Self::run_child`].
-    unsafe fn run_grandchild(&mut self, report: RawFd, go_end: RawFd, go: RawFd) -> ! {
-        let fail = |step| -> ! {
-            // SAFETY: plain system calls.
-            unsafe {
-                say(report, step, errno());
-                libc::_exit(127)
-            }
+    /// Only in the grandchild.
+    unsafe fn run_grandchild(&mut self) -> ! {
+        let fail = |report: RawFd, step| -> ! {
+            say(report, step, errno());
+            // SAFETY: ends this process alone.
+            unsafe { libc::_exit(127) }
         };
-        // SAFETY: as `run_child`.
+        let report = self.report.as_raw_fd();
+        // SAFETY: system calls on descriptors of this process and on memory that waits for it. The calls that set ids are made
+        // directly: the library's would change the threads of our parent, too.
         unsafe {
             for cgroup in &self.cgroups {
                 if libc::write(cgroup.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
-                    fail(1);
+                    fail(report, 1);
                 }
             }
-            // Our parent's end must be the only one, or its death would not show here.
-            libc::close(go);
-            say(report, STEP_JOINED, 0);
-            let mut byte = 0_u8;
-            if libc::read(go_end, (&raw mut byte).cast(), 1) != 1 {
+            if self.alive.has_ended() {
                 libc::_exit(126);
             }
             reset_signals();
-            let Some(report) = self.hand_over(report) else { fail(2) };
-            let fail = |step| -> ! {
-                say(report, step, errno());
-                libc::_exit(127)
-            };
+            let Some(report) = self.hand_over(report) else { fail(report, 2) };
             libc::umask(0o077);
             if let Some(Credentials { uid, gid, groups }) = &self.credentials {
-                if libc::setgroups(groups.len(), groups.as_ptr()) != 0 || libc::setresgid(*gid, *gid, *gid) != 0 {
-                    fail(3);
+                if libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) != 0
+                    || libc::syscall(libc::SYS_setresgid, *gid, *gid, *gid) != 0
+                {
+                    fail(report, 3);
                 }
                 // EINVAL: past the last capability that this kernel has.
                 for capability in 0..64 {
                     if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno() != libc::EINVAL {
-                        fail(4);
+                        fail(report, 4);
                     }
                 }
                 // With the last root id go the permitted, effective and ambient sets.
-                if libc::setresuid(*uid, *uid, *uid) != 0 {
-                    fail(5);
+                if libc::syscall(libc::SYS_setresuid, *uid, *uid, *uid) != 0 {
+                    fail(report, 5);
                 }
                 if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
-                    fail(6);
+                    fail(report, 6);
                 }
             }
             if libc::chdir(self.directory.as_ptr()) != 0 {
-                fail(7);
+                fail(report, 7);
             }
             libc::execve(self.program.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
-            fail(8)
+            fail(report, 8)
         }
     }
 
     /// Puts the descriptors in their places and closes all others but the report's, whose new number it gives.
     ///
     /// # Safety
-    /// As [`Self::run_child`].
+    /// Only in the grandchild.
     unsafe fn hand_over(&mut self, report: RawFd) -> Option<RawFd> {
         let count = RawFd::try_from(self.fds.len()).ok()?;
         let end = FIRST_FD + count;
@@ -287,9 +316,27 @@ impl Plan {
     }
 }
 
-/// # Safety
-/// Only in a child between fork and exec.
-unsafe fn say(report: RawFd, step: i32, value: i32) {
+/// The life of the child.
+extern "C" fn run_child(plan: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: the plan that `vfork` was called on; who owns it waits for us.
+    let plan = unsafe { &mut *plan.cast::<Plan>() };
+    // SAFETY: concerns this process alone.
+    unsafe { libc::setsid() };
+    // SAFETY: `run_grandchild` upholds what `vfork` asks for.
+    match unsafe { plan.vfork(1, run_grandchild) } {
+        Ok(pid) => plan.say(STEP_PID, pid),
+        Err(_) => plan.say(0, errno()),
+    }
+    // SAFETY: ends this process alone.
+    unsafe { libc::_exit(0) }
+}
+
+extern "C" fn run_grandchild(plan: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: as in `run_child`.
+    unsafe { (*plan.cast::<Plan>()).run_grandchild() }
+}
+
+fn say(report: RawFd, step: i32, value: i32) {
     let message = Message { step, value };
     // SAFETY: the message is plain memory of its own size; it is shorter than what a pipe takes at once.
     unsafe { libc::write(report, (&raw const message).cast(), size_of::<Message>()) };
@@ -298,7 +345,7 @@ unsafe fn say(report: RawFd, step: i32, value: i32) {
 /// Handlers and masks of ours mean nothing to the program; the ignored SIGPIPE would stay ignored.
 ///
 /// # Safety
-/// Only in a child between fork and exec.
+/// Only in the grandchild.
 unsafe fn reset_signals() {
     // SAFETY: an emptied set and the default action are valid for every signal; those that can't be changed are refused.
     unsafe {
