@@ -30,6 +30,9 @@ mod exit {
     pub(super) const NOT_FOUND: u8 = 4;
 }
 
+/// Threads for calls that block: as many as the engine looks at objects at once, and some for who asks.
+const BLOCKING: usize = 64;
+
 /// Hypervisor hosts managed by Kubernetes: domains, networks and storage as declarative manifests.
 #[derive(Debug, Parser)]
 #[command(
@@ -255,7 +258,7 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
         }
         None => "ostler".to_owned(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = runtime()?;
     let (objects, laid) = match (&pod, args.kubeconfig, args.manifests) {
         (Some(pod), ..) => (cluster(pod.config.clone(), args.node, args.namespace), pod.runtime.clone()),
         (None, Some(file), _) => {
@@ -280,6 +283,12 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     };
     runtime.block_on(agent::run(config))?;
     Ok(0)
+}
+
+/// What agent and controller run on: few threads, which rest most of the time.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    ostler_util::memory::keep_in_few_heaps();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(BLOCKING).enable_all().build()
 }
 
 fn cluster(config: kube::Config, node: Option<String>, namespace: String) -> agent::Objects {

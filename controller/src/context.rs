@@ -177,9 +177,9 @@ impl Context {
 
     /// The object's status as it was written last.
     pub fn status<T: serde::de::DeserializeOwned + Default>(&self, key: &ObjectRef) -> T {
-        let status = self.state().statuses.get(key).cloned().unwrap_or(Value::Null);
+        let state = self.state();
         // A status of another version that can't be read is made anew.
-        serde_json::from_value(status).unwrap_or_default()
+        state.statuses.get(key).and_then(|status| T::deserialize(status).ok()).unwrap_or_default()
     }
 
     /// Writes the status if it changed; then who depends on the object looks again.

@@ -31,6 +31,9 @@ const CONCURRENCY: usize = 32;
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
+/// How long it must have been quiet until what a burst of work needed is given back.
+const QUIET: Duration = Duration::from_secs(3);
+
 /// Runs until `source` ends or `stop` is told. Reconciliations under way are finished; no guest is touched by the end.
 pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: tokio::sync::watch::Receiver<bool>) {
     let (wake_sender, mut wakes) = mpsc::unbounded_channel();
@@ -44,6 +47,7 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
     let mut running: JoinSet<(ObjectRef, Again)> = JoinSet::new();
     let mut started = false;
     let mut looks: u64 = 0;
+    let mut trimmed_at = 0;
     loop {
         while started && running.len() < CONCURRENCY {
             let Some(key) = queue.pop() else { break };
@@ -72,6 +76,10 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
                 Err(error) => error!(%error, "a reconciliation panicked"),
             },
             () = queue.due(), if queue.has_timers() => {}
+            () = tokio::time::sleep(QUIET), if running.is_empty() && looks > trimmed_at => {
+                trimmed_at = looks;
+                tokio::task::spawn_blocking(ostler_util::memory::give_back);
+            }
             _ = stop.changed() => break,
         }
     }

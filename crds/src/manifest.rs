@@ -4,6 +4,7 @@
 //! does, and serde makes the object. Nothing of a file with a problem is used.
 
 mod check;
+mod schema;
 mod yaml;
 
 use std::fmt;
@@ -123,7 +124,7 @@ fn read_document(value: &mut Value, positions: &Positions) -> Result<Object, Vec
         return Err(problems);
     }
     drop_nulls(value);
-    Object::from_value(kind, value.clone()).map_err(|error| {
+    Object::from_value(kind, value).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { "" } else { path.as_str() };
         vec![positions.problem(path, plain(&error.inner().to_string()))]

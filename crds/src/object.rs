@@ -65,7 +65,7 @@ macro_rules! kinds {
             ///
             /// # Errors
             /// A field that is missing or of a wrong type, with its path.
-            pub fn from_value(kind: Kind, value: Value) -> Result<Self, serde_path_to_error::Error<serde_json::Error>> {
+            pub fn from_value(kind: Kind, value: &Value) -> Result<Self, serde_path_to_error::Error<serde_json::Error>> {
                 Ok(match kind { $(Kind::$kind => Object::$kind(Box::new(serde_path_to_error::deserialize(value)?)),)* })
             }
         }

@@ -1,7 +1,5 @@
 //! The CRDs, made from the types and settled for the API server.
 
-use std::sync::OnceLock;
-
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
@@ -41,15 +39,13 @@ pub fn crds() -> Vec<Value> {
 }
 
 /// The structural schema of a kind's objects, without its descriptions.
-///
-/// Making it from the types takes half a second and tens of MiB; so it is made once, by a test, and kept as a file.
-pub fn schema_of(kind: Kind) -> &'static Value {
-    static SCHEMAS: [OnceLock<Value>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
-    SCHEMAS[kind as usize]
-        .get_or_init(|| serde_json::from_str(compact(kind)).expect("a test holds the file against the types"))
+pub fn schema_of(kind: Kind) -> Value {
+    serde_json::from_str(compact(kind)).expect("a test holds the file against the types")
 }
 
-const fn compact(kind: Kind) -> &'static str {
+/// The same as text. Making it from the types takes half a second and tens of MiB; so it is made once, by a test, and kept
+/// as a file.
+pub(crate) const fn compact(kind: Kind) -> &'static str {
     match kind {
         Kind::Host => include_str!("schemas/hosts.json"),
         Kind::Network => include_str!("schemas/networks.json"),

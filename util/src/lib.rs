@@ -8,6 +8,7 @@ pub mod cpuset;
 pub mod error_code;
 pub mod file;
 pub mod mac;
+pub mod memory;
 pub mod namespace;
 pub mod netfilter_events;
 pub mod passwd;

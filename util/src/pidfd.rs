@@ -58,6 +58,24 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Whether the process has begun to end, or has ended: it runs no more of its program. Its handle tells when all that it
+    /// held is released, which a network device can delay by tens of milliseconds.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn is_ending(&self) -> io::Result<bool> {
+        if self.boot_id != boot_id() {
+            return Ok(true);
+        }
+        match Stat::of(self.pid) {
+            Ok(stat) => Ok(stat.start_time != self.start_time || stat.flags & Stat::EXITING != 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// A handle for ourselves, by which a child learns of our end.
 ///
 /// # Errors
@@ -128,15 +146,36 @@ impl From<PidFd> for OwnedFd {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`. The second field is the program's name in brackets, which may itself hold brackets and blanks.
 fn start_time(pid: i32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| match error.raw_os_error() {
-        Some(libc::ESRCH) => io::Error::from(io::ErrorKind::NotFound),
-        _ => error,
-    })?;
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let field = after_name.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
-    field.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no start time")))
+    Stat::of(pid).map(|stat| stat.start_time)
+}
+
+/// Parts of `/proc/PID/stat` (proc(5)).
+struct Stat {
+    start_time: u64,
+    flags: u64,
+}
+
+impl Stat {
+    /// The kernel's PF_EXITING.
+    const EXITING: u64 = 4;
+
+    fn of(pid: i32) -> io::Result<Stat> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| match error.raw_os_error() {
+            Some(libc::ESRCH) => io::Error::from(io::ErrorKind::NotFound),
+            _ => error,
+        })?;
+        // The second field is the program's name in brackets, which may itself hold brackets and blanks.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
+        let field = |number: usize| {
+            let found = fields.get(number - 3).and_then(|field| field.parse().ok());
+            found.ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no field {number}"))
+            })
+        };
+        Ok(Stat { start_time: field(22)?, flags: field(9)? })
+    }
 }
 
 #[cfg(test)]
@@ -157,12 +196,13 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let process = Process::of(child.id().try_into().unwrap()).unwrap();
         let fd = process.open().unwrap().unwrap();
-        assert!(!fd.has_ended());
+        assert!(!fd.has_ended() && !process.is_ending().unwrap());
         fd.kill().unwrap();
         assert!(fd.wait(Duration::from_secs(30)));
         assert!(process.open().unwrap().is_none(), "a zombie counts as ended");
+        assert!(process.is_ending().unwrap());
         child.wait().unwrap();
-        assert!(process.open().unwrap().is_none());
+        assert!(process.open().unwrap().is_none() && process.is_ending().unwrap());
         fd.kill().unwrap();
     }
 }

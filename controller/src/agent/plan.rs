@@ -11,7 +11,7 @@ use crate::{admission, names, plan};
 pub(super) async fn plan(context: &Context, value: &Value) -> Result<Value, String> {
     let kind =
         value.get("kind").and_then(Value::as_str).and_then(Kind::from_name).ok_or("the object has no known kind")?;
-    let mut object = Object::from_value(kind, value.clone()).map_err(|error| error.to_string())?;
+    let mut object = Object::from_value(kind, value).map_err(|error| error.to_string())?;
     let key = object.object_ref();
     let known = context.get(&key);
     let problems: Vec<String> = admission::validate(&object)

@@ -46,7 +46,7 @@ pub(super) fn run(args: ControllerArgs) -> Outcome {
         listen: args.listen,
         vcpus_per_cpu: args.vcpus_per_cpu,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = super::runtime()?;
     runtime.block_on(controller::run(config))?;
     Ok(0)
 }

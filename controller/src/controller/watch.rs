@@ -76,7 +76,7 @@ pub(super) fn start(tasks: &mut JoinSet<&'static str>, client: &Client, namespac
             let namespace = object.namespace().unwrap_or_default();
             let key = ObjectRef::new(kind, namespace, object.name_any());
             let value = serde_json::to_value(object).unwrap_or_default();
-            match Object::from_value(kind, value) {
+            match Object::from_value(kind, &value) {
                 Ok(object) => Some((key, Box::new(object))),
                 Err(error) => {
                     warn!(object = %key, %error, "an object of a form that is not known here is left alone");

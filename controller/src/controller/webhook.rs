@@ -99,7 +99,8 @@ fn judge(request: &AdmissionRequest<DynamicObject>, kind: Option<Kind>, world: &
     };
     let read = |object: &Option<DynamicObject>| {
         let value = object.as_ref().map(serde_json::to_value).transpose().unwrap_or_default()?;
-        Some((value.clone(), Object::from_value(kind, value)))
+        let object = Object::from_value(kind, &value);
+        Some((value, object))
     };
     let (old, new) = (read(&request.old_object), read(&request.object));
     if request.operation == Operation::Delete {

@@ -351,7 +351,7 @@ fn overtake(shared: &Shared, key: &ObjectRef, mut object: DynamicObject) {
     let mut world = shared.world_mut();
     if is_gone {
         world.cache(key.kind).remove(key);
-    } else if let Ok(object) = Object::from_value(key.kind, serde_json::to_value(object).unwrap_or_default()) {
+    } else if let Ok(object) = Object::from_value(key.kind, &serde_json::to_value(object).unwrap_or_default()) {
         world.cache(key.kind).update(key, version, Arc::new(object));
     }
 }

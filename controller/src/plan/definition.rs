@@ -27,9 +27,9 @@ pub(super) fn plan(
     if desired.deleted {
         return DefinitionPlan { actions, pending: Vec::new() };
     }
-    let is_stored = observed
-        .persistent
-        .is_some_and(|stored| ostler_conf::format(stored) == ostler_conf::format(desired.definition));
+    let is_stored = observed.persistent.is_some_and(|stored| {
+        stored == desired.definition || ostler_conf::format(stored) == ostler_conf::format(desired.definition)
+    });
     if !is_stored {
         actions.push(Action::Define);
     }
@@ -61,6 +61,9 @@ pub fn pending_changes(
     can_change: &dyn Fn(&Domain, &Change) -> bool,
 ) -> (Vec<PendingChange>, Vec<Change>) {
     let (running, wanted) = (without_live_values(live), without_live_values(desired));
+    if running == wanted {
+        return (Vec::new(), Vec::new());
+    }
     let changes: Vec<Change> =
         candidates(&running, &wanted).into_iter().filter(|change| can_change(live, change)).collect();
     let prefixes: Vec<String> = changes.iter().flat_map(|change| covered_paths(change, &running)).collect();

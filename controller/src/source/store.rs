@@ -157,7 +157,7 @@ impl Store {
 /// The stored object as the type of its kind.
 pub fn object_of(value: &Value) -> Option<Object> {
     let kind = Kind::from_name(value.get("kind")?.as_str()?)?;
-    Object::from_value(kind, value.clone()).ok()
+    Object::from_value(kind, value).ok()
 }
 
 fn read(path: &Path) -> io::Result<Value> {

@@ -213,7 +213,7 @@ fn every_pattern_compiles() {
             _ => {}
         }
     }
-    Kind::ALL.iter().for_each(|kind| walk(crate::schema_of(*kind)));
+    Kind::ALL.iter().for_each(|kind| walk(&crate::schema_of(*kind)));
 }
 
 #[test]

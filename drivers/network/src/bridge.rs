@@ -131,15 +131,14 @@ pub(crate) async fn remove(handle: &Handle, name: &str) -> Result<()> {
         .map_err(|error| failed(format!("remove the bridge {name}"), error))
 }
 
-/// Plugs a device into a bridge and brings it up. Gives whether it was elsewhere.
-pub(crate) async fn plug(handle: &Handle, device: &str, bridge: &str, mtu: Option<u32>) -> Result<bool> {
-    let missing = |name: &str| Error::new(ErrorCode::OperationFailed, format!("the device {name} is missing"));
-    let link = find(handle, device).await?.ok_or_else(|| missing(device))?;
-    let master = find(handle, bridge).await?.ok_or_else(|| missing(bridge))?.header.index;
+/// Plugs a device into a bridge and brings it up. Gives whether it was elsewhere; `None`: there is no such device.
+pub(crate) async fn plug(handle: &Handle, device: &str, bridge: &str, mtu: Option<u32>) -> Result<Option<bool>> {
+    let Some(link) = find(handle, device).await? else { return Ok(None) };
+    let master = index_of(bridge)?;
     let is_there =
         link.attributes.contains(&LinkAttribute::Controller(master)) && link.header.flags.contains(LinkFlags::Up);
     if is_there {
-        return Ok(false);
+        return Ok(Some(false));
     }
     let mut message = LinkUnspec::new_with_index(link.header.index).controller(master).up();
     if let Some(mtu) = mtu {
@@ -151,7 +150,17 @@ pub(crate) async fn plug(handle: &Handle, device: &str, bridge: &str, mtu: Optio
         .execute()
         .await
         .map_err(|error| failed(format!("plug {device} into {bridge}"), error))?;
-    Ok(true)
+    Ok(Some(true))
+}
+
+/// The number of a device: what netlink would tell along with all else of it.
+fn index_of(name: &str) -> Result<u32> {
+    use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+    socket(AddressFamily::INET, SocketType::DGRAM, None).and_then(|socket| name_to_index(socket, name)).map_err(
+        |error| {
+            Error::new(ErrorCode::OperationFailed, format!("look for the device {name}: {error}")).with_source(error)
+        },
+    )
 }
 
 /// The subnets of a network.

@@ -193,9 +193,7 @@ impl Inner {
         }
         changed |= served;
         for port in self.ports_of(&network.name)? {
-            if bridge::find(&self.netlink, &port.tap).await?.is_some() {
-                changed |= bridge::plug(&self.netlink, &port.tap, &port.bridge, port.mtu).await?;
-            }
+            changed |= bridge::plug(&self.netlink, &port.tap, &port.bridge, port.mtu).await? == Some(true);
         }
         Ok((changed, problem))
     }
@@ -408,7 +406,10 @@ impl Networks for NetworkDriver {
     }
 
     async fn plug_port(&self, port: &Port) -> Result<()> {
-        bridge::plug(&self.inner.netlink, &port.tap, &port.bridge, port.mtu).await.map(|_| ())
+        match bridge::plug(&self.inner.netlink, &port.tap, &port.bridge, port.mtu).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorCode::OperationFailed, format!("the device {} is missing", port.tap))),
+        }
     }
 
     async fn delete_ports(&self, owner: Uuid, mac: Option<MacAddress>) -> Result<()> {

@@ -52,6 +52,11 @@ impl Domains for QemuDriver {
         let entry = self.core.entry(uuid)?;
         let _operation = entry.operation.lock().await;
         entry.state().usable()?;
+        // What an ended guest held goes before it does.
+        let ended = entry.state().guest.clone().filter(|guest| !guest.state().is_active());
+        if let Some(guest) = ended {
+            guest.wait(self.core.config.quit_timeout).await?;
+        }
         if entry.state().definition.is_none() {
             return Err(Error::new(ErrorCode::NoDomain, format!("no definition of {uuid} is stored")));
         }

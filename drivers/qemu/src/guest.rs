@@ -83,6 +83,13 @@ impl Guest {
         self.known().state
     }
 
+    /// Whether its process has begun to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        let process = self.known().status.process.clone();
+        // What can't be told now is told by the process's handle.
+        process.is_some_and(|process| process.is_ending().unwrap_or(false))
+    }
+
     /// A copy of what is stored of it.
     pub(crate) fn status(&self) -> Status {
         self.known().status.clone()

@@ -52,11 +52,7 @@ pub(crate) async fn start(core: &Arc<Core>, entry: &Arc<Entry>, options: StartOp
     let definition = startable(core, entry).await?;
     let mut status = Status::starting(live_definition(core, &definition));
     status.paused = options.paused;
-    let result = async {
-        record_start(core, entry).await?;
-        run(core, entry, &mut status, options).await
-    };
-    let result = result.await;
+    let result = run(core, entry, &mut status, options).await;
     if let Err(error) = &result {
         tracing::warn!(%error, uuid = %entry.uuid, "start a guest");
         undo(core, entry, status).await;
@@ -106,16 +102,6 @@ fn live_definition(core: &Core, definition: &Domain) -> Domain {
     live
 }
 
-async fn record_start(core: &Arc<Core>, entry: &Entry) -> Result<()> {
-    let record = {
-        let mut state = entry.state();
-        state.record.running_in_boot = Some(boot_id().to_owned());
-        state.record.clone()
-    };
-    let (definitions, uuid) = (core.definitions.clone(), entry.uuid);
-    blocking(move || definitions.save_record(uuid, &record)).await
-}
-
 async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) {
     if let Err(error) = stop::clean(core, entry.uuid, status.sockets).await {
         tracing::warn!(%error, uuid = %entry.uuid, "undo a start");
@@ -134,7 +120,7 @@ async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) {
 async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options: StartOptions) -> Result<()> {
     let uuid = entry.uuid;
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
-    intend(core, uuid, status).await?;
+    intend(core, entry, status).await?;
     core.point("intended")?;
     let mut runtime = Runtime::default();
     let mut descriptors = Descriptors::default();
@@ -171,10 +157,17 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     Ok(())
 }
 
-/// The intent is on disk before anything is made.
-async fn intend(core: &Arc<Core>, uuid: Uuid, status: &Status) -> Result<()> {
-    let (running, status) = (core.running.clone(), status.clone());
+/// The intent is on disk before anything is made: for the next boot that the guest was on, for the next agent what it holds.
+async fn intend(core: &Arc<Core>, entry: &Entry, status: &Status) -> Result<()> {
+    let record = {
+        let mut state = entry.state();
+        state.record.running_in_boot = Some(boot_id().to_owned());
+        state.record.clone()
+    };
+    let (definitions, running, uuid, status) =
+        (core.definitions.clone(), core.running.clone(), entry.uuid, status.clone());
     blocking(move || {
+        definitions.save_record(uuid, &record)?;
         running.create(uuid)?;
         running.save(uuid, &status)
     })

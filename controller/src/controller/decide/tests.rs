@@ -40,7 +40,7 @@ impl Cluster {
         if stored["metadata"]["generation"].is_null() {
             stored["metadata"]["generation"] = 1.into();
         }
-        let parsed = Object::from_value(kind, stored.clone()).unwrap_or_else(|error| panic!("{key}: {error}"));
+        let parsed = Object::from_value(kind, &stored).unwrap_or_else(|error| panic!("{key}: {error}"));
         self.world.cache(kind).insert(key.clone(), self.version, Arc::new(parsed));
         self.objects.insert(key, stored);
     }

@@ -16,7 +16,7 @@ fn facts(machines: Value) -> Value {
 
 fn put(world: &mut World, object: Value) {
     let kind = Kind::from_name(object["kind"].as_str().unwrap()).unwrap();
-    let object = Object::from_value(kind, object).unwrap();
+    let object = Object::from_value(kind, &object).unwrap();
     world.cache(kind).insert(object.object_ref(), 1, Arc::new(object));
 }
 

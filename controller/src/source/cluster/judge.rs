@@ -40,7 +40,7 @@ pub(super) fn judge(kind: Kind, value: &Value) -> Result<Object, Refusal> {
             unknown.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
         return Err(too_old(fields.join("; ")));
     }
-    let object = Object::from_value(kind, value.clone()).map_err(|error| too_old(error.to_string()))?;
+    let object = Object::from_value(kind, value).map_err(|error| too_old(error.to_string()))?;
     if kind == Kind::Host {
         return Ok(object);
     }

@@ -198,7 +198,7 @@ impl Cluster {
         let mut value = object.to_value();
         value["status"] = status;
         // A status of another version that can't be read is made anew.
-        SourceEvent::Changed(Object::from_value(key.kind, value).map_or(object, Box::new))
+        SourceEvent::Changed(Object::from_value(key.kind, &value).map_or(object, Box::new))
     }
 
     /// One call's failure as a sink's.

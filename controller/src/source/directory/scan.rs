@@ -1,13 +1,14 @@
 //! One look at the directory: what is new is taken in, what is gone is deleted, where that is safe.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use ostler_crds::ObjectRef;
 use ostler_crds::manifest::{self, Manifest};
-use ostler_crds::{Object, ObjectRef};
+use serde_json::Value;
 
 use super::super::SourceProblem;
 use super::super::store::object_of;
@@ -82,22 +83,14 @@ impl<'a> Scan<'a> {
 
     fn take_files(&mut self, directory: &Path, files: Vec<PathBuf>) {
         let mut seen: BTreeMap<ObjectRef, PathBuf> = self.owners_elsewhere(directory);
+        let held = self.held_by_file();
         for file in &files {
             if self.writing.contains(file) {
                 continue;
             }
             match self.read_if_new(file) {
                 Ok(Some(manifests)) => self.take_file(file, &manifests, &mut seen),
-                Ok(None) => {
-                    let state = self.shared.state();
-                    seen.extend(
-                        state
-                            .files
-                            .iter()
-                            .filter(|(_, from)| *from == file)
-                            .map(|(key, from)| (key.clone(), from.clone())),
-                    );
-                }
+                Ok(None) => seen.extend(held.get(file).into_iter().flatten().map(|key| (key.clone(), file.clone()))),
                 Err(message) => self.refuse(file, message),
             }
         }
@@ -114,6 +107,14 @@ impl<'a> Scan<'a> {
             .filter(|(_, file)| !file.starts_with(directory))
             .map(|(key, file)| (key.clone(), file.clone()))
             .collect()
+    }
+
+    fn held_by_file(&self) -> HashMap<PathBuf, Vec<ObjectRef>> {
+        let mut held: HashMap<PathBuf, Vec<ObjectRef>> = HashMap::new();
+        for (key, file) in &self.shared.state().files {
+            held.entry(file.clone()).or_default().push(key.clone());
+        }
+        held
     }
 
     /// `None`: it is as it was.
@@ -162,8 +163,7 @@ impl<'a> Scan<'a> {
         for manifest in manifests {
             let key = manifest.object.object_ref();
             // One that is on its way out must be gone before another of its name comes.
-            let leaving =
-                self.shared.state().objects.get(&key).and_then(object_of).is_some_and(|old| Object::is_deleted(&old));
+            let leaving = self.shared.state().objects.get(&key).is_some_and(is_deleted);
             if leaving {
                 self.shared.state().stamps.remove(file);
                 continue;
@@ -225,11 +225,12 @@ impl<'a> Scan<'a> {
     fn delete(&mut self, gone: Vec<ObjectRef>) {
         let gone: Vec<ObjectRef> =
             gone.into_iter().filter(|key| self.shared.state().objects.contains_key(key)).collect();
+        if gone.is_empty() {
+            return;
+        }
         let alive: BTreeSet<ObjectRef> = {
             let state = self.shared.state();
-            let is_alive = |key: &&ObjectRef| {
-                state.objects.get(*key).and_then(object_of).is_some_and(|object| !object.is_deleted())
-            };
+            let is_alive = |key: &&ObjectRef| state.objects.get(*key).is_some_and(|value| !is_deleted(value));
             state
                 .files
                 .keys()
@@ -268,6 +269,10 @@ impl<'a> Scan<'a> {
             }
         }
     }
+}
+
+fn is_deleted(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 /// The manifests of a directory; editors' own files are none.

@@ -55,8 +55,13 @@ async fn watch(core: &Arc<Core>, guest: &Arc<Guest>, mut notices: Option<&mut Mo
                 match notice {
                     Some(Notice::Event(event)) => events::handle(core, guest, &event).await,
                     Some(Notice::Silent(silent)) => core.tell(guest.uuid, DomainEvent::MonitorSilent(silent)),
-                    // The monitor is gone; the process will follow.
-                    None => notices = None,
+                    // The monitor is gone; the process will follow, once the kernel has taken its network devices away.
+                    None => {
+                        notices = None;
+                        if guest.is_ending() {
+                            tell_end(core, guest);
+                        }
+                    }
                 }
             }
             () = guest.ending.notified(), if kill_at.is_none() => {
@@ -76,15 +81,20 @@ async fn watch(core: &Arc<Core>, guest: &Arc<Guest>, mut notices: Option<&mut Mo
     }
 }
 
+fn tell_end(core: &Core, guest: &Guest) -> ShutoffReason {
+    let reason = guest.known().end.unwrap_or(ShutoffReason::Failed);
+    guest.set_state(core, DomainState::Shutoff(reason));
+    reason
+}
+
 /// Tells the end at once, then releases what the guest held.
 async fn finish(core: &Arc<Core>, guest: &Arc<Guest>) {
-    let reason = guest.known().end.unwrap_or(ShutoffReason::Failed);
+    let reason = tell_end(core, guest);
     if reason == ShutoffReason::Failed {
         let log = core.running.log(guest.uuid);
         let said = crate::log::tail(&log);
         tracing::warn!(uuid = %guest.uuid, said, "QEMU vanished");
     }
-    guest.set_state(core, DomainState::Shutoff(reason));
     stop::release(core, guest, reason).await;
     guest.released.send_replace(true);
 }

@@ -208,10 +208,18 @@ fn files_in(arg: &str) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-fn resident_mib(pid: u32) -> f64 {
+struct Resident {
+    total: f64,
+    private: f64,
+}
+
+fn resident_mib(pid: u32) -> Resident {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    let mib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    };
+    Resident { total: mib("VmRSS:"), private: mib("RssAnon:") }
 }
 
 /// Milliseconds of processor time of a process so far.
@@ -256,8 +264,11 @@ fn activity(pid: u32) -> Activity {
 fn paused(binary: &str, report: &mut Report) {
     let host = prepared(binary, PAUSED + 1);
     halt(&host, 0..1);
+    // What a burst of work needed is given back when it has been quiet for a while.
+    std::thread::sleep(SETTLE);
     let idle = resident_mib(host.agent_pid());
-    report.add("agent's memory, idle", "MiB", idle, None, "", Goal::AtMost(20.0));
+    report.add("agent's memory, idle", "MiB", idle.total, None, "", Goal::AtMost(20.0));
+    report.add("of it not backed by the program's file", "MiB", idle.private, None, "", Goal::None);
     for number in 1..=PAUSED {
         host.apply(&format!("g{number}.yaml"), &guest(number, "Once", "16Mi"));
     }
@@ -267,11 +278,12 @@ fn paused(binary: &str, report: &mut Report) {
         let (code, text) = host.ostler(&["suspend", &format!("g{number}")]);
         assert_eq!(code, 0, "{text}");
     }
-    let loaded = resident_mib(host.agent_pid());
-    report.add("agent's memory, 50 paused guests", "MiB", loaded, None, "", Goal::AtMost(20.0 + 0.3 * PAUSED as f64));
-
     // Threads for what blocks wait a while for more before they end.
     std::thread::sleep(SETTLE);
+    let loaded = resident_mib(host.agent_pid());
+    let goal = Goal::AtMost(20.0 + 0.3 * PAUSED as f64);
+    report.add("agent's memory, 50 paused guests", "MiB", loaded.total, None, "", goal);
+    report.add("of it not backed by the program's file", "MiB", loaded.private, None, "", Goal::None);
     let before = activity(host.agent_pid());
     std::thread::sleep(AT_REST);
     let after = activity(host.agent_pid());

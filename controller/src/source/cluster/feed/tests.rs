@@ -113,7 +113,7 @@ fn synced(domains: Vec<Value>) -> Feed {
 
 fn kept(value: Value) -> Object {
     let kind = Kind::from_name(value["kind"].as_str().unwrap()).unwrap();
-    Object::from_value(kind, value).unwrap()
+    Object::from_value(kind, &value).unwrap()
 }
 
 #[test]
