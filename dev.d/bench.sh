@@ -1,9 +1,12 @@
 # Measures the static release binary.
 
-bench() {
+bench() { # [--cluster] [--json] [PART...]
     need_host_tools
+    case " $* " in *" --cluster "*) need_cluster_tools;; esac
     need sysctl procps
     build --release
     export OSTLER_BINARY=$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release/ostler
-    cargo run -q --release -p ostler-e2e --bin bench -- "$@"
+    # The cluster's nodes run its program.
+    cargo build -q --release -p ostler-e2e --bin bench --bin cluster
+    "$CARGO_TARGET_DIR/release/bench" "$@"
 }

@@ -318,7 +318,14 @@ impl Context {
         }
         if old != outcome {
             self.wake(self.host_ref());
+            let users = self.index().users_of(key);
+            users.into_iter().for_each(|user| self.wake(user));
         }
+    }
+
+    /// How a network or pool fares on this host, once the agent has looked.
+    pub fn outcome(&self, key: &ObjectRef) -> Option<HostOutcome> {
+        self.state().outcomes.get(key).cloned()
     }
 
     /// How networks and pools fare on this host.

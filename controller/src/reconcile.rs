@@ -18,6 +18,9 @@ use crate::source::{EventKind, SinkError};
 
 pub use domain::preview;
 
+/// At the agent's start what an object refers to may not have been told yet: then it is looked at again after this time.
+const UNTOLD: Duration = Duration::from_secs(1);
+
 /// When an object is looked at again though nothing happened to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {

@@ -126,7 +126,7 @@ fn two_nodes_run_pods_lose_power_and_leave_nothing() {
 
 #[test]
 fn the_runtime_needs_nothing_of_its_host() {
-    let made = runtime::tree().unwrap_or_else(|error| panic!("{error:#}"));
+    let made = runtime::tree("").unwrap_or_else(|error| panic!("{error:#}"));
     let digest = std::fs::read_to_string(made.join("digest")).unwrap();
     let host = tempfile::tempdir_in("/var/tmp").unwrap();
     let place = format!("{}/{digest}", runtime::PLACE);

@@ -387,6 +387,34 @@ fn the_api_server_asks_the_webhook_before_it_persists() {
 }
 
 #[test]
+fn a_host_that_could_not_be_made_is_made_later() {
+    let cluster = Cluster::new();
+    // Nobody can be asked, so nothing is made.
+    let nobody = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "nobody"},
+        "webhooks": [{
+            "name": "nobody.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [{"apiGroups": ["ostler.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["hosts"]}],
+        }],
+    });
+    let configurations = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    cluster.api().create(configurations, &nobody).unwrap();
+    let dry = json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "Host", "metadata": {"name": "dry"}, "spec": {}});
+    let end = Instant::now() + DEADLINE;
+    while cluster.api().create(&format!("{GROUP}/hosts?dryRun=All"), &dry).is_ok() {
+        assert!(Instant::now() < end, "the API server does not know of the webhook");
+    }
+    let controller = cluster.ready_controller("one");
+    cluster.api().create("/api/v1/nodes", &json!({"metadata": {"name": "a"}})).unwrap();
+    cluster.api().create(&leases(), &json!({"metadata": {"name": "ostler-host-a"}, "spec": {}})).unwrap();
+    controller.wait("it was refused", |controller| controller.log().contains("a write failed"));
+    cluster.api().delete(&format!("{configurations}/nobody")).unwrap();
+    cluster.api().wait(&format!("{GROUP}/hosts/a"), DEADLINE, |host| !host.is_null()).unwrap();
+}
+
+#[test]
 fn a_network_stays_while_it_is_used_and_goes_when_the_last_host_has_let_go() {
     let cluster = Cluster::new();
     let _controller = cluster.ready_controller("one");

@@ -138,8 +138,12 @@ async fn renew(shared: &Shared, found: &Found, names: &[String]) -> Result<Durat
         }
         Step::Make => {
             let made = certificates::make(TLS_SECRET, names, None, SystemTime::now())?;
-            api.create(&parameters, &made).await.map_err(Error::Secret)?;
-            info!("made the webhook's first certificate");
+            match api.create(&parameters, &made).await {
+                Ok(_) => info!("made the webhook's first certificate"),
+                // Made by us or another a moment ago: the watch is about to tell.
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                Err(error) => return Err(Error::Secret(error)),
+            }
             Ok(LONGEST)
         }
         Step::Rotate => {

@@ -221,10 +221,12 @@ impl Work {
         self.dirty = false;
         let turns = verdict.next.map(|next| self.start + next);
         let is_held = |key: &ObjectRef| self.held.get(key).filter(|held| held.until > began).map(|held| held.until);
-        let held = writes.changes.keys().filter_map(is_held).min();
+        let host_ref = |name: &String| ObjectRef::new(Kind::Host, "", name);
+        let held = writes.changes.keys().filter_map(is_held);
+        let held = held.chain(writes.hosts.iter().filter_map(|name| is_held(&host_ref(name)))).min();
         self.again = again.map(|after| began + after).into_iter().chain(turns).chain(held).min();
         writes.changes.retain(|key, _| is_held(key).is_none());
-        writes.hosts.retain(|name| is_held(&ObjectRef::new(Kind::Host, "", name)).is_none());
+        writes.hosts.retain(|name| is_held(&host_ref(name)).is_none());
         let took = began.elapsed();
         self.shared.metrics.decided(took, verdict.unreachable.len());
         self.rest_until = Instant::now() + took * PAUSE;

@@ -153,9 +153,8 @@ fn covered_paths(change: &Change, running: &Domain) -> Vec<String> {
 pub(crate) fn same_but_for_our_mark(one: &Domain, other: &Domain) -> bool {
     let bare = |domain: &Domain| {
         let mut domain = domain.clone();
-        if let Some(Metadata { ostler, .. }) = &mut domain.metadata {
-            *ostler = None;
-        }
+        domain.metadata = domain.metadata.map(|metadata| Metadata { ostler: None, ..metadata });
+        domain.metadata = domain.metadata.filter(|metadata| *metadata != Metadata::default());
         domain
     };
     diff::diff(&bare(one), &bare(other)).is_empty()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use ostler_conf::domain::{CurrentMemory, Memory, ScaledKib};
+use ostler_conf::domain::{CurrentMemory, Memory, Metadata, OstlerMark, ScaledKib};
 use ostler_conf::{Domain, Size, parse};
 use ostler_crds::{Apply, RestartApproval, RunRecord, RunStrategy, Verb};
 use ostler_driver::{Change, DomainState, LifecycleAction, PausedReason, RunningReason, ShutoffReason};
@@ -386,4 +386,13 @@ fn a_guest_that_may_not_have_listened_is_asked_again() {
     assert_eq!(asked(4, 4), []);
     assert_eq!(asked(5, 5), [Action::Shutdown]);
     assert_eq!(asked(59, 2), []);
+}
+
+#[test]
+fn a_mark_alone_makes_no_difference_to_a_guest_without_metadata() {
+    let nobodys = definition(64, 1, 1, None);
+    let mut ours = nobodys.clone();
+    let mark = Some(OstlerMark { owner: None, labels: Vec::new() });
+    ours.metadata = Some(Metadata { ostler: mark, ..Metadata::default() });
+    assert!(super::same_but_for_our_mark(&nobodys, &ours));
 }

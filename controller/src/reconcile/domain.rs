@@ -18,7 +18,7 @@ use ostler_crds::{Domain, DomainStatus, Object, ObjectRef, Verb, reasons};
 use ostler_driver::{Connection, Domains};
 use tracing::debug;
 
-use super::{Again, Error, report_failure};
+use super::{Again, Error, UNTOLD, report_failure};
 use crate::context::{Context, domains};
 use crate::plan::{self, Desired, Observed, Plan, Verdict};
 use crate::source::EventKind;
@@ -55,6 +55,10 @@ pub(super) async fn reconcile(
     let object = Object::from(domain.clone());
     let generation = object.generation();
     let mut status: DomainStatus = context.status(key);
+    let is_untold = |key: &ObjectRef| context.get(key).is_none();
+    if request.is_none() && !context.is_synced() && crate::engine::references(&object).iter().any(is_untold) {
+        return Ok(Again::After(UNTOLD).into());
+    }
     let first_look = status.observed_generation.is_none_or(|seen| seen < 0);
     if let Some(elsewhere) = placed_elsewhere(context, domain).filter(|_| !context.by_claim) {
         status.observed_generation = Some(generation);

@@ -8,7 +8,7 @@ use ostler_crds::{Object, ObjectRef, RetainOrDelete, StorageVolume, StorageVolum
 use ostler_driver::{ErrorKind, Progress, VolumeSummary};
 
 use super::network::list;
-use super::{Again, Error, report_failure};
+use super::{Again, Error, UNTOLD, report_failure};
 use crate::context::Context;
 use crate::names;
 
@@ -32,6 +32,18 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &Stora
         status.conditions.ready(reasons::WAITING_FOR_FIRST_USE, why, generation);
         context.report(key, &status).await?;
         return Ok(Again::No);
+    }
+    let pool = ObjectRef::new(ostler_crds::Kind::StoragePool, &key.namespace, &volume.spec.pool);
+    match (context.get(&pool).is_some(), context.outcome(&pool).is_some()) {
+        (true, true) => {}
+        // The pool comes first, and brings us back; what was said before an agent's restart still holds.
+        (true, false) => return Ok(Again::No),
+        (false, _) if !context.is_synced() => return Ok(Again::After(UNTOLD)),
+        (false, _) => {
+            status.conditions.reconciling(reasons::MISSING, format!("{pool} does not exist"), generation);
+            context.report(key, &status).await?;
+            return Ok(Again::No);
+        }
     }
     let again = match provide(context, key, &object, volume, &mut status).await {
         Ok(summary) => {

@@ -93,16 +93,18 @@ fn run(place: Place, command: Verb) -> Result<ExitCode> {
         }
         Verb::Down => down(place)?,
         Verb::Install { binary, runtime } => {
-            let kind = if runtime { Kind::Runtime } else { Kind::Plain };
-            Cluster::find(place, program)?.install(&binary, kind, &[], &say)?;
+            let kind = if runtime { Kind::Runtime("") } else { Kind::Plain };
+            let cluster = Cluster::find(place, program)?;
+            cluster.install(&binary, kind, &[], &say)?;
+            cluster.install_guest()?;
         }
         Verb::Load { archives } => {
             let cluster = Cluster::find(place, program)?;
             archives.iter().try_for_each(|archive: &PathBuf| cluster.load(archive))?;
         }
         Verb::Image { binary, name, archive, runtime } => {
-            let make = if runtime { Image::ostler_runtime } else { Image::ostler };
-            make(&name, &binary)?.write_file(&archive)?;
+            let image = if runtime { Image::ostler_runtime(&name, &binary, "") } else { Image::ostler(&name, &binary) };
+            image?.write_file(&archive)?;
         }
         Verb::Status => {
             let (code, text) = Cluster::find(place, program)?.kubectl(&["get", "nodes,pods", "-A", "-o", "wide"]);

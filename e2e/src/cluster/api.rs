@@ -1,6 +1,7 @@
 //! The API server as a test speaks to it: paths in, JSON out.
 
 use std::fs;
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -180,6 +181,27 @@ impl Api {
             }
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// What happens at a path whose query asks for a watch, until the server ends it.
+    ///
+    /// # Errors
+    /// The server's refusal, or that there was no answer.
+    pub fn watch(&self, path: &str) -> Result<impl Iterator<Item = Value> + use<>, ApiError> {
+        let lost =
+            |source: ureq::Error| ApiError::Lost { method: "GET", path: path.to_owned(), source: Box::new(source) };
+        let mut request = self.agent.get(format!("{}{path}", self.server)).config().timeout_global(None).build();
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let answer = request.call().map_err(lost)?;
+        let code = answer.status().as_u16();
+        if !answer.status().is_success() {
+            let message = answer.status().to_string();
+            return Err(ApiError::Refused { method: "GET", path: path.to_owned(), code, message });
+        }
+        let lines = std::io::BufReader::new(answer.into_body().into_reader()).lines();
+        Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()))
     }
 
     fn request(&self, method: &'static str, path: &str, kind: &str, body: &Value) -> Result<Value, ApiError> {

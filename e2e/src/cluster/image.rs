@@ -81,13 +81,13 @@ impl Image {
         Ok(Image { name: name.to_owned(), entrypoint, layers: vec![layer] })
     }
 
-    /// What hosts without a hypervisor need, below the product's own.
+    /// What hosts without a hypervisor need, below the product's own. `release` makes it another one.
     ///
     /// # Errors
     /// As [`super::runtime::tree`].
-    pub fn ostler_runtime(name: &str, binary: &Path) -> Result<Self> {
+    pub fn ostler_runtime(name: &str, binary: &Path, release: &str) -> Result<Self> {
         let mut image = Self::ostler(name, binary)?;
-        image.layers.insert(0, Layer::of_folder(".", &super::runtime::tree()?)?);
+        image.layers.insert(0, Layer::of_folder(".", &super::runtime::tree(release)?)?);
         Ok(image)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -18,8 +19,8 @@ pub const NAMESPACE: &str = "ostler-system";
 pub enum Kind {
     /// The binary alone.
     Plain,
-    /// With QEMU, firmware and tools, for hosts that have none.
-    Runtime,
+    /// With QEMU, firmware and tools, for hosts that have none: of this release.
+    Runtime(&'static str),
 }
 
 impl Kind {
@@ -27,7 +28,7 @@ impl Kind {
     pub fn repository(self) -> &'static str {
         match self {
             Kind::Plain => "localhost/ostler",
-            Kind::Runtime => "localhost/ostler-runtime",
+            Kind::Runtime(_) => "localhost/ostler-runtime",
         }
     }
 }
@@ -44,11 +45,14 @@ impl Cluster {
     /// The binary can't be read; containerd's.
     pub fn load_binary(&self, binary: &Path, kind: Kind) -> Result<String> {
         let bytes = fs::read(binary).with_context(|| format!("read {}", binary.display()))?;
-        let tag = hex(&Sha256::digest(&bytes)[..6]);
+        let mut tag = hex(&Sha256::digest(&bytes)[..6]);
+        if let Kind::Runtime(release) = kind {
+            tag += release;
+        }
         let name = format!("{}:{tag}", kind.repository());
         let mut image = match kind {
             Kind::Plain => Image::ostler(&name, binary)?,
-            Kind::Runtime => Image::ostler_runtime(&name, binary)?,
+            Kind::Runtime(release) => Image::ostler_runtime(&name, binary, release)?,
         };
         let archive = image.write_file(&self.place.directory().join("image.tar"))?;
         self.load(&archive)?;
@@ -67,27 +71,45 @@ impl Cluster {
         }
         progress("loading the image into both nodes");
         let tag = self.load_binary(binary, Kind::Plain)?;
-        if kind == Kind::Runtime {
-            self.load_binary(binary, kind)?;
-        }
+        let (source, runtime_tag) = match kind {
+            Kind::Plain => ("host", tag.clone()),
+            Kind::Runtime(_) => ("image", self.load_binary(binary, kind)?),
+        };
         progress("installing the charts");
         self.chart("ostler-crds", &[])?;
-        let source = match kind {
-            Kind::Plain => "host",
-            Kind::Runtime => "image",
-        };
         let values = [
             format!("image.repository={}", Kind::Plain.repository()),
             format!("image.tag={tag}"),
             "image.pullPolicy=Never".to_owned(),
             format!("runtime.source={source}"),
-            format!("runtime.image.repository={}", Kind::Runtime.repository()),
-            format!("runtime.image.tag={tag}"),
+            format!("runtime.image.repository={}", Kind::Runtime("").repository()),
+            format!("runtime.image.tag={runtime_tag}"),
         ];
         let mut all: Vec<&str> = values.iter().flat_map(|value| ["--set-string", value.as_str()]).collect();
         all.extend(args);
         self.chart("ostler", &all)?;
         progress("controller and agents are ready");
+        Ok(())
+    }
+
+    /// Puts the guest of `examples/demo` where its manifests look for it, on every node.
+    ///
+    /// # Errors
+    /// It can't be built.
+    pub fn install_guest(&self) -> Result<()> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/build");
+        let output = Command::new(script).output().context("build the guest")?;
+        if !output.status.success() {
+            bail!("the guest can't be built: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let built = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+        for node in self.nodes() {
+            let folder = node.path("/var/lib/ostler/demo");
+            fs::create_dir_all(&folder)?;
+            for file in ["vmlinuz", "initrd"] {
+                fs::copy(built.join(file), folder.join(file)).with_context(|| format!("copy the guest's {file}"))?;
+            }
+        }
         Ok(())
     }
 

@@ -237,6 +237,16 @@ impl Node {
         }
         Ok(())
     }
+
+    /// Hides nothing any more, from the node's next start on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn unhide(&self) -> Result<()> {
+        let hidden = self.directory().join("hidden");
+        fs::remove_dir_all(&hidden)?;
+        Ok(fs::create_dir(hidden)?)
+    }
 }
 
 /// Where programs are looked for.

@@ -53,17 +53,17 @@ const LIBRARIES: &str = "lib/x86_64-linux-gnu";
 
 const LOADER: &str = "ld-linux-x86-64.so.2";
 
-/// A folder with `runtime/` and `digest`, made once for each state of the packages.
+/// A folder with `runtime/` and `digest`, made once for each state of the packages. `release` makes it another one.
 ///
 /// # Errors
 /// A program or package is missing; patchelf's words.
-pub fn tree() -> Result<PathBuf> {
+pub fn tree(release: &str) -> Result<PathBuf> {
     let cache = cache()?.join("runtime");
     fs::create_dir_all(&cache)?;
     let unfinished = tempfile::Builder::new().prefix("build").tempdir_in(&cache)?;
     fs::set_permissions(unfinished.path(), fs::Permissions::from_mode(0o755))?;
     let tree = unfinished.path().join("runtime");
-    let digest = collect(&tree)?;
+    let digest = collect(&tree, release)?;
     let built = cache.join(&digest);
     if !built.exists() {
         relocate(&tree, &Path::new(PLACE).join(&digest))?;
@@ -74,7 +74,7 @@ pub fn tree() -> Result<PathBuf> {
 }
 
 /// Copies everything as the packages have it; gives the digest of what and where.
-fn collect(tree: &Path) -> Result<String> {
+fn collect(tree: &Path, release: &str) -> Result<String> {
     let mut files: Vec<(PathBuf, PathBuf)> = Vec::new();
     files.extend(PROGRAMS.iter().map(|(from, to)| (from.into(), to.into())));
     for module in MODULES {
@@ -95,6 +95,7 @@ fn collect(tree: &Path) -> Result<String> {
     files.sort();
     let mut digest = Sha256::new();
     // How it is made counts as well.
+    digest.update(release);
     digest.update(LAUNCHER);
     digest.update(include_str!("runtime.rs"));
     for (from, to) in &files {

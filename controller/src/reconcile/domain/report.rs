@@ -62,17 +62,23 @@ pub(super) async fn report(
     status.pending_changes.clone_from(&plan.pending);
     let state = observation.state();
     let (phase, reason) = words(state);
+    // An agent that took a running guest back does not know why it runs; the one before it did.
+    let said_before = status.state_reason.clone().filter(|_| status.phase == Some(Phase::Running));
+    let reason = match state {
+        DomainState::Running(ostler_driver::RunningReason::Unknown) => said_before.unwrap_or_else(|| reason.to_owned()),
+        _ => reason.to_owned(),
+    };
     status.phase = Some(match (&plan.verdict, phase) {
         (Verdict::ShuttingDown, Phase::Running) => Phase::ShuttingDown,
         (Verdict::Waiting, Phase::Stopped) => Phase::Pending,
         (_, phase) => phase,
     });
-    status.state_reason = Some(reason.to_owned());
+    status.state_reason = Some(reason.clone());
     status.addresses = match state {
         DomainState::Running(_) | DomainState::Paused(_) => addresses(domains, definition).await,
         DomainState::Shutdown | DomainState::Shutoff(_) | DomainState::Crashed => Vec::new(),
     };
-    report_aspects(status, generation, state, reason, waits_for);
+    report_aspects(status, generation, state, &reason, waits_for);
     report_verdict(status, generation, observation, plan, waits_for);
 }
 

@@ -4,6 +4,7 @@
 
 mod agent;
 mod by_hand;
+mod cluster;
 mod guests;
 mod networks;
 mod report;
@@ -18,6 +19,10 @@ fn main() {
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
     let mut report = Report::new(json);
+    if std::env::args().any(|arg| arg == "--cluster") {
+        cluster::measure(&binary, &mut report);
+        return report.print();
+    }
     for (name, measure) in [
         ("volumes", volumes::measure as fn(&str, &mut Report)),
         ("networks", networks::measure),
