@@ -190,6 +190,7 @@ impl Core {
 
     /// A start has come to `point`.
     pub(crate) fn point(&self, point: &'static str) -> Result<()> {
+        tracing::trace!(point, "start");
         self.config.failure_points.reach(point)
     }
 

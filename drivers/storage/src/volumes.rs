@@ -134,7 +134,6 @@ impl Pool {
         file.set_permissions(std::fs::Permissions::from_mode(mode))
             .map_err(|error| system("set the mode of", error))?;
         record::mark_file(&new, owner);
-        file.sync_all().map_err(|error| system("write", error))?;
         let metadata = file.metadata().map_err(|error| system("look at", error))?;
         let record = Record {
             owner,
@@ -143,7 +142,14 @@ impl Pool {
             file: FileId::of(&metadata),
             complete: false,
         };
-        self.records.begin(name, &record).map_err(|error| system("record", error))?;
+        // Both must be on the disk before the image gets its name, in any order: two flushes in the time of one.
+        let (written, recorded) = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| file.sync_all());
+            let recorded = self.records.begin(name, &record);
+            (writing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes it panicked"))), recorded)
+        });
+        written.map_err(|error| system("write", error))?;
+        recorded.map_err(|error| system("record", error))?;
         match rustix::fs::renameat_with(CWD, &new, CWD, self.volume_path(name), RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {

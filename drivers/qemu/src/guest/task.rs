@@ -55,13 +55,10 @@ async fn watch(core: &Arc<Core>, guest: &Arc<Guest>, mut notices: Option<&mut Mo
                 match notice {
                     Some(Notice::Event(event)) => events::handle(core, guest, &event).await,
                     Some(Notice::Silent(silent)) => core.tell(guest.uuid, DomainEvent::MonitorSilent(silent)),
-                    // The monitor is gone; the process will follow, once the kernel has taken its network devices away.
-                    None => {
-                        notices = None;
-                        if guest.is_ending() {
-                            tell_end(core, guest);
-                        }
-                    }
+                    // The process will follow, once the kernel has taken its network devices away.
+                    Some(Notice::Closed) if guest.is_ending() => drop(tell_end(core, guest)),
+                    Some(Notice::Closed) => {}
+                    None => notices = None,
                 }
             }
             () = guest.ending.notified(), if kill_at.is_none() => {

@@ -29,9 +29,11 @@ pub(crate) enum Notice {
     Event(QmpEvent),
     /// QEMU stopped answering (`true`), or answers again.
     Silent(bool),
+    /// The connection has ended, and most likely QEMU with it. Nothing follows.
+    Closed,
 }
 
-/// The notices, in order; it ends with the connection.
+/// The notices, in order.
 pub(crate) type MonitorEvents = mpsc::UnboundedReceiver<Notice>;
 
 type Answer = oneshot::Sender<Result<Value, Refusal>>;
@@ -257,6 +259,8 @@ async fn read_all(shared: Arc<Shared>) {
         }
     }
     *shared.lock() = None;
+    // Nobody listens any more: then nobody needs to know.
+    let _ = shared.notices.send(Notice::Closed);
     // Whoever waits for the negotiation learns of the end by its command.
     shared.negotiated.send_replace(true);
 }
@@ -341,13 +345,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_the_connection_ends_what_waits_and_what_comes() {
-        let (monitor, _events, mut peer) = negotiated(LONG).await;
+        let (monitor, mut events, mut peer) = negotiated(LONG).await;
         let (waiting, ()) = tokio::join!(monitor.execute::<Value>("a", Value::Null), async move {
             peer.hears().await;
             drop(peer);
         });
         assert!(matches!(waiting, Err(MonitorError::Closed)));
         assert!(matches!(monitor.execute::<Value>("b", Value::Null).await, Err(MonitorError::Closed)));
+        assert_eq!(events.recv().await, Some(Notice::Closed));
     }
 
     #[tokio::test]

@@ -85,7 +85,7 @@ fn halt(host: &Host, guests: std::ops::Range<usize>) {
     }
     host.wait_for("all guests are off", |host| host.guests().is_empty());
     host.wait_for("all that they held is released", |host| {
-        std::fs::read_dir(host.path("s/security")).map_or(true, |claims| claims.count() <= 1)
+        std::fs::read_dir(host.path("s/security")).map_or(true, |claims| claims.count() == 0)
     });
 }
 
