@@ -14,7 +14,6 @@ use ostler_util::ErrorCode;
 use ostler_util::boot::boot_id;
 use ostler_util::pidfd::Process;
 use ostler_util::spawn::{FIRST_FD, Spawn};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -43,7 +42,7 @@ impl Descriptors {
 ///
 /// Flow: 1. its definition is checked again, and all that it refers to must be there; 2. the intent is stored; 3. files are
 /// claimed, images looked up, ports made, sockets and logs opened; 4. QEMU is started, with its CPUs stopped; 5. its monitor
-/// must answer with the right uuid; 6. the live state is stored; 7. the CPUs run.
+/// must greet us; 6. the live state is stored; 7. the CPUs run.
 ///
 /// # Guarantees
 /// What fails is undone before this returns. A crash at any point is undone by the next agent, up to step 6; from then on
@@ -146,9 +145,12 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     } else {
         DomainState::Running(RunningReason::Booted)
     };
-    if !options.paused {
-        monitor.execute::<Value>("cont", Value::Null).await?;
-    }
+    // Its answer is the first that we wait for: QEMU may end until then, and says why in its log.
+    let first = if options.paused { "query-status" } else { "cont" };
+    monitor.execute::<Value>(first, Value::Null).await.map_err(|error| match error {
+        MonitorError::Closed => vanished(core, uuid),
+        error => error.into(),
+    })?;
     let guest =
         Arc::new(Guest::new(uuid, handle, Some(monitor), status.clone(), DomainState::Shutoff(ShutoffReason::Unknown)));
     entry.state().guest = Some(guest.clone());
@@ -276,32 +278,19 @@ fn listen(path: &std::path::Path) -> Result<UnixListener> {
     listen().map_err(|error| Error::system(format!("listen on {}", path.display()), error))
 }
 
-/// Connects to the new QEMU's monitor, which must know the guest.
+/// Connects to the new QEMU's monitor. Only this QEMU was given the socket: nobody else can answer.
 async fn greet(core: &Core, uuid: Uuid, process: &Process) -> Result<(Monitor, crate::monitor::MonitorEvents)> {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(rename = "UUID")]
-        uuid: Uuid,
-    }
     let path = core.running.monitor(uuid);
     let connected = Monitor::connect(&path, core.config.monitor_timeout).await;
     let (monitor, notices) =
         connected.map_err(|error| Error::system(format!("connect to {}", path.display()), error))?;
-    let talk = async {
-        monitor.negotiate().await?;
-        monitor.execute::<Answer>("query-uuid", Value::Null).await
-    };
     // A QEMU that ends before it listens leaves us waiting: its own end is noticed by its handle.
-    let answer = tokio::select! {
-        answer = talk => answer,
+    let begun = tokio::select! {
+        begun = monitor.begin() => begun,
         () = ended(process) => Err(MonitorError::Closed),
     };
-    match answer {
-        Ok(answer) if answer.uuid == uuid => Ok((monitor, notices)),
-        Ok(answer) => Err(Error::new(
-            ErrorCode::InternalError,
-            format!("QEMU answers with another guest's uuid, {}", answer.uuid),
-        )),
+    match begun {
+        Ok(()) => Ok((monitor, notices)),
         Err(MonitorError::Closed) => Err(vanished(core, uuid)),
         Err(error) => Err(error.into()),
     }

@@ -95,13 +95,35 @@ impl Monitor {
     /// # Errors
     /// As [`Self::execute`].
     pub(crate) async fn negotiate(&self) -> Result<(), MonitorError> {
+        self.greeted().await?;
+        self.exchange("qmp_capabilities", Value::Null, None).await?;
+        self.shared.negotiated.send_replace(true);
+        Ok(())
+    }
+
+    /// The same without waiting for the negotiation's answer: QEMU takes commands in their order, so that the next one's answer
+    /// tells of both. A QEMU that has much to do answers once instead of twice.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub(crate) async fn begin(&self) -> Result<(), MonitorError> {
+        self.greeted().await?;
+        let command = "qmp_capabilities";
+        let sent = self.shared.send(format!("{}\n", json!({ "execute": command })).as_bytes(), None).await;
+        sent.map_err(|source| match source.kind() {
+            io::ErrorKind::BrokenPipe => MonitorError::Closed,
+            _ => MonitorError::Send { command: command.into(), source },
+        })?;
+        self.shared.negotiated.send_replace(true);
+        Ok(())
+    }
+
+    async fn greeted(&self) -> Result<(), MonitorError> {
         let greeting = self.shared.greeting.notified();
         if timeout(self.deadline, greeting).await.is_err() {
             self.shared.set_silent(true);
             return Err(MonitorError::Silent { command: "greeting".into(), timeout: self.deadline });
         }
-        self.exchange("qmp_capabilities", Value::Null, None).await?;
-        self.shared.negotiated.send_replace(true);
         Ok(())
     }
 
@@ -367,6 +389,23 @@ mod tests {
         early.unwrap();
         greeted.unwrap();
         assert_eq!(heard, ("qmp_capabilities".into(), "early".into()));
+    }
+
+    #[tokio::test]
+    async fn a_command_may_follow_the_negotiation_at_once() {
+        let (monitor, _events, mut peer) = pair(LONG);
+        let talk = async {
+            peer.says(r#"{"QMP": {}}"#).await;
+            let (first, second) = (peer.hears().await, peer.hears().await);
+            assert_eq!((&first["execute"], &second["execute"]), (&json!("qmp_capabilities"), &json!("cont")));
+            peer.says(r#"{"return": {}}"#).await;
+            peer.says(&format!(r#"{{"return": {{}}, "id": {}}}"#, second["id"])).await;
+        };
+        let commands = async {
+            monitor.begin().await.unwrap();
+            monitor.execute::<Value>("cont", Value::Null).await.unwrap();
+        };
+        tokio::join!(commands, talk);
     }
 
     #[tokio::test]
