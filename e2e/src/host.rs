@@ -132,13 +132,56 @@ impl Host {
 
     /// Starts the agent with further arguments.
     pub fn start_agent_with(&mut self, args: &[&str]) {
+        let manifests = self.path("m").display().to_string();
+        self.run_agent(&[&["--manifests", manifests.as_str()], args].concat());
+    }
+
+    /// Starts the agent as that of a cluster's Node.
+    pub fn start_cluster_agent(&mut self, kubeconfig: &Path, node: &str) {
+        let kubeconfig = kubeconfig.display().to_string();
+        self.run_agent(&["--cluster", "--kubeconfig", &kubeconfig, "--node", node, "--namespace", "default"]);
+    }
+
+    /// Starts the agent as in a pod of a cluster's Node: the host's first process is a shell with processes and mounts of its own,
+    /// and the agent's mounts are others still, with `credentials` where a pod has them.
+    pub fn start_pod_agent(&mut self, server: std::net::SocketAddr, node: &str, credentials: &Path) {
+        assert!(self.agent.is_none(), "one agent a host");
+        let (state, run) = (self.path("s"), self.path("r"));
+        for folder in [&state, &run] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        // Not of the pod: what is written there is not the host's.
+        let pod = "mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io && \
+                   cp -r \"$CREDENTIALS\" /run/secrets/kubernetes.io/serviceaccount && \
+                   mount -t tmpfs tmpfs \"$OSTLER_STATE_DIR\" && mount -t tmpfs tmpfs \"$OSTLER_RUN_DIR\" && \
+                   exec \"$OSTLER\" agent --cluster --listen none";
+        let log = fs::OpenOptions::new().append(true).create(true).open(self.path("agent.log")).unwrap();
+        let mut command = self.nsenter(Path::new("unshare"));
+        command.args(["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
+        command.arg("unshare --mount sh -c \"$POD\"; echo \"the pod has ended\" >&2; exec sleep 1000000");
+        command.env("POD", pod).env("OSTLER", &self.binary).env("CREDENTIALS", credentials);
+        command.env("OSTLER_STATE_DIR", state).env("OSTLER_RUN_DIR", run).env("OSTLER_LOG", self.log);
+        command.env("OSTLER_CGROUP", self.cgroup());
+        command.env("KUBERNETES_SERVICE_HOST", server.ip().to_string());
+        command.env("KUBERNETES_SERVICE_PORT", server.port().to_string());
+        command.env("NODE_NAME", node).env("POD_NAMESPACE", "default");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
+        self.agent = Some(command.spawn().unwrap());
+    }
+
+    fn run_agent(&mut self, args: &[&str]) {
         assert!(self.agent.is_none(), "one agent a host");
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("agent.log")).unwrap();
         let mut command = self.nsenter(&self.binary);
         command.arg("--state-dir").arg(self.path("s")).arg("--run-dir").arg(self.path("r"));
-        command.args(["agent", "--listen", "none", "--log", self.log, "--manifests"]).arg(self.path("m")).args(args);
+        command.args(["agent", "--listen", "none", "--log", self.log, "--cgroup", self.cgroup()]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
         self.agent = Some(command.spawn().unwrap());
+    }
+
+    /// The host's own control group: what runs in another's is none of its agent's guests.
+    fn cgroup(&self) -> &str {
+        &self.namespace
     }
 
     /// The agent's process id. `nsenter` becomes the agent, so it is the child's.
@@ -320,6 +363,7 @@ impl Drop for Host {
             let _ = Command::new("kill").args(["-9", &pid.to_string()]).output();
         }
         self.kill_dnsmasq();
+        let _ = crate::cluster::groups::end(self.cgroup());
         let _ = Command::new("ip").args(["netns", "delete", &self.namespace]).output();
     }
 }

@@ -8,3 +8,4 @@ pub mod conformance;
 pub mod demo;
 pub mod host;
 pub mod kstatus;
+pub mod relay;

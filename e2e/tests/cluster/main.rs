@@ -1,0 +1,13 @@
+//! The main job on a real cluster of two nodes: charts as a user installs them, the demo's manifests as they are, real guests.
+//!
+//! All tests share one cluster, one after the other, each with a namespace of its own.
+
+mod admission;
+mod definitions;
+mod demo;
+mod lab;
+mod outlive;
+mod placement;
+mod power;
+mod rights;
+mod runtime;
