@@ -1,8 +1,12 @@
 //! The driver-independent defaults of a domain, as libvirt fills them in. What is set stays.
 
+mod display;
+mod machine;
+
 use super::{
-    Address, BootDevice, BootEntry, CharSource, CharSourcePath, Clock, ClockOffset, Console, ConsoleTarget,
-    ConsoleTargetKind, Controller, ControllerKind, CurrentMemory, Disk, DiskBus, DiskDevice, Domain, DriveAddress,
+    Address, BootDevice, BootEntry, CharProtocol, CharSource, CharSourcePath, CharSourceUnixMode, Clock, ClockOffset,
+    Console, ConsoleTarget, ConsoleTargetKind, Controller, ControllerKind, ControllerModel, CurrentMemory, Disk,
+    DiskBus, DiskDevice, DiskSource, Domain, DriveAddress, FileSource, Filesystem, FilesystemAccess, FilesystemSource,
     LifecycleAction, OsKind, SerialTarget, Vcpu, VcpuPlacement, VirtioSerialAddress,
 };
 
@@ -16,6 +20,11 @@ pub(super) fn complete(domain: &mut Domain) {
     for disk in &mut domain.devices.disks {
         complete_disk(disk);
     }
+    for filesystem in &mut domain.devices.filesystems {
+        complete_filesystem(filesystem);
+    }
+    machine::complete(domain);
+    display::complete(&mut domain.devices.graphics, &mut domain.devices.videos);
     complete_chardevs(domain);
     complete_controllers(domain);
     domain.label_devices();
@@ -39,14 +48,33 @@ fn complete_boot(domain: &mut Domain) {
     let kind = *domain.os.r#type.kind.get_or_insert(OsKind::Hvm);
     let has_order = domain.devices.disks.iter().any(|d| d.boot.is_some())
         || domain.devices.interfaces.iter().any(|i| i.boot.is_some());
-    let boots_by_itself = domain.os.boot.is_empty() && domain.os.kernel.is_none() && !has_order;
+    // libvirt says so beside a kernel that is booted directly, too.
+    let boots_by_itself = domain.os.boot.is_empty() && !has_order;
     if kind == OsKind::Hvm && boots_by_itself {
         domain.os.boot.push(BootEntry { dev: BootDevice::Hd });
     }
 }
 
+/// Files have the guest's own owners, except where there is nobody to own them.
+fn complete_filesystem(filesystem: &mut Filesystem) {
+    if !matches!(filesystem.source, FilesystemSource::Ram(_) | FilesystemSource::Bind(_)) {
+        filesystem.accessmode.get_or_insert(FilesystemAccess::Passthrough);
+    }
+}
+
 fn complete_disk(disk: &mut Disk) {
     let device = *disk.device.get_or_insert(DiskDevice::Disk);
+    let is_removable = matches!(device, DiskDevice::Cdrom | DiskDevice::Floppy);
+    let is_empty = disk.source.as_ref().is_some_and(|source| match source {
+        DiskSource::File(source) => source.file.as_deref().is_none_or(str::is_empty),
+        DiskSource::Block(source) => source.dev.as_deref().is_none_or(str::is_empty),
+        _ => false,
+    });
+    if is_removable && is_empty {
+        // An empty drive is one without a file, whatever it held before.
+        let common = disk.source.as_ref().map(|source| source.common().clone()).unwrap_or_default();
+        disk.source = Some(DiskSource::File(FileSource { common, ..FileSource::default() }));
+    }
     if disk.target.bus.is_none() {
         disk.target.bus = bus_of(&disk.name, device);
     }
@@ -99,8 +127,25 @@ fn drive_address(name: &str, bus: Option<DiskBus>) -> Option<DriveAddress> {
     Some(DriveAddress { controller: Some(controller), bus: Some(bus), target: Some(0), unit: Some(unit) })
 }
 
+/// Who calls whom, where it is not said.
+fn complete_source(source: &mut CharSource) {
+    if let CharSource::Tcp(tcp) = source {
+        tcp.mode.get_or_insert(CharSourceUnixMode::Connect);
+        tcp.protocol.get_or_insert(CharProtocol::Raw);
+    }
+}
+
 fn complete_chardevs(domain: &mut Domain) {
     let devices = &mut domain.devices;
+    let sources = devices.serials.iter_mut().filter_map(|device| device.source.as_mut());
+    let sources = sources.chain(devices.parallels.iter_mut().filter_map(|device| device.source.as_mut()));
+    let sources = sources.chain(devices.consoles.iter_mut().filter_map(|device| device.source.as_mut()));
+    let sources = sources.chain(devices.channels.iter_mut().filter_map(|device| device.source.as_mut()));
+    sources.chain(devices.redirdevs.iter_mut().map(|device| &mut device.source)).for_each(complete_source);
+    for (port, parallel) in (0..).zip(&mut devices.parallels) {
+        parallel.source.get_or_insert_with(pty);
+        parallel.target.get_or_insert_default().port.get_or_insert(port);
+    }
     for (port, serial) in (0..).zip(&mut devices.serials) {
         serial.source.get_or_insert_with(pty);
         serial.target.get_or_insert(SerialTarget { r#type: None, port: None, model: None }).port.get_or_insert(port);
@@ -153,6 +198,7 @@ fn pty() -> CharSource {
 
 /// Controllers that other devices need.
 fn complete_controllers(domain: &mut Domain) {
+    number_companions(&mut domain.devices.controllers);
     number_controllers(&mut domain.devices.controllers);
     let mut needed = Vec::new();
     for disk in &domain.devices.disks {
@@ -181,6 +227,14 @@ fn complete_controllers(domain: &mut Domain) {
         }
         needed.push((ControllerKind::VirtioSerial, 0));
     }
+    for smartcard in &domain.devices.smartcards {
+        let controller = match &smartcard.address {
+            Some(Address::Ccid(address)) => address.controller.unwrap_or(0),
+            _ => 0,
+        };
+        needed.push((ControllerKind::Ccid, controller));
+    }
+    needed.sort_by_key(|(kind, index)| (rank(*kind), *index));
     for (kind, last) in needed {
         for index in 0..=last {
             let is_there = domain.devices.controllers.iter().any(|c| c.r#type == kind && c.index == Some(index));
@@ -197,6 +251,33 @@ fn used_serial_ports(domain: &Domain) -> Vec<u32> {
         _ => None,
     };
     domain.devices.channels.iter().filter_map(|channel| port(&channel.address)).collect()
+}
+
+/// The order in which libvirt adds controllers.
+const fn rank(kind: ControllerKind) -> u8 {
+    match kind {
+        ControllerKind::Scsi => 0,
+        ControllerKind::Fdc => 1,
+        ControllerKind::Ide => 2,
+        ControllerKind::Sata => 3,
+        ControllerKind::VirtioSerial => 4,
+        ControllerKind::Ccid => 5,
+        _ => 6,
+    }
+}
+
+/// USB 1 controllers stand beside a USB 2 one, and have its number.
+fn number_companions(controllers: &mut [Controller]) {
+    let mut master = 0;
+    for controller in controllers {
+        match controller.model {
+            Some(ControllerModel::Ich9Ehci1) => master = controller.index.unwrap_or(master),
+            Some(ControllerModel::Ich9Uhci1 | ControllerModel::Ich9Uhci2 | ControllerModel::Ich9Uhci3) => {
+                controller.index.get_or_insert(master);
+            }
+            _ => {}
+        }
+    }
 }
 
 pub(super) fn number_controllers(controllers: &mut [Controller]) {

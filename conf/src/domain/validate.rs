@@ -1,5 +1,8 @@
 //! The driver-independent rules of a domain. Codes are libvirt's for the same mistakes.
 
+mod chardev;
+mod tune;
+
 use std::collections::BTreeMap;
 
 use ostler_util::ErrorCode as Code;
@@ -26,6 +29,10 @@ pub(super) fn problems(domain: &Domain) -> Vec<Problem> {
     check_disks(domain, &mut problems);
     for interface in &domain.devices.interfaces {
         check_interface(interface, &mut problems);
+    }
+    chardev::check(domain, &mut problems);
+    if let Some(tune) = &domain.cputune {
+        tune::check(tune, &mut problems);
     }
     check_addresses(domain, &mut problems);
     check_names(domain, &mut problems);
@@ -224,12 +231,28 @@ fn check_names(domain: &Domain, problems: &mut Problems) {
             }
         }
     };
-    check("interfaces", devices.interfaces.iter().map(|d| &d.name).collect());
     check("controllers", devices.controllers.iter().map(|d| &d.name).collect());
+    check("leases", devices.leases.iter().map(|d| &d.name).collect());
+    check("filesystems", devices.filesystems.iter().map(|d| &d.name).collect());
+    check("interfaces", devices.interfaces.iter().map(|d| &d.name).collect());
+    check("smartcards", devices.smartcards.iter().map(|d| &d.name).collect());
     check("serials", devices.serials.iter().map(|d| &d.name).collect());
+    check("parallels", devices.parallels.iter().map(|d| &d.name).collect());
     check("consoles", devices.consoles.iter().map(|d| &d.name).collect());
     check("channels", devices.channels.iter().map(|d| &d.name).collect());
     check("inputs", devices.inputs.iter().map(|d| &d.name).collect());
+    check("tpms", devices.tpms.iter().map(|d| &d.name).collect());
+    check("graphics", devices.graphics.iter().map(|d| &d.name).collect());
+    check("sounds", devices.sounds.iter().map(|d| &d.name).collect());
+    check("audios", devices.audios.iter().map(|d| &d.name).collect());
+    check("videos", devices.videos.iter().map(|d| &d.name).collect());
+    check("hostdevs", devices.hostdevs.iter().map(|d| &d.name).collect());
+    check("redirdevs", devices.redirdevs.iter().map(|d| &d.name).collect());
+    check("hubs", devices.hubs.iter().map(|d| &d.name).collect());
     check("watchdogs", devices.watchdogs.iter().map(|d| &d.name).collect());
     check("rngs", devices.rngs.iter().map(|d| &d.name).collect());
+    check("panics", devices.panics.iter().map(|d| &d.name).collect());
+    check("shmems", devices.shmems.iter().map(|d| &d.name).collect());
+    check("memories", devices.memories.iter().map(|d| &d.name).collect());
+    check("cryptos", devices.cryptos.iter().map(|d| &d.name).collect());
 }
