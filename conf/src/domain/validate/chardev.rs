@@ -15,6 +15,15 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
         })* };
     }
     check_lists!(serials, parallels, consoles, channels);
+    // A channel's socket may be the hypervisor's choice.
+    macro_rules! check_paths {
+        ($($list:ident),*) => { $(for device in &devices.$list {
+            if let Some(source) = &device.source {
+                check_path(source, &format!(concat!("devices.", stringify!($list), "[{}].source"), device.name), problems);
+            }
+        })* };
+    }
+    check_paths!(serials, parallels, consoles);
     for device in &devices.redirdevs {
         let path = format!("devices.redirdevs[{}].source", device.name);
         check_source(&device.source, &path, problems);
@@ -69,6 +78,6 @@ fn check_reconnect(
 /// A socket that no driver has a place of its own for.
 fn check_path(source: &CharSource, path: &str, problems: &mut Problems) {
     if matches!(source, CharSource::Unix(unix) if unix.path.is_none()) {
-        problems.add(Code::XmlError, format!("{path}.unix.path"), "name the socket");
+        problems.add(Code::InternalError, format!("{path}.unix.path"), "name the socket");
     }
 }
