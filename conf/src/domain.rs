@@ -21,6 +21,7 @@ mod input;
 mod interface;
 mod labels;
 mod launch_security;
+mod live;
 mod memballoon;
 mod memory;
 mod memory_device;
@@ -183,7 +184,7 @@ use crate::words;
 #[element(root = "domain", after_read, before_write)]
 pub struct Domain {
     /// What runs the guest's code; absent in a manifest: KVM where it works, else QEMU's translator.
-    #[xml(attr)]
+    #[xml(attr, required, code = "InternalError")]
     pub r#type: Option<DomainType>,
     /// The running guest's number; never in a definition.
     #[xml(attr)]
@@ -411,6 +412,11 @@ impl Domain {
     /// Every rule that is broken, with its field.
     pub fn validate(&self) -> Result<(), Invalid> {
         Invalid::check(validate::problems(self))
+    }
+
+    /// The file system that the guest mounts at a place, exactly there.
+    pub fn filesystem_at(&self, path: &str) -> Option<&Filesystem> {
+        self.devices.filesystems.iter().find(|filesystem| filesystem.target.as_ref().is_some_and(|t| t.dir == path))
     }
 
     /// Our mark in the metadata.

@@ -2,6 +2,7 @@
 //! the traits that types implement, mostly through `#[element]` and `#[derive(Union)]`.
 
 mod document;
+pub(crate) mod foreign;
 mod reader;
 mod traits;
 mod writer;

@@ -13,6 +13,8 @@ struct Options {
     after_read: bool,
     before_write: bool,
     open: bool,
+    closed: Option<String>,
+    single: Option<String>,
 }
 
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
@@ -51,6 +53,11 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
     let reads = fields.iter().map(read_field);
     let attrs = choices_first(&fields).into_iter().filter(|field| field.on.is_none()).filter_map(write_attr);
     let body = fields.iter().filter_map(|field| write_part(field, &fields));
+    let closed = options.closed.map(|code| {
+        let code = quote::format_ident!("{code}");
+        quote!(reader.refuse_others(::ostler_conf::ErrorCode::#code)?;)
+    });
+    let single = options.single.map(|name| quote!(reader.refuse_second(#name)?;));
     let open = options.open.then(|| quote!(writer.open();));
     let root = options.root.map(|name| {
         let before_write = options.before_write.then(|| {
@@ -85,7 +92,10 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
         impl ::ostler_conf::xml::Element for #ident {
             #[allow(unused_variables, reason = "an element can be empty")]
             fn read(reader: &::ostler_conf::xml::Reader<'_>) -> ::std::result::Result<Self, ::ostler_conf::Problem> {
-                Ok(Self { #(#reads,)* })
+                let value = Self { #(#reads,)* };
+                #closed
+                #single
+                Ok(value)
             }
             #[allow(unused_variables, reason = "an element can lack attributes")]
             fn attrs(&self, writer: &mut ::ostler_conf::xml::Writer) { #(#attrs)* }
@@ -107,8 +117,12 @@ fn parse_options(options: TokenStream) -> syn::Result<Options> {
             parsed.before_write = true;
         } else if meta.path.is_ident("open") {
             parsed.open = true;
+        } else if meta.path.is_ident("closed") {
+            parsed.closed = Some(meta.value()?.parse::<LitStr>()?.value());
+        } else if meta.path.is_ident("single") {
+            parsed.single = Some(meta.value()?.parse::<LitStr>()?.value());
         } else {
-            return Err(meta.error("expected root, after_read, before_write or open"));
+            return Err(meta.error("expected root, after_read, before_write, open, closed or single"));
         }
         Ok(())
     });
@@ -130,6 +144,7 @@ fn read_field(field: &Field) -> TokenStream {
         },
         Kind::Skip => quote!(::std::default::Default::default()),
         Kind::Attr => match shape {
+            Shape::Optional if field.required => quote!(Some(reader.required_attr(#name)#code?)),
             Shape::Optional => quote!(reader.attr(#name)#code?),
             _ if field.default => quote!(reader.attr(#name)#code?.unwrap_or_default()),
             _ => quote!(reader.required_attr(#name)#code?),

@@ -10,6 +10,7 @@ pub(crate) struct Field {
     pub(crate) shape: Shape,
     pub(crate) name: String,
     pub(crate) default: bool,
+    pub(crate) required: bool,
     pub(crate) keep: bool,
     pub(crate) bind: bool,
     /// The error code of a value that can't be read; absent: the reader's.
@@ -43,7 +44,7 @@ impl Field {
             field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&*field, "an element's fields have names"))?;
         let mut name = None;
         let (mut attr, mut text, mut flag, mut flatten, mut skip, mut any) = (false, false, false, false, false, false);
-        let (mut default, mut keep, mut bind, mut in_place) = (false, false, false, false);
+        let (mut default, mut required, mut keep, mut bind, mut in_place) = (false, false, false, false, false);
         let (mut on, mut choice, mut absent, mut code) = (None, None, None, None);
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("xml")) {
             attribute.parse_nested_meta(|meta| {
@@ -57,6 +58,7 @@ impl Field {
                     "skip" => skip = true,
                     "any" => any = true,
                     "default" => default = true,
+                    "required" => required = true,
                     "keep" => keep = true,
                     "bind" => bind = true,
                     "in_place" => in_place = true,
@@ -90,7 +92,7 @@ impl Field {
             }
         };
         let name = name.unwrap_or_else(|| camel_case(&ident.to_string()));
-        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, keep, bind, code, on })
+        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, required, keep, bind, code, on })
     }
 
     /// Whether an element without it can be made.

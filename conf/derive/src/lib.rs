@@ -10,6 +10,8 @@
 //! | `root = "name", after_read` | and an inherent `fn after_read(&mut self)` settles what one element alone could not know |
 //! | `before_write` | and an inherent `fn before_write(&self) -> Option<Self>` gives what is written in its place |
 //! | `open` | written as a start and an end tag even when nothing is inside |
+//! | `closed = "ConfigUnsupported"` | a child that no field takes is refused with this error code, in every level of reading |
+//! | `single = "child"` | a second child of that name is refused, in every level of reading |
 //!
 //! | `#[xml(…)]` on a field | meaning |
 //! |---|---|
@@ -25,6 +27,7 @@
 //! | `code = "NoName"` | the error code where this field is missing or can't be read; else `XmlError` |
 //! | `name = "x"` | the name in XML; else the field's name in camelCase; a prefix means the namespace |
 //! | `default` | a child that may lack though its type is no `Option` |
+//! | `required` | an `Option` attribute that XML must have, though YAML may leave it to us |
 //! | `keep` | a child that is written even when empty |
 //! | `bind` | the root binds the name's prefix when the field is there |
 //!

@@ -39,9 +39,15 @@ impl Domain {
     }
 
     /// Names that were made from a device's place, in the lists into which devices are put before others, are made anew.
-    fn forget_made_names(&mut self) {
+    pub(super) fn forget_made_names(&mut self) {
         for (at, controller) in self.devices.controllers.iter_mut().enumerate() {
             forget_made_name(&mut controller.name, "controller", at);
+        }
+        for (at, console) in self.devices.consoles.iter_mut().enumerate() {
+            forget_made_name(&mut console.name, "console", at);
+        }
+        for (at, video) in self.devices.videos.iter_mut().enumerate() {
+            forget_made_name(&mut video.name, "video", at);
         }
     }
 }

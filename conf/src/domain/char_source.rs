@@ -48,7 +48,7 @@ pub enum CharSource {
 pub struct CharSourcePlain {}
 
 /// `<source path='/dev/pts/3'/>`
-#[element]
+#[element(single = "source")]
 pub struct CharSourcePath {
     /// The running guest's pseudo-terminal; never in a definition.
     #[xml(attr, on = "source")]
@@ -60,7 +60,7 @@ pub struct CharSourcePath {
 }
 
 /// `<source path='/dev/ttyS2'/>`
-#[element]
+#[element(single = "source")]
 pub struct CharSourceDevice {
     /// The path.
     #[xml(attr, on = "source")]
@@ -71,7 +71,7 @@ pub struct CharSourceDevice {
 }
 
 /// `<source path='/var/log/x.log' append='on'/>`
-#[element]
+#[element(single = "source")]
 pub struct CharSourceFile {
     /// The file.
     #[xml(attr, on = "source")]
@@ -85,7 +85,7 @@ pub struct CharSourceFile {
 }
 
 /// `<source mode='bind' path='/run/x.sock'/>`
-#[element]
+#[element(single = "source")]
 pub struct CharSourceUnix {
     /// Whether the hypervisor listens or connects.
     #[xml(attr, on = "source")]
@@ -102,7 +102,7 @@ pub struct CharSourceUnix {
 }
 
 /// `<source mode='connect' host='127.0.0.1' service='4555'/>`
-#[element]
+#[element(single = "source")]
 pub struct CharSourceTcp {
     /// Whether the hypervisor listens or connects.
     #[xml(attr, on = "source")]

@@ -1,231 +1,116 @@
 //! The driver-independent defaults of a domain, as libvirt fills them in. What is set stays.
 
+mod address;
+mod chardev;
+mod controller;
+mod disk;
+mod display;
+mod hostdev;
+mod machine;
+mod order;
+mod sysinfo;
+mod tune;
+
 use super::{
-    Address, BootDevice, BootEntry, CharSource, CharSourcePath, Clock, ClockOffset, Console, ConsoleTarget,
-    ConsoleTargetKind, Controller, ControllerKind, CurrentMemory, Disk, DiskBus, DiskDevice, Domain, DriveAddress,
-    LifecycleAction, OsKind, SerialTarget, Vcpu, VcpuPlacement, VirtioSerialAddress,
+    Address, CcidAddress, Clock, ClockBasis, ClockOffset, Domain, DomainType, Filesystem, FilesystemAccess,
+    FilesystemSource, Input, InputBus, InputKind, Interface, LifecycleAction, OsKind, Seclabel, SeclabelKind,
+    Smartcard,
 };
+use crate::values::YesNo;
+
+pub(super) use controller::number_controllers;
+pub(super) use disk::target_index;
 
 pub(super) fn complete(domain: &mut Domain) {
-    complete_resources(domain);
-    complete_boot(domain);
-    domain.clock.get_or_insert_with(|| Clock::new(ClockOffset::Utc));
+    domain.forget_made_names();
+    domain.uuid = domain.uuid.or_else(|| sysinfo::uuid(&domain.sysinfo));
+    sysinfo::complete(&mut domain.sysinfo);
+    machine::complete(domain);
+    tune::complete(domain);
+    let clock = domain.clock.get_or_insert_with(|| Clock::new(ClockOffset::Utc));
+    if clock.offset == ClockOffset::Variable {
+        clock.adjustment.get_or_insert_with(|| "0".to_owned());
+        clock.basis.get_or_insert(ClockBasis::Utc);
+    }
     domain.on_poweroff.get_or_insert(LifecycleAction::Destroy);
     domain.on_reboot.get_or_insert(LifecycleAction::Restart);
     domain.on_crash.get_or_insert(LifecycleAction::Destroy);
-    for disk in &mut domain.devices.disks {
-        complete_disk(disk);
+    order::sort_disks(&mut domain.devices.disks);
+    domain.devices.disks.iter_mut().for_each(disk::complete);
+    domain.devices.filesystems.iter_mut().for_each(complete_filesystem);
+    complete_inputs(domain);
+    complete_smartcards(&mut domain.devices.smartcards);
+    domain.devices.interfaces.iter_mut().for_each(complete_interface);
+    display::complete(domain);
+    chardev::complete(domain);
+    hostdev::complete(domain);
+    address::complete(domain);
+    controller::complete(domain);
+    if !chooses_panic_model(domain.r#type) {
+        domain.devices.panics.retain(|panic| panic.model.is_some() || panic.address.is_some());
     }
-    complete_chardevs(domain);
-    complete_controllers(domain);
+    domain.seclabels.iter_mut().for_each(complete_seclabel);
+    domain.seclabels.retain(|label| *label != Seclabel { model: label.model.clone(), ..Seclabel::default() });
     domain.label_devices();
 }
 
-fn complete_resources(domain: &mut Domain) {
-    if let Some(memory) = &domain.memory {
-        let size = memory.size;
-        let current = domain.current_memory.get_or_insert(CurrentMemory { size });
-        // libvirt lowers what is more than there is.
-        if current.size.0 > size.0 || current.size.0.bytes() == 0 {
-            current.size = size;
+/// Whether the guest's driver gives a panic device without a model one; else it is none.
+const fn chooses_panic_model(r#type: Option<DomainType>) -> bool {
+    matches!(r#type, None | Some(DomainType::Kvm | DomainType::Qemu | DomainType::Hvf))
+}
+
+/// Files are labelled where the label is made, and are not where it is given.
+fn complete_seclabel(label: &mut Seclabel) {
+    match label.r#type {
+        Some(SeclabelKind::Dynamic) => {
+            label.relabel.get_or_insert(YesNo(true));
         }
-    }
-    let vcpu = domain.vcpu.get_or_insert(Vcpu { placement: None, cpuset: None, current: None, count: 1 });
-    vcpu.placement.get_or_insert(VcpuPlacement::Static);
-}
-
-/// Without any other word, a hardware-like guest boots from its hard disk.
-fn complete_boot(domain: &mut Domain) {
-    let kind = *domain.os.r#type.kind.get_or_insert(OsKind::Hvm);
-    let has_order = domain.devices.disks.iter().any(|d| d.boot.is_some())
-        || domain.devices.interfaces.iter().any(|i| i.boot.is_some());
-    let boots_by_itself = domain.os.boot.is_empty() && domain.os.kernel.is_none() && !has_order;
-    if kind == OsKind::Hvm && boots_by_itself {
-        domain.os.boot.push(BootEntry { dev: BootDevice::Hd });
-    }
-}
-
-fn complete_disk(disk: &mut Disk) {
-    let device = *disk.device.get_or_insert(DiskDevice::Disk);
-    if disk.target.bus.is_none() {
-        disk.target.bus = bus_of(&disk.name, device);
-    }
-    if device == DiskDevice::Cdrom {
-        disk.readonly = true;
-    }
-    if disk.address.is_none() {
-        disk.address = drive_address(&disk.name, disk.target.bus).map(Address::Drive);
-    }
-}
-
-/// The bus that a target's name stands for.
-fn bus_of(name: &str, device: DiskDevice) -> Option<DiskBus> {
-    const PREFIXES: &[(&str, DiskBus)] = &[
-        ("hd", DiskBus::Ide),
-        ("sd", DiskBus::Scsi),
-        ("vd", DiskBus::Virtio),
-        ("xvd", DiskBus::Xen),
-        ("ubd", DiskBus::Uml),
-        ("nvme", DiskBus::Nvme),
-    ];
-    if device == DiskDevice::Floppy || name.starts_with("fd") {
-        return Some(DiskBus::Fdc);
-    }
-    PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, bus)| *bus)
-}
-
-/// `vda` → 0, `vdz` → 25, `vdaa` → 26; numbers at the end (partitions) are refused.
-pub(super) fn target_index(name: &str) -> Option<u32> {
-    const PREFIXES: &[&str] = &["fd", "hd", "vd", "sd", "xvd", "ubd"];
-    let letters = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))?;
-    if letters.is_empty() || letters.len() > 5 || !letters.bytes().all(|b| b.is_ascii_lowercase()) {
-        return None;
-    }
-    let index = letters.bytes().fold(0_u32, |index, letter| index * 26 + u32::from(letter - b'a') + 1);
-    Some(index - 1)
-}
-
-/// Where libvirt puts the disk with this target on a controller of its bus.
-fn drive_address(name: &str, bus: Option<DiskBus>) -> Option<DriveAddress> {
-    let index = target_index(name)?;
-    let (controller, bus, unit) = match bus? {
-        // Seven units a controller: the eighth is the controller's own.
-        DiskBus::Scsi => (index / 7, 0, index % 7),
-        DiskBus::Ide => (index / 4, (index % 4) / 2, index % 2),
-        DiskBus::Sata => (index / 6, 0, index % 6),
-        DiskBus::Fdc => (index / 2, 0, index % 2),
-        DiskBus::Virtio | DiskBus::Xen | DiskBus::Usb | DiskBus::Uml | DiskBus::Sd | DiskBus::Nvme => return None,
-    };
-    Some(DriveAddress { controller: Some(controller), bus: Some(bus), target: Some(0), unit: Some(unit) })
-}
-
-fn complete_chardevs(domain: &mut Domain) {
-    let devices = &mut domain.devices;
-    for (port, serial) in (0..).zip(&mut devices.serials) {
-        serial.source.get_or_insert_with(pty);
-        serial.target.get_or_insert(SerialTarget { r#type: None, port: None, model: None }).port.get_or_insert(port);
-    }
-    for (port, console) in (0..).zip(&mut devices.consoles) {
-        console.source.get_or_insert_with(pty);
-        let target = console.target.get_or_insert(ConsoleTarget { r#type: None, port: None });
-        target.r#type.get_or_insert(ConsoleTargetKind::Serial);
-        target.port.get_or_insert(port);
-    }
-    // The first serial port of a hardware-like guest shows up as its first console, and the other way round.
-    if domain.os.r#type.kind != Some(OsKind::Hvm) {
-        return;
-    }
-    match (devices.serials.first(), devices.consoles.first()) {
-        (Some(serial), None) => devices.consoles.push(Console {
-            name: String::new(),
-            tty: None,
-            source: serial.source.clone(),
-            log: serial.log.clone(),
-            target: Some(ConsoleTarget { r#type: Some(ConsoleTargetKind::Serial), port: Some(0) }),
-            alias: None,
-            address: None,
-        }),
-        (None, Some(console))
-            if console.target.as_ref().is_some_and(|t| t.r#type == Some(ConsoleTargetKind::Serial)) =>
-        {
-            devices.serials.push(super::Serial {
-                name: String::new(),
-                source: console.source.clone(),
-                log: console.log.clone(),
-                target: Some(SerialTarget { r#type: None, port: Some(0), model: None }),
-                alias: None,
-                address: None,
-            });
+        Some(SeclabelKind::Static) => {
+            label.relabel.get_or_insert(YesNo(false));
         }
-        (Some(serial), Some(_))
-            if devices.consoles[0].target.as_ref().is_some_and(|t| t.r#type == Some(ConsoleTargetKind::Serial)) =>
-        {
-            // Said twice, the serial port is right.
-            (devices.consoles[0].source, devices.consoles[0].log) = (serial.source.clone(), serial.log.clone());
-        }
-        (Some(_) | None, Some(_)) | (None, None) => {}
+        Some(SeclabelKind::None) | None => {}
     }
 }
 
-fn pty() -> CharSource {
-    CharSource::Pty(CharSourcePath::default())
+/// Files have the guest's own owners, except where there is nobody to own them.
+fn complete_filesystem(filesystem: &mut Filesystem) {
+    if !matches!(filesystem.source, FilesystemSource::Ram(_) | FilesystemSource::Bind(_)) {
+        filesystem.accessmode.get_or_insert(FilesystemAccess::Passthrough);
+    }
 }
 
-/// Controllers that other devices need.
-fn complete_controllers(domain: &mut Domain) {
-    number_controllers(&mut domain.devices.controllers);
-    let mut needed = Vec::new();
-    for disk in &domain.devices.disks {
-        let kind = match disk.target.bus {
-            Some(DiskBus::Scsi) => ControllerKind::Scsi,
-            Some(DiskBus::Ide) => ControllerKind::Ide,
-            Some(DiskBus::Sata) => ControllerKind::Sata,
-            Some(DiskBus::Fdc) => ControllerKind::Fdc,
-            _ => continue,
-        };
-        if let Some(Address::Drive(DriveAddress { controller, .. })) = disk.address {
-            needed.push((kind, controller.unwrap_or(0)));
-        }
-    }
-    let mut ports = used_serial_ports(domain);
-    for channel in &mut domain.devices.channels {
-        if channel.address.is_none() {
-            // Port 0 of a virtio serial controller is kept for a console.
-            let port = (1..).find(|port| !ports.contains(port)).expect("there are more numbers than channels");
-            ports.push(port);
-            channel.address = Some(Address::VirtioSerial(VirtioSerialAddress {
-                controller: Some(0),
-                bus: Some(0),
-                port: Some(port),
-            }));
-        }
-        needed.push((ControllerKind::VirtioSerial, 0));
-    }
-    for (kind, last) in needed {
-        for index in 0..=last {
-            let is_there = domain.devices.controllers.iter().any(|c| c.r#type == kind && c.index == Some(index));
-            if !is_there {
-                domain.devices.controllers.push(Controller::new(kind, index));
-            }
+/// Slot by slot in the first reader.
+fn complete_smartcards(smartcards: &mut [Smartcard]) {
+    for at in 0..smartcards.len() {
+        if smartcards[at].address.is_none() {
+            let place = |slot| CcidAddress { controller: Some(0), slot: Some(slot) };
+            let is_taken =
+                |slot| smartcards.iter().any(|card| card.address.as_ref() == Some(&Address::Ccid(place(slot))));
+            smartcards[at].address = (0..).find(|slot| !is_taken(*slot)).map(|slot| Address::Ccid(place(slot)));
         }
     }
 }
 
-fn used_serial_ports(domain: &Domain) -> Vec<u32> {
-    let port = |address: &Option<Address>| match address {
-        Some(Address::VirtioSerial(address)) => address.port,
+/// No address is one of zeros only.
+fn complete_interface(interface: &mut Interface) {
+    interface.mac.take_if(|mac| mac.address.0 == [0; 6]);
+}
+
+/// The bus that an input device of the machine sits on.
+fn complete_inputs(domain: &mut Domain) {
+    let kind = domain.os.r#type.kind;
+    let is_x86 = matches!(domain.os.r#type.arch.as_deref(), None | Some("i686" | "x86_64"));
+    let bus = |input: &Input| match (input.r#type, kind) {
+        (InputKind::Passthrough, _) => Some(InputBus::Virtio),
+        (InputKind::Evdev, _) => None,
+        (_, Some(OsKind::Xen | OsKind::Xenpvh)) => Some(InputBus::Xen),
+        (InputKind::Mouse | InputKind::Keyboard, Some(OsKind::Hvm)) if is_x86 => Some(InputBus::Ps2),
+        (_, Some(OsKind::Hvm)) => Some(InputBus::Usb),
         _ => None,
     };
-    domain.devices.channels.iter().filter_map(|channel| port(&channel.address)).collect()
-}
-
-pub(super) fn number_controllers(controllers: &mut [Controller]) {
-    for at in 0..controllers.len() {
-        if controllers[at].index.is_none() {
-            let kind = controllers[at].r#type;
-            let taken = |index| controllers.iter().any(|c| c.r#type == kind && c.index == Some(index));
-            let next = (0..).find(|index| !taken(*index));
-            controllers[at].index = next;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::target_index;
-
-    #[test]
-    fn targets_count_like_spreadsheet_columns() {
-        for (name, index) in [
-            ("vda", Some(0)),
-            ("sdz", Some(25)),
-            ("vdaa", Some(26)),
-            ("vda1", None),
-            ("vd", None),
-            ("zzz", None),
-            ("xvdb", Some(1)),
-        ] {
-            assert_eq!(target_index(name), index, "{name}");
+    for input in &mut domain.devices.inputs {
+        if input.bus.is_none() {
+            input.bus = bus(input);
         }
     }
 }

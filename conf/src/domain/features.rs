@@ -2,13 +2,13 @@
 
 use ostler_conf_derive::element;
 
-use crate::Problem;
 use crate::values::{OnOff, ScaledKib, ScaledPretty, YesNo};
 use crate::words;
 use crate::xml::{Element, Reader, Value, Writer};
+use crate::{ErrorCode, Problem};
 
 /// `<features>`: features of the machine.
-#[element]
+#[element(closed = "ConfigUnsupported")]
 pub struct Features {
     /// ACPI, which shutdown by the power button needs.
     #[xml(flag)]
@@ -119,7 +119,7 @@ pub struct Apic {
 }
 
 /// `<hyperv mode='custom'>`: Hyper-V's enlightenments.
-#[element(open)]
+#[element(open, closed = "ConfigUnsupported")]
 pub struct HypervFeatures {
     /// Whether only the named ones are on, or all that the host has.
     #[xml(attr)]
@@ -225,7 +225,7 @@ pub struct VendorId {
 }
 
 /// `<kvm>`: KVM's features.
-#[element]
+#[element(closed = "ConfigUnsupported")]
 pub struct KvmFeatures {
     /// KVM is not shown to the guest.
     #[xml(keep)]
@@ -256,7 +256,7 @@ pub struct DirtyRing {
 }
 
 /// `<xen>`: Xen's features.
-#[element]
+#[element(closed = "ConfigUnsupported")]
 pub struct XenFeatures {
     /// The guest sees the host's memory map.
     #[xml(keep, name = "e820_host")]
@@ -345,6 +345,7 @@ impl Element for Capabilities {
                 capabilities.push(Capability { name: *name, state: child.attr("state")? });
             }
         }
+        reader.refuse_others(ErrorCode::ConfigUnsupported)?;
         Ok(Capabilities { policy: reader.attr("policy")?, capabilities })
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Problem;
 use crate::values::XmlText;
+use crate::xml::foreign::attributes;
 use crate::xml::{Element, Reader, Writer};
 
 /// `<metadata>`: what programs keep with a domain.
@@ -75,18 +76,33 @@ pub struct DeviceLabel {
 const OURS: &str = "ostler:domain";
 
 impl Element for Metadata {
+    /// Reads as libvirt does, which keeps one element of each namespace and none without. Prefixes that are bound further
+    /// out are bound here.
     fn read(reader: &Reader<'_>) -> Result<Self, Problem> {
-        let content = reader.take_content();
-        let namespaces = reader.take_attributes().trim().to_owned();
-        let Some(ours) = reader.all_children().find(|child| child.is_named(OURS)) else {
-            return Ok(Metadata { foreign: XmlText(content.to_owned()), namespaces, ostler: None });
-        };
-        let mark = OstlerMark::read(&ours)?;
-        let whole = ours.take_whole();
-        let (before, after) = content.split_once(whole).unwrap_or((content, ""));
-        let foreign = format!("{}{after}", before.trim_end());
-        let foreign = if foreign.trim().is_empty() { String::new() } else { foreign };
-        Ok(Metadata { foreign: XmlText(foreign), namespaces, ostler: Some(mark) })
+        let mut ostler = None;
+        let mut seen = Vec::new();
+        let mut foreign = Vec::new();
+        let own: Vec<&str> = reader.all_attributes().filter_map(|(name, _)| name.strip_prefix("xmlns:")).collect();
+        let mut outer = Vec::new();
+        for child in reader.all_children() {
+            if child.is_named(OURS) {
+                child.take();
+                ostler = Some(OstlerMark::read(&child)?);
+                continue;
+            }
+            let default = || child.all_attributes().chain(reader.all_attributes()).find(|(name, _)| *name == "xmlns");
+            let namespace = child.namespace().or_else(|| default().map(|(_, uri)| uri));
+            if let Some(namespace) = namespace.filter(|namespace| !seen.contains(namespace)) {
+                seen.push(namespace);
+                foreign.push(child.take_whole());
+                find_outer(&child, &own, &mut outer);
+            }
+        }
+        let outer: Vec<(String, &str)> =
+            outer.into_iter().map(|(prefix, uri)| (format!("xmlns:{prefix}"), uri)).collect();
+        let own = reader.all_attributes().filter(|(name, _)| *name != "xmlns:ostler");
+        let namespaces = attributes(own.chain(outer.iter().map(|(name, uri)| (name.as_str(), *uri))));
+        Ok(Metadata { foreign: XmlText(foreign.join("\n")), namespaces, ostler })
     }
 
     fn attrs(&self, writer: &mut Writer) {
@@ -94,22 +110,26 @@ impl Element for Metadata {
     }
 
     fn body(&self, writer: &mut Writer) {
-        let foreign = &self.foreign.0;
-        let Some(mark) = &self.ostler else { return writer.raw(foreign) };
-        let write_mark = |writer: &mut Writer| {
+        writer.foreign(&self.foreign.0);
+        if let Some(mark) = &self.ostler {
             writer.element(OURS, true, |writer| {
                 writer.bind("ostler");
                 mark.attrs(writer);
                 mark.body(writer);
             });
-        };
-        if foreign.trim().is_empty() {
-            return write_mark(writer);
         }
-        let (head, tail) = foreign.split_at(foreign.trim_end().len());
-        writer.raw(head);
-        writer.raw("\n");
-        writer.nested(write_mark);
-        writer.raw(tail.strip_prefix('\n').unwrap_or(tail));
     }
+}
+
+/// Finds the prefixes, and what they mean, that `element` and what is in it have from further out than `scope`.
+fn find_outer<'d>(element: &Reader<'d>, scope: &[&'d str], found: &mut Vec<(&'d str, &'d str)>) {
+    let own = element.all_attributes().filter_map(|(name, _)| name.strip_prefix("xmlns:"));
+    let scope: Vec<&str> = scope.iter().copied().chain(own).collect();
+    if let (Some((prefix, _)), Some(uri)) = (element.name().split_once(':'), element.namespace())
+        && !scope.contains(&prefix)
+        && !found.iter().any(|(other, _)| *other == prefix)
+    {
+        found.push((prefix, uri));
+    }
+    element.all_children().for_each(|child| find_outer(&child, &scope, found));
 }

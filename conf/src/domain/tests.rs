@@ -63,7 +63,7 @@ fn xml_and_yaml_say_the_same() {
 
 #[test]
 fn a_backing_chain_is_a_flat_list() {
-    let text = "<domain><name>a</name><devices><disk><backingStore type='file'><source file='/b'/><backingStore/></backingStore><target dev='vda'/></disk></devices></domain>";
+    let text = "<domain type='kvm'><name>a</name><devices><disk><backingStore type='file'><source file='/b'/><backingStore/></backingStore><target dev='vda'/></disk></devices></domain>";
     let domain = parse::<Domain>(text).unwrap().strict().unwrap();
     let yaml = serde_json::to_value(&domain.devices.disks[0].backing_chain).unwrap();
     assert_eq!(yaml, serde_json::json!([{ "source": { "file": { "file": "/b" } } }]));

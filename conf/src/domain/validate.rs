@@ -1,11 +1,21 @@
 //! The driver-independent rules of a domain. Codes are libvirt's for the same mistakes.
 
+mod bus;
+mod chardev;
+mod devices;
+mod disk;
+mod display;
+mod firmware;
+mod hostdev;
+mod label;
+mod memory;
+mod tune;
+
 use std::collections::BTreeMap;
 
 use ostler_util::ErrorCode as Code;
 
-use super::complete::target_index;
-use super::{Address, DiskBus, DiskDevice, DiskSource, Domain, Interface, InterfaceSource, PciAddress};
+use super::{Address, DiskBus, Domain, Interface, InterfaceBackendKind, InterfaceSource, PciAddress};
 use crate::Problem;
 
 /// Problems are collected, so that a user sees them all at once.
@@ -22,11 +32,22 @@ pub(super) fn problems(domain: &Domain) -> Vec<Problem> {
     let mut problems = Problems::default();
     check_identity(domain, &mut problems);
     check_resources(domain, &mut problems);
+    memory::check(domain, &mut problems);
+    firmware::check(domain, &mut problems);
+    label::check(&domain.seclabels, &mut problems);
     check_boot_order(domain, &mut problems);
     check_disks(domain, &mut problems);
     for interface in &domain.devices.interfaces {
         check_interface(interface, &mut problems);
     }
+    chardev::check(domain, &mut problems);
+    if let Some(tune) = &domain.cputune {
+        tune::check(tune, domain, &mut problems);
+    }
+    bus::check(domain, &mut problems);
+    hostdev::check(domain, &mut problems);
+    display::check(domain, &mut problems);
+    devices::check(domain, &mut problems);
     check_addresses(domain, &mut problems);
     check_names(domain, &mut problems);
     problems.0
@@ -102,39 +123,11 @@ fn check_boot_order(domain: &Domain, problems: &mut Problems) {
 fn check_disks(domain: &Domain, problems: &mut Problems) {
     let disks = &domain.devices.disks;
     for (at, disk) in disks.iter().enumerate() {
-        let path = format!("devices.disks[{}]", disk.name);
         if disks[..at].iter().any(|other| other.name == disk.name) {
-            problems.add(Code::XmlError, path.clone(), format!("the target '{}' is another disk's already", disk.name));
+            let path = format!("devices.disks[{}]", disk.name);
+            problems.add(Code::XmlError, path, format!("the target '{}' is another disk's already", disk.name));
         }
-        if disk.name.is_empty() {
-            problems.add(Code::NoTarget, format!("devices.disks[{at}].name"), "a disk needs a target, as in vda");
-        } else if target_index(&disk.name).is_none() && disk.address.is_none() {
-            problems.add(
-                Code::XmlError,
-                format!("{path}.name"),
-                format!("'{}' is no disk target: vda, sda, hda or fda and so on is expected", disk.name),
-            );
-        }
-        if disk.device() == DiskDevice::Lun && matches!(disk.source, Some(DiskSource::File(_))) {
-            problems.add(
-                Code::ConfigUnsupported,
-                format!("{path}.device"),
-                "a disk with device 'lun' hands a SCSI device through: its source must be a block device or a network LUN, not a file",
-            );
-        }
-        if disk.device() == DiskDevice::Floppy && disk.target.bus.is_some_and(|bus| bus != DiskBus::Fdc) {
-            problems.add(Code::InternalError, format!("{path}.target.bus"), "a floppy drive sits on bus 'fdc'");
-        }
-        if disk.device() != DiskDevice::Floppy && disk.target.bus == Some(DiskBus::Fdc) {
-            problems.add(Code::InternalError, format!("{path}.target.bus"), "bus 'fdc' is for floppy drives");
-        }
-        if disk.source.as_ref().and_then(DiskSource::path).is_some_and(str::is_empty) {
-            problems.add(
-                Code::XmlError,
-                format!("{path}.source"),
-                "the source's path is empty: leave it out for an empty drive",
-            );
-        }
+        disk::check(disk, problems);
     }
 }
 
@@ -148,6 +141,12 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
             format!("{path}.mac.address"),
             format!("{} is a multicast address: the first byte must be even", mac.address),
         );
+    }
+    let passt = interface.backend.as_ref().is_some_and(|backend| backend.r#type == Some(InterfaceBackendKind::Passt));
+    if !interface.port_forwards.is_empty()
+        && !(passt && matches!(interface.source, InterfaceSource::User(_) | InterfaceSource::Vhostuser(_)))
+    {
+        problems.add(Code::ConfigUnsupported, format!("{path}.portForwards"), "only backend 'passt' forwards ports");
     }
     match &interface.source {
         InterfaceSource::Network(source) if source.network.is_empty() => {
@@ -224,12 +223,28 @@ fn check_names(domain: &Domain, problems: &mut Problems) {
             }
         }
     };
-    check("interfaces", devices.interfaces.iter().map(|d| &d.name).collect());
     check("controllers", devices.controllers.iter().map(|d| &d.name).collect());
+    check("leases", devices.leases.iter().map(|d| &d.name).collect());
+    check("filesystems", devices.filesystems.iter().map(|d| &d.name).collect());
+    check("interfaces", devices.interfaces.iter().map(|d| &d.name).collect());
+    check("smartcards", devices.smartcards.iter().map(|d| &d.name).collect());
     check("serials", devices.serials.iter().map(|d| &d.name).collect());
+    check("parallels", devices.parallels.iter().map(|d| &d.name).collect());
     check("consoles", devices.consoles.iter().map(|d| &d.name).collect());
     check("channels", devices.channels.iter().map(|d| &d.name).collect());
     check("inputs", devices.inputs.iter().map(|d| &d.name).collect());
+    check("tpms", devices.tpms.iter().map(|d| &d.name).collect());
+    check("graphics", devices.graphics.iter().map(|d| &d.name).collect());
+    check("sounds", devices.sounds.iter().map(|d| &d.name).collect());
+    check("audios", devices.audios.iter().map(|d| &d.name).collect());
+    check("videos", devices.videos.iter().map(|d| &d.name).collect());
+    check("hostdevs", devices.hostdevs.iter().map(|d| &d.name).collect());
+    check("redirdevs", devices.redirdevs.iter().map(|d| &d.name).collect());
+    check("hubs", devices.hubs.iter().map(|d| &d.name).collect());
     check("watchdogs", devices.watchdogs.iter().map(|d| &d.name).collect());
     check("rngs", devices.rngs.iter().map(|d| &d.name).collect());
+    check("panics", devices.panics.iter().map(|d| &d.name).collect());
+    check("shmems", devices.shmems.iter().map(|d| &d.name).collect());
+    check("memories", devices.memories.iter().map(|d| &d.name).collect());
+    check("cryptos", devices.cryptos.iter().map(|d| &d.name).collect());
 }

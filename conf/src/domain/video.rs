@@ -100,6 +100,25 @@ pub struct Resolution {
     pub y: u32,
 }
 
+impl VideoModel {
+    /// A card of that kind, and nothing more said.
+    pub fn new(kind: VideoKind) -> Self {
+        VideoModel {
+            r#type: kind,
+            ram: None,
+            vram: None,
+            vram64: None,
+            vgamem: None,
+            heads: None,
+            primary: None,
+            blob: None,
+            edid: None,
+            acceleration: None,
+            resolution: None,
+        }
+    }
+}
+
 words! {
     /// A graphics card.
     pub enum VideoKind {

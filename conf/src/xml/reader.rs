@@ -154,6 +154,29 @@ impl<'d> Reader<'d> {
         self.children(name).map(|child| T::read(&child)).collect()
     }
 
+    /// Refuses a child that nothing took.
+    ///
+    /// # Errors
+    /// The first such child.
+    pub fn refuse_others(&self, code: ErrorCode) -> Result<(), Problem> {
+        let mut others = self.all_children().filter(|child| child.get().is_some_and(|node| !node.taken.get()));
+        match others.next() {
+            Some(other) => Err(other.problem("nothing of that name is known here").with_code(code)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a second child of a name.
+    ///
+    /// # Errors
+    /// The second.
+    pub fn refuse_second(&self, name: &str) -> Result<(), Problem> {
+        match self.all_children().filter(|child| child.is_named(name)).nth(1) {
+            Some(second) => Err(second.problem("it is there already: one is expected")),
+            None => Ok(()),
+        }
+    }
+
     /// Takes the element itself; what is in it is still to be taken.
     pub fn take(&self) {
         if let Some(node) = self.get() {

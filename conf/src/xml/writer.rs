@@ -1,5 +1,6 @@
 //! Formats as libvirt does.
 
+use super::foreign::rewrite;
 use super::traits::{NAMESPACES, Value};
 
 /// Writes elements with two blanks a level, attributes in single quotes, `<a/>` for an element with nothing inside.
@@ -100,11 +101,18 @@ impl Writer {
         self.out.push_str(content);
     }
 
-    /// Lets `write` add child elements in the midst of raw content.
-    pub fn nested(&mut self, write: impl FnOnce(&mut Self)) {
-        let inline = std::mem::replace(&mut self.inline, false);
-        write(self);
-        self.inline = inline;
+    /// Writes other programs' elements, laid out as libxml2 does. Child elements may follow.
+    pub fn foreign(&mut self, xml: &str) {
+        if xml.trim().is_empty() {
+            return;
+        }
+        match rewrite(xml, self.depth) {
+            Some(elements) => {
+                self.end_tag_line();
+                self.out.push_str(&elements);
+            }
+            None => self.raw(xml),
+        }
     }
 
     /// Ends the start tag even if no content follows: libvirt writes some containers as `<ip>` and `</ip>` on two lines.

@@ -50,14 +50,13 @@ pub(crate) fn complete(spec: &Domain, last: Option<&Domain>, host: &Host) -> Res
     machine::complete(&mut domain, host)?;
     disk::sort(&mut domain.devices.disks, last.map(|last| last.devices.disks.as_slice()).unwrap_or_default());
     chardev::complete_before(&mut domain);
-    let had_console = !domain.devices.consoles.is_empty();
-    let given = domain.devices.controllers.len();
+    controller::complete_before(&mut domain, host);
     domain.complete();
     forget_made_names(&mut domain);
-    controller::complete(&mut domain, given, host);
+    controller::complete(&mut domain, host);
     disk::complete(&mut domain);
     interface::complete(&mut domain, host);
-    chardev::complete(&mut domain, had_console);
+    chardev::complete(&mut domain);
     small_devices::complete(&mut domain, host);
     usb::assign(&mut domain)?;
     pci::assign(&mut domain, last.is_none())?;

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     /// Copied from `virsh -c test:///default` of libvirt 11.3, without what it leaves to be filled in.
-    const SPEC: &str = "<domain><name>a</name><memory>1024</memory><os><type>hvm</type></os><devices>
+    const SPEC: &str = "<domain type='test'><name>a</name><memory>1024</memory><os><type>hvm</type></os><devices>
         <disk type='file'><source file='/x'/><target dev='sda'/></disk><interface type='user'/><serial type='pty'/></devices></domain>";
 
     fn parse(text: &str) -> Domain {

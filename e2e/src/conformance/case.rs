@@ -48,6 +48,11 @@ impl Case {
         }
     }
 
+    /// Whether reading it, completing it and checking it must fail already.
+    pub fn is_refused_when_read(&self) -> bool {
+        self.line["expect"]["outcome"] == "parse-error"
+    }
+
     /// libvirt's error number, where the case tells it.
     pub fn error_code(&self) -> Option<i64> {
         self.line["expect"]["error_code"].as_i64()

@@ -42,7 +42,7 @@ refused! {
     lun_of_a_file: "<disk type='file'>" => "<disk type='file' device='lun'>", ConfigUnsupported at "devices.disks[vda].device";
     lun_on_virtio: "<disk type='file'><driver type='raw'/><source file='/a'/>" => "<disk type='block' device='lun'><source dev='/dev/sda'/>", ConfigUnsupported at "devices.disks[vda].device";
     twice_the_same_target: "DEVICES" => "<disk type='file'><source file='/b'/><target dev='vda'/></disk>", XmlError at "devices.disks[vda]";
-    no_source: "<source file='/a'/>" => "", ConfigUnsupported at "devices.disks[vda].source";
+    no_source: "<source file='/a'/>" => "", NoSource at "devices.disks[vda].source";
     relative_source: "'/a'" => "'a'", XmlError at "devices.disks[vda].source";
     ide_on_q35: "dev='vda'" => "dev='hda'", ConfigUnsupported at "devices.disks[hda].target.bus";
     xen_disk: "dev='vda'" => "dev='xvda'", ConfigUnsupported at "devices.disks[xvda].target.bus";
@@ -72,7 +72,7 @@ refused! {
     xen_balloon: "DEVICES" => "<memballoon model='xen'/>", ConfigUnsupported at "devices.memballoon.model";
     random_from_a_file: "DEVICES" => "<rng model='virtio'><backend model='random'>/etc/passwd</backend></rng>", ConfigUnsupported at "devices.rngs[rng0].backend";
     fifth_serial_port: "DEVICES" => "<serial type='pty'><target type='isa-serial' port='4'/></serial>", ConfigUnsupported at "devices.serials[serial0].target.port";
-    nowhere_to_connect: "DEVICES" => "<serial type='unix'><source mode='connect'/></serial>", ConfigUnsupported at "devices.serials[serial0].source.unix.path";
+    nowhere_to_connect: "DEVICES" => "<serial type='unix'><source mode='connect'/></serial>", InternalError at "devices.serials[serial0].source.unix.path";
     tablet_on_ps2: "DEVICES" => "<input type='tablet' bus='ps2'/>", ConfigUnsupported at "devices.inputs[input0].bus";
     core_dump: "OS" => "<on_crash>coredump-destroy</on_crash>", ConfigUnsupported at "on_crash";
     restart_at_poweroff_destroy_at_reboot: "OS" => "<on_poweroff>restart</on_poweroff><on_reboot>destroy</on_reboot>", ConfigUnsupported at "on_reboot";

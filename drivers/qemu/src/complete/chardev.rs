@@ -2,8 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    CharSource, CharSourceUnix, CharSourceUnixMode, Console, ConsoleTarget, ConsoleTargetKind, Devices, Serial,
-    SerialTarget, SerialTargetKind as Kind, SerialTargetModel, SerialTargetModelName as Model,
+    Address, Channel, ChannelTargetKind, CharSource, CharSourceUnix, CharSourceUnixMode, Devices, Serial, SerialTarget,
+    SerialTargetKind as Kind, SerialTargetModel, SerialTargetModelName as Model, VirtioSerialAddress,
 };
 
 pub(super) fn complete_before(domain: &mut Domain) {
@@ -16,29 +16,30 @@ pub(super) fn complete_before(domain: &mut Domain) {
             *mode = None;
         }
     }
-    let first_is_other = domain.devices.consoles.first().is_some_and(|console| {
-        console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Virtio))
-    });
-    if first_is_other && domain.devices.serials.first().is_some_and(shows_as_console) {
-        let target = Some(ConsoleTarget { r#type: Some(ConsoleTargetKind::Serial), port: None });
-        let console =
-            Console { name: String::new(), tty: None, source: None, log: None, target, alias: None, address: None };
-        domain.devices.consoles.insert(0, console);
-    }
 }
 
-/// The first serial port shows up as the first console only if it is one that a machine boots with.
-fn shows_as_console(serial: &Serial) -> bool {
-    !matches!(serial.target.as_ref().and_then(|target| target.r#type), Some(Kind::PciSerial | Kind::UsbSerial))
-}
-
-/// `had_console`: whether there was one before the driver-independent completion added its own.
-pub(super) fn complete(domain: &mut Domain, had_console: bool) {
+pub(super) fn complete(domain: &mut Domain) {
     let devices = &mut domain.devices;
-    if !had_console && !devices.serials.first().is_some_and(shows_as_console) {
-        devices.consoles.clear();
-    }
     devices.serials.iter_mut().for_each(complete_serial);
+    complete_channels(&mut devices.channels);
+}
+
+/// Gives each channel of virtio serial a free port; port 0 is kept for a console.
+fn complete_channels(channels: &mut [Channel]) {
+    for at in 0..channels.len() {
+        let is_virtio = channels[at].target.as_ref().is_some_and(|target| target.r#type == ChannelTargetKind::Virtio);
+        if channels[at].address.is_some() || !is_virtio {
+            continue;
+        }
+        let is_taken = |port| {
+            channels.iter().any(|channel| {
+                matches!(&channel.address, Some(Address::VirtioSerial(address)) if address.port == Some(port))
+            })
+        };
+        channels[at].address = (1..).find(|port| !is_taken(*port)).map(|port| {
+            Address::VirtioSerial(VirtioSerialAddress { controller: Some(0), bus: Some(0), port: Some(port) })
+        });
+    }
 }
 
 fn complete_serial(serial: &mut Serial) {

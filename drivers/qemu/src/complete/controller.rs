@@ -1,16 +1,15 @@
 //! Controllers that the machine has by itself or that other devices need.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{ConsoleTargetKind, Controller, ControllerKind as Kind, ControllerModel as Model};
+use ostler_conf::domain::{Controller, ControllerKind as Kind, ControllerModel as Model};
 
 use super::{Host, MachineFamily, family};
 
-/// Puts the controllers that `Domain::complete` appended behind the `given` ones, and those that we add, where libvirt has them.
-pub(super) fn complete(domain: &mut Domain, given: usize, host: &Host) {
-    let machine = domain.os.r#type.machine.clone().unwrap_or_default();
-    let mut needed = domain.devices.controllers.split_off(given);
+/// Adds the controllers that the machine has by itself: what other devices need comes behind them.
+pub(super) fn complete_before(domain: &mut Domain, host: &Host) {
+    let family = domain.os.r#type.machine.as_deref().and_then(family);
     let list = &mut domain.devices.controllers;
-    match family(&machine) {
+    match family {
         Some(MachineFamily::Q35) => {
             ensure(list, Kind::Usb, default_usb(MachineFamily::Q35, host));
             ensure(list, Kind::Sata, None);
@@ -22,34 +21,13 @@ pub(super) fn complete(domain: &mut Domain, given: usize, host: &Host) {
         }
         None => {}
     }
-    let has_virtio_console =
-        domain.devices.consoles.iter().any(|console| {
-            console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Virtio))
-        });
-    if has_virtio_console {
-        needed.push(Controller::new(Kind::VirtioSerial, 0));
-    }
-    needed.sort_by_key(|controller| (rank(controller.r#type), controller.index));
-    for controller in needed {
-        insert(list, controller);
-    }
-    for controller in list {
-        complete_one(controller, &machine, host);
-    }
 }
 
-/// The order in which libvirt adds them.
-const fn rank(kind: Kind) -> u8 {
-    match kind {
-        Kind::Scsi => 0,
-        Kind::Fdc => 1,
-        Kind::Ide => 2,
-        Kind::Sata => 3,
-        Kind::VirtioSerial => 4,
-        Kind::Ccid => 5,
-        Kind::Usb => 6,
-        Kind::Pci => 7,
-        Kind::Xenbus | Kind::Isa | Kind::Nvme => 8,
+/// Chooses the models that are not said.
+pub(super) fn complete(domain: &mut Domain, host: &Host) {
+    let machine = domain.os.r#type.machine.clone().unwrap_or_default();
+    for controller in &mut domain.devices.controllers {
+        complete_one(controller, &machine, host);
     }
 }
 
@@ -63,7 +41,7 @@ fn default_usb(family: MachineFamily, host: &Host) -> Option<Model> {
 
 /// The first controller of its kind, if there is none.
 fn ensure(list: &mut Vec<Controller>, kind: Kind, model: Option<Model>) {
-    if !list.iter().any(|controller| controller.r#type == kind && controller.index == Some(0)) {
+    if !list.iter().any(|controller| controller.r#type == kind && controller.index.unwrap_or(0) == 0) {
         insert(list, Controller { model, ..Controller::new(kind, 0) });
     }
 }

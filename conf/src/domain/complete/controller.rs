@@ -1,0 +1,80 @@
+//! Controllers that other devices need, and the numbers of all.
+
+use super::order;
+use crate::domain::{
+    Address, ChannelTargetKind, ConsoleTargetKind, Controller, ControllerKind, ControllerModel, Devices, DiskBus,
+    Domain, DriveAddress, HostdevSource,
+};
+
+pub(super) fn complete(domain: &mut Domain) {
+    let devices = &mut domain.devices;
+    number_controllers(&mut devices.controllers);
+    order::sort_controllers(&mut devices.controllers);
+    for (kind, index) in needed(devices) {
+        if !devices.controllers.iter().any(|c| c.r#type == kind && c.index == Some(index)) {
+            order::insert_controller(&mut devices.controllers, Controller::new(kind, index));
+        }
+    }
+}
+
+/// What other devices sit on, in the order in which libvirt adds it. Disks have all controllers up to the last.
+fn needed(devices: &Devices) -> Vec<(ControllerKind, u32)> {
+    const DISK_BUSES: &[(DiskBus, ControllerKind)] = &[
+        (DiskBus::Scsi, ControllerKind::Scsi),
+        (DiskBus::Fdc, ControllerKind::Fdc),
+        (DiskBus::Ide, ControllerKind::Ide),
+        (DiskBus::Sata, ControllerKind::Sata),
+    ];
+    let mut needed = Vec::new();
+    for (bus, kind) in DISK_BUSES {
+        let controllers = devices.disks.iter().filter(|disk| disk.target.bus == Some(*bus)).filter_map(|disk| {
+            let Some(Address::Drive(DriveAddress { controller, .. })) = &disk.address else { return None };
+            Some(controller.unwrap_or(0))
+        });
+        needed.extend(controllers.max().into_iter().flat_map(|last| (0..=last).map(|index| (*kind, index))));
+    }
+    let of_serial = |address: &Option<Address>| match address {
+        Some(Address::VirtioSerial(address)) => address.controller.unwrap_or(0),
+        _ => 0,
+    };
+    let channels = devices
+        .channels
+        .iter()
+        .filter(|channel| channel.target.as_ref().is_some_and(|target| target.r#type == ChannelTargetKind::Virtio));
+    let consoles = devices.consoles.iter().filter(|console| {
+        console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Virtio))
+    });
+    let serials = channels.map(|channel| &channel.address).chain(consoles.map(|console| &console.address));
+    needed.extend(serials.map(|address| (ControllerKind::VirtioSerial, of_serial(address))));
+    needed.extend(devices.smartcards.iter().map(|smartcard| match &smartcard.address {
+        Some(Address::Ccid(address)) => (ControllerKind::Ccid, address.controller.unwrap_or(0)),
+        _ => (ControllerKind::Ccid, 0),
+    }));
+    for hostdev in devices.hostdevs.iter().filter(|hostdev| matches!(hostdev.source, HostdevSource::Scsi(_))) {
+        if let Some(Address::Drive(DriveAddress { controller, .. })) = &hostdev.address {
+            needed.extend((0..=controller.unwrap_or(0)).map(|index| (ControllerKind::Scsi, index)));
+        }
+    }
+    needed
+}
+
+/// Gives numbers to those that have none: the first free one of the kind. A USB 1 controller that stands beside a USB 2 one
+/// has its number.
+pub(in crate::domain) fn number_controllers(controllers: &mut [Controller]) {
+    let mut master = None;
+    for at in 0..controllers.len() {
+        let is_companion = matches!(
+            controllers[at].model,
+            Some(ControllerModel::Ich9Uhci1 | ControllerModel::Ich9Uhci2 | ControllerModel::Ich9Uhci3)
+        );
+        if controllers[at].index.is_none() {
+            let kind = controllers[at].r#type;
+            let taken = |index| controllers.iter().any(|c| c.r#type == kind && c.index == Some(index));
+            let next = (0..).find(|index| !taken(*index));
+            controllers[at].index = if is_companion { master.or(next) } else { next };
+        }
+        if controllers[at].model == Some(ControllerModel::Ich9Ehci1) {
+            master = controllers[at].index;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Defaults of what a guest has of the host's memory and processors.
+
+use std::collections::BTreeMap;
+
+use ostler_util::CpuSet;
+
+use crate::Size;
+use crate::domain::{
+    CurrentMemory, Domain, IothreadId, IothreadSched, Memory, NumaMode, ScaledKib, Vcpu, VcpuPlacement, VcpuSched,
+};
+
+pub(super) fn complete(domain: &mut Domain) {
+    complete_memory(domain);
+    let vcpu = domain.vcpu.get_or_insert(Vcpu { placement: None, cpuset: None, current: None, count: 1 });
+    vcpu.placement.get_or_insert(VcpuPlacement::Static);
+    vcpu.current.take_if(|current| *current == vcpu.count);
+    complete_iothreads(domain);
+    if let Some(memory) = domain.numatune.as_mut().and_then(|tune| tune.memory.as_mut()) {
+        memory.mode.get_or_insert(NumaMode::Strict);
+    }
+    let vcpus = domain.vcpus();
+    if let Some(tune) = &mut domain.cputune {
+        let below = |set: &CpuSet| set.iter().filter(|vcpu| *vcpu < vcpus).collect::<CpuSet>();
+        tune.cachetunes.iter_mut().for_each(|part| part.vcpus = below(&part.vcpus));
+        tune.cachetunes.retain(|part| !part.vcpus.is_empty());
+        tune.memorytunes.iter_mut().for_each(|part| part.vcpus = below(&part.vcpus));
+        tune.memorytunes.retain(|part| !part.vcpus.is_empty());
+        tune.vcpuscheds = one_by_one(&tune.vcpuscheds, |s| &s.vcpus, |s, vcpus| VcpuSched { vcpus, ..s.clone() });
+        tune.iothreadscheds =
+            one_by_one(&tune.iothreadscheds, |s| &s.iothreads, |s, iothreads| IothreadSched { iothreads, ..s.clone() });
+        tune.vcpupins.sort_by_key(|pin| pin.vcpu);
+    }
+}
+
+/// A guest without a word about its memory has what its NUMA nodes have together, and all of it at first.
+fn complete_memory(domain: &mut Domain) {
+    let numa = domain.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref());
+    let of_cells: u64 = numa.map_or(0, |numa| numa.cells.iter().map(|cell| cell.memory.0.kib()).sum());
+    if domain.memory_kib() == 0 && of_cells > 0 {
+        let of_devices: u64 = domain.devices.memories.iter().map(|memory| memory.target.size.0.kib()).sum();
+        let dump_core = domain.memory.as_ref().and_then(|memory| memory.dump_core);
+        domain.memory = Some(Memory { dump_core, size: ScaledKib(Size::from_kib(of_cells + of_devices)) });
+    }
+    if let Some(memory) = &domain.memory {
+        let size = memory.size;
+        let current = domain.current_memory.get_or_insert(CurrentMemory { size });
+        // libvirt lowers what is more than there is.
+        if current.size.0 > size.0 || current.size.0.bytes() == 0 {
+            current.size = size;
+        }
+    }
+}
+
+/// As many numbers as threads: the first free ones from 1 are added to those that are given.
+fn complete_iothreads(domain: &mut Domain) {
+    let Some(ids) = domain.iothreadids.as_mut().filter(|ids| !ids.iothreads.is_empty()) else { return };
+    let given = u32::try_from(ids.iothreads.len()).unwrap_or(u32::MAX);
+    let count = domain.iothreads.unwrap_or(0).max(given);
+    domain.iothreads = Some(count);
+    for _ in given..count {
+        let next = (1..).find(|id| !ids.iothreads.iter().any(|thread| thread.id == *id));
+        let id = next.expect("there are more numbers than threads");
+        ids.iothreads.push(IothreadId { id, thread_pool_min: None, thread_pool_max: None, poll: None });
+    }
+}
+
+/// One entry for each member of each entry's set, by number. Sets that overlap are left for the check to refuse.
+fn one_by_one<T: Clone>(entries: &[T], set: impl Fn(&T) -> &CpuSet, with: impl Fn(&T, CpuSet) -> T) -> Vec<T> {
+    let mut all = BTreeMap::new();
+    for entry in entries {
+        for member in set(entry).iter() {
+            if all.insert(member, with(entry, CpuSet::from_iter([member]))).is_some() {
+                return entries.to_vec();
+            }
+        }
+    }
+    all.into_values().collect()
+}

@@ -1,0 +1,83 @@
+//! Rules of what character devices are connected to.
+
+use ostler_util::ErrorCode as Code;
+
+use super::Problems;
+use crate::domain::{CharSource, CharSourceUnixMode, Domain, Reconnect, RngBackend, SmartcardMode};
+
+pub(super) fn check(domain: &Domain, problems: &mut Problems) {
+    let devices = &domain.devices;
+    macro_rules! check_lists {
+        ($($list:ident),*) => { $(for device in &devices.$list {
+            if let Some(source) = &device.source {
+                check_source(source, &format!(concat!("devices.", stringify!($list), "[{}].source"), device.name), problems);
+            }
+        })* };
+    }
+    check_lists!(serials, parallels, consoles, channels);
+    // A channel's socket may be the hypervisor's choice.
+    macro_rules! check_paths {
+        ($($list:ident),*) => { $(for device in &devices.$list {
+            if let Some(source) = &device.source {
+                check_path(source, &format!(concat!("devices.", stringify!($list), "[{}].source"), device.name), problems);
+            }
+        })* };
+    }
+    check_paths!(serials, parallels, consoles);
+    for device in &devices.redirdevs {
+        let path = format!("devices.redirdevs[{}].source", device.name);
+        check_source(&device.source, &path, problems);
+        check_path(&device.source, &path, problems);
+    }
+    for rng in &devices.rngs {
+        if let RngBackend::Egd(egd) = &rng.backend {
+            let path = format!("devices.rngs[{}].backend.egd.source", rng.name);
+            check_source(&egd.source, &path, problems);
+            check_path(&egd.source, &path, problems);
+        }
+    }
+    for smartcard in &devices.smartcards {
+        if let SmartcardMode::Passthrough(card) = &smartcard.mode {
+            let path = format!("devices.smartcards[{}].mode.passthrough.source", smartcard.name);
+            check_source(&card.source, &path, problems);
+            check_path(&card.source, &path, problems);
+        }
+    }
+}
+
+fn check_source(source: &CharSource, path: &str, problems: &mut Problems) {
+    match source {
+        CharSource::Tcp(tcp) => check_reconnect(tcp.reconnect.as_ref(), tcp.mode, &format!("{path}.tcp"), problems),
+        CharSource::Unix(unix) => {
+            check_reconnect(unix.reconnect.as_ref(), unix.mode, &format!("{path}.unix"), problems)
+        }
+        CharSource::Udp(udp) if udp.connect.as_ref().is_none_or(|end| end.service.is_none()) => {
+            problems.add(Code::XmlError, format!("{path}.udp.connect.service"), "give the port that packets go to");
+        }
+        _ => {}
+    }
+}
+
+fn check_reconnect(
+    reconnect: Option<&Reconnect>,
+    mode: Option<CharSourceUnixMode>,
+    path: &str,
+    problems: &mut Problems,
+) {
+    let Some(reconnect) = reconnect.filter(|reconnect| reconnect.enabled.is_some_and(|enabled| enabled.0)) else {
+        return;
+    };
+    if reconnect.timeout.is_none_or(|timeout| timeout == 0) {
+        problems.add(Code::XmlError, format!("{path}.reconnect.timeout"), "say after how many seconds, 1 at least");
+    }
+    if mode == Some(CharSourceUnixMode::Bind) {
+        problems.add(Code::ConfigUnsupported, format!("{path}.reconnect"), "only who connects can connect again");
+    }
+}
+
+/// A socket that no driver has a place of its own for.
+fn check_path(source: &CharSource, path: &str, problems: &mut Problems) {
+    if matches!(source, CharSource::Unix(unix) if unix.path.is_none()) {
+        problems.add(Code::InternalError, format!("{path}.unix.path"), "name the socket");
+    }
+}
