@@ -12,9 +12,8 @@ mod sysinfo;
 mod tune;
 
 use super::{
-    Address, CcidAddress, Clock, ClockBasis, ClockOffset, Domain, DomainType, Filesystem, FilesystemAccess,
-    FilesystemSource, Input, InputBus, InputKind, Interface, LifecycleAction, OsKind, Seclabel, SeclabelKind,
-    Smartcard,
+    Address, CcidAddress, Clock, ClockBasis, ClockOffset, Devices, Domain, DomainType, Filesystem, FilesystemAccess,
+    Input, InputBus, InputKind, Interface, LifecycleAction, OsKind, Rng, RngBackend, Seclabel, SeclabelKind, Smartcard,
 };
 use crate::values::YesNo;
 
@@ -28,6 +27,12 @@ pub(super) fn complete(domain: &mut Domain) {
     machine::complete(domain);
     tune::complete(domain);
     let clock = domain.clock.get_or_insert_with(|| Clock::new(ClockOffset::Utc));
+    // A clock that is set off by seconds varies, whatever it is set off from.
+    let is_seconds = clock.adjustment.as_ref().is_some_and(|adjustment| adjustment.parse::<i64>().is_ok());
+    if is_seconds && matches!(clock.offset, ClockOffset::Utc | ClockOffset::Localtime) {
+        clock.basis = Some(if clock.offset == ClockOffset::Utc { ClockBasis::Utc } else { ClockBasis::Localtime });
+        clock.offset = ClockOffset::Variable;
+    }
     if clock.offset == ClockOffset::Variable {
         clock.adjustment.get_or_insert_with(|| "0".to_owned());
         clock.basis.get_or_insert(ClockBasis::Utc);
@@ -39,6 +44,8 @@ pub(super) fn complete(domain: &mut Domain) {
     domain.devices.disks.iter_mut().for_each(disk::complete);
     domain.devices.filesystems.iter_mut().for_each(complete_filesystem);
     complete_inputs(domain);
+    complete_random(&mut domain.devices.rngs);
+    complete_boot(&mut domain.devices);
     complete_smartcards(&mut domain.devices.smartcards);
     domain.devices.interfaces.iter_mut().for_each(complete_interface);
     display::complete(domain);
@@ -72,10 +79,31 @@ fn complete_seclabel(label: &mut Seclabel) {
     }
 }
 
-/// Files have the guest's own owners, except where there is nobody to own them.
+/// Files have the guest's own owners.
 fn complete_filesystem(filesystem: &mut Filesystem) {
-    if !matches!(filesystem.source, FilesystemSource::Ram(_) | FilesystemSource::Bind(_)) {
-        filesystem.accessmode.get_or_insert(FilesystemAccess::Passthrough);
+    for mode in [&mut filesystem.fmode, &mut filesystem.dmode].into_iter().flatten() {
+        *mode = format!("{mode:0>4}");
+    }
+    filesystem.accessmode.get_or_insert(FilesystemAccess::Passthrough);
+}
+
+/// The host's own source.
+fn complete_random(rngs: &mut [Rng]) {
+    for rng in rngs {
+        if let RngBackend::Random(random) = &mut rng.backend {
+            random.path.get_or_insert_with(|| "/dev/random".to_owned());
+        }
+    }
+}
+
+/// s390 knows the entries of its boot menu in capitals.
+fn complete_boot(devices: &mut Devices) {
+    let boots = devices.disks.iter_mut().map(|disk| &mut disk.boot);
+    let boots = boots.chain(devices.interfaces.iter_mut().map(|interface| &mut interface.boot));
+    for boot in boots.chain(devices.hostdevs.iter_mut().map(|hostdev| &mut hostdev.boot)).flatten() {
+        if let Some(loadparm) = &mut boot.loadparm {
+            loadparm.make_ascii_uppercase();
+        }
     }
 }
 

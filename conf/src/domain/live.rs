@@ -56,7 +56,7 @@ impl Domain {
                 target.dev.take_if(|dev| is_made(dev));
             }
             if let InterfaceSource::Network(source) = &mut interface.source {
-                source.bridge = None;
+                (source.bridge, source.portid) = (None, None);
             }
         }
         let sources = devices.serials.iter_mut().map(|device| &mut device.source);
@@ -84,6 +84,10 @@ impl Domain {
                     listen.address = None;
                 }
             }
+        }
+        if let Some(tune) = &mut self.cputune {
+            tune.cachetunes.iter_mut().for_each(|part| part.id = None);
+            tune.memorytunes.iter_mut().for_each(|part| part.id = None);
         }
         for label in &mut self.seclabels {
             label.imagelabel = None;

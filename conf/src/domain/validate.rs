@@ -143,9 +143,8 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
         );
     }
     let passt = interface.backend.as_ref().is_some_and(|backend| backend.r#type == Some(InterfaceBackendKind::Passt));
-    if !interface.port_forwards.is_empty()
-        && !(passt && matches!(interface.source, InterfaceSource::User(_) | InterfaceSource::Vhostuser(_)))
-    {
+    let forwards = passt && matches!(interface.source, InterfaceSource::User(_) | InterfaceSource::Vhostuser(_));
+    if !forwards && !interface.port_forwards.is_empty() {
         problems.add(Code::ConfigUnsupported, format!("{path}.portForwards"), "only backend 'passt' forwards ports");
     }
     match &interface.source {

@@ -67,7 +67,8 @@ fn read(xml: &str) -> Option<Vec<Part<'_>>> {
         let content = open.last_mut().map_or(&mut top, |element| &mut element.content);
         let is_last = matches!(event, Event::End(_));
         let pending = std::mem::take(&mut text);
-        if !pending.is_empty() && !(pending.trim().is_empty() && is_layout(content, is_last)) {
+        let is_blank = pending.trim().is_empty();
+        if !pending.is_empty() && (!is_blank || !is_layout(content, is_last)) {
             content.push(Part::Text(escape_text(&pending)?));
         }
         match event {

@@ -2,12 +2,13 @@
 
 use super::order;
 use crate::domain::{
-    Address, ChannelTargetKind, ConsoleTargetKind, Controller, ControllerKind, ControllerModel, Devices, DiskBus,
-    Domain, DriveAddress, HostdevSource,
+    Address, ChannelTargetKind, ConsoleTargetKind, Controller, ControllerKind, ControllerMaster, ControllerModel,
+    Devices, DiskBus, Domain, DriveAddress, HostdevSource,
 };
 
 pub(super) fn complete(domain: &mut Domain) {
     let devices = &mut domain.devices;
+    devices.controllers.iter_mut().for_each(find_master);
     number_controllers(&mut devices.controllers);
     order::sort_controllers(&mut devices.controllers);
     for (kind, index) in needed(devices) {
@@ -15,6 +16,17 @@ pub(super) fn complete(domain: &mut Domain) {
             order::insert_controller(&mut devices.controllers, Controller::new(kind, index));
         }
     }
+}
+
+/// The port of the USB 2 controller at which a USB 1 one begins.
+fn find_master(controller: &mut Controller) {
+    let startport = match controller.model {
+        Some(ControllerModel::Ich9Uhci1) => 0,
+        Some(ControllerModel::Ich9Uhci2) => 2,
+        Some(ControllerModel::Ich9Uhci3) => 4,
+        _ => return,
+    };
+    controller.master.get_or_insert(ControllerMaster { startport });
 }
 
 /// What other devices sit on, in the order in which libvirt adds it. Disks have all controllers up to the last.

@@ -20,6 +20,11 @@ pub(super) fn complete(disk: &mut Disk) {
         disk.source = Some(DiskSource::File(FileSource { common, ..FileSource::default() }));
     }
     if let Some(DiskSource::Network(source)) = &mut disk.source {
+        if let (NetworkProtocol::Iscsi, Some(name)) = (source.protocol, &mut source.name)
+            && !name.contains('/')
+        {
+            name.push_str("/0");
+        }
         for host in &mut source.hosts {
             if host.socket.is_none() && host.transport != Some(HostTransport::Unix) && host.port.is_none() {
                 host.port = default_port(source.protocol);
@@ -39,8 +44,8 @@ pub(super) fn complete(disk: &mut Disk) {
     if disk.target.bus.is_none() {
         disk.target.bus = bus_of(&disk.name, device);
     }
-    // A drive's door is closed where nothing is said, and nothing else has a door.
-    disk.target.tray.take_if(|tray| !is_removable || *tray == Tray::Closed);
+    // A drive's door is closed where nothing is said.
+    disk.target.tray.take_if(|tray| *tray == Tray::Closed);
     if device == DiskDevice::Cdrom {
         disk.readonly = true;
     }
@@ -67,8 +72,7 @@ const fn default_port(protocol: NetworkProtocol) -> Option<u16> {
         NetworkProtocol::Gluster => Some(24007),
         NetworkProtocol::Ssh => Some(22),
         NetworkProtocol::Vxhs => Some(9999),
-        NetworkProtocol::Nfs => Some(2049),
-        NetworkProtocol::Rbd => None,
+        NetworkProtocol::Nfs | NetworkProtocol::Rbd => None,
     }
 }
 

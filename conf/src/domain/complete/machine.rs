@@ -4,7 +4,7 @@ use crate::domain::{
     BootDevice, BootEntry, Cpu, CpuFeaturePolicy, CpuMatch, CpuMode, CpuModelFallback, Domain, FeatureState, Features,
     HypervMode, LoaderKind, Os, OsKind,
 };
-use crate::values::OnOff;
+use crate::values::{OnOff, YesNo};
 
 pub(super) fn complete(domain: &mut Domain) {
     let default = if domain.bootloader.is_some() { OsKind::Xen } else { OsKind::Hvm };
@@ -18,6 +18,12 @@ pub(super) fn complete(domain: &mut Domain) {
     let boots_by_itself = domain.os.boot.is_empty() && domain.bootloader.is_none() && !has_order;
     if kind == OsKind::Hvm && boots_by_itself {
         domain.os.boot.push(BootEntry { dev: BootDevice::Hd });
+    }
+    if domain.bootloader.is_none() {
+        domain.bootloader_args = None;
+    }
+    if let Some(menu) = domain.os.bootmenu.as_mut().filter(|menu| menu.enable != Some(YesNo(true))) {
+        menu.timeout = None;
     }
     if let Some(loader) = domain.os.loader.as_mut().filter(|loader| loader.path.is_some()) {
         loader.r#type.get_or_insert(LoaderKind::Rom);
@@ -86,12 +92,13 @@ fn complete_cpu(cpu: &mut Cpu) {
         feature.policy.get_or_insert(CpuFeaturePolicy::Require);
     }
     let has_model = cpu.model.as_ref().is_some_and(|model| model.name.is_some());
+    let has_vendor = cpu.model.as_ref().is_some_and(|model| model.vendor_id.is_some());
     match cpu.mode {
         None | Some(CpuMode::Custom) if has_model => {
             cpu.mode = Some(CpuMode::Custom);
             cpu.r#match.get_or_insert(CpuMatch::Exact);
         }
-        Some(CpuMode::HostModel) if has_model => {}
+        Some(CpuMode::HostModel) if has_model || has_vendor => {}
         Some(_) => cpu.model = None,
         None => {}
     }

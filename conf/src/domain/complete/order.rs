@@ -37,6 +37,6 @@ pub(super) fn insert_controller(controllers: &mut Vec<Controller>, controller: C
 /// Before the first alike that comes later, else behind the last alike, else at the end.
 fn place<T>(list: &[T], is_alike: impl Fn(&T) -> bool, is_later: impl Fn(&T) -> bool) -> usize {
     let before = list.iter().position(|other| is_alike(other) && is_later(other));
-    let behind = || list.iter().rposition(|other| is_alike(other)).map(|at| at + 1);
+    let behind = || list.iter().rposition(&is_alike).map(|at| at + 1);
     before.or_else(behind).unwrap_or(list.len())
 }

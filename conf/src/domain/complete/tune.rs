@@ -6,18 +6,27 @@ use ostler_util::CpuSet;
 
 use crate::Size;
 use crate::domain::{
-    CurrentMemory, Domain, IothreadId, IothreadSched, Memory, NumaMode, ScaledKib, Vcpu, VcpuPlacement, VcpuSched,
+    CurrentMemory, Domain, IothreadId, IothreadSched, Memory, MemoryTune, NumaMode, ScaledKib, Vcpu, VcpuPlacement,
+    VcpuSched,
 };
+
+/// A limit of this or more is none.
+const UNLIMITED_KIB: u64 = 9_007_199_254_740_991;
 
 pub(super) fn complete(domain: &mut Domain) {
     complete_memory(domain);
+    complete_cells(domain);
+    let placement = settle_numatune(domain);
     let vcpu = domain.vcpu.get_or_insert(Vcpu { placement: None, cpuset: None, current: None, count: 1 });
-    vcpu.placement.get_or_insert(VcpuPlacement::Static);
+    vcpu.placement.get_or_insert(if vcpu.cpuset.is_some() { VcpuPlacement::Static } else { placement });
     vcpu.current.take_if(|current| *current == vcpu.count);
     complete_iothreads(domain);
-    if let Some(memory) = domain.numatune.as_mut().and_then(|tune| tune.memory.as_mut()) {
-        memory.mode.get_or_insert(NumaMode::Strict);
+    if let Some(tune) = &mut domain.memtune {
+        for limit in [&mut tune.hard_limit, &mut tune.soft_limit, &mut tune.min_guarantee, &mut tune.swap_hard_limit] {
+            limit.take_if(|limit| limit.0.kib() >= UNLIMITED_KIB);
+        }
     }
+    domain.memtune.take_if(|tune| *tune == MemoryTune::default());
     let vcpus = domain.vcpus();
     if let Some(tune) = &mut domain.cputune {
         let below = |set: &CpuSet| set.iter().filter(|vcpu| *vcpu < vcpus).collect::<CpuSet>();
@@ -30,6 +39,32 @@ pub(super) fn complete(domain: &mut Domain) {
             one_by_one(&tune.iothreadscheds, |s| &s.iothreads, |s, iothreads| IothreadSched { iothreads, ..s.clone() });
         tune.vcpupins.sort_by_key(|pin| pin.vcpu);
     }
+}
+
+/// Cells are counted from 0, in order.
+fn complete_cells(domain: &mut Domain) {
+    let Some(numa) = domain.cpu.as_mut().and_then(|cpu| cpu.numa.as_mut()) else { return };
+    for (at, cell) in (0..).zip(&mut numa.cells) {
+        cell.id.get_or_insert(at);
+    }
+    numa.cells.sort_by_key(|cell| cell.id);
+}
+
+/// Memory goes where processors go: what is said of one holds for the other. Returns how processors are placed.
+fn settle_numatune(domain: &mut Domain) -> VcpuPlacement {
+    let said = domain.vcpu.as_ref().and_then(|vcpu| vcpu.placement);
+    let Some(memory) = domain.numatune.as_mut().and_then(|tune| tune.memory.as_mut()) else {
+        return VcpuPlacement::Static;
+    };
+    memory.mode.get_or_insert(NumaMode::Strict);
+    if memory.placement.is_none() && memory.nodeset.is_none() && said == Some(VcpuPlacement::Auto) {
+        memory.placement = said;
+    }
+    if memory.placement == Some(VcpuPlacement::Auto) {
+        memory.nodeset = None;
+        return VcpuPlacement::Auto;
+    }
+    VcpuPlacement::Static
 }
 
 /// A guest without a word about its memory has what its NUMA nodes have together, and all of it at first.

@@ -67,7 +67,7 @@ fn check_reconnect(
     let Some(reconnect) = reconnect.filter(|reconnect| reconnect.enabled.is_some_and(|enabled| enabled.0)) else {
         return;
     };
-    if reconnect.timeout.is_none_or(|timeout| timeout == 0) {
+    if reconnect.timeout.is_none() {
         problems.add(Code::XmlError, format!("{path}.reconnect.timeout"), "say after how many seconds, 1 at least");
     }
     if mode == Some(CharSourceUnixMode::Bind) {

@@ -3,13 +3,20 @@
 use ostler_util::ErrorCode as Code;
 
 use super::Problems;
-use crate::domain::{Address, Boot, Cpu, CpuMode, Domain, IommuDriver, IommuModel, PciAddress};
+use crate::domain::{Boot, Cpu, CpuMode, Domain, IommuDriver, IommuModel, OsKind};
 
 /// The longest name of an entry in the boot menu of s390.
 const LOADPARM_LENGTH: usize = 8;
 
 pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     let devices = &domain.devices;
+    let has_inputs = !matches!(domain.os.r#type.kind, Some(OsKind::Exe | OsKind::Linux | OsKind::Uml));
+    for input in &devices.inputs {
+        if !has_inputs {
+            let path = format!("devices.inputs[{}]", input.name);
+            problems.add(Code::InternalError, path, "a guest of this kind has no such device");
+        }
+    }
     for shmem in &devices.shmems {
         if shmem.msi.is_some() && shmem.server.is_none() {
             let path = format!("devices.shmems[{}].msi", shmem.name);
@@ -32,7 +39,6 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
         ($($list:ident),*) => { $(for device in &devices.$list {
             let path = format!(concat!("devices.", stringify!($list), "[{}]"), device.name);
             check_boot(device.boot.as_ref(), &path, problems);
-            check_zpci(device.address.as_ref(), &path, problems);
         })* };
     }
     check_lists!(disks, interfaces, hostdevs, redirdevs);
@@ -67,13 +73,5 @@ fn check_boot(boot: Option<&Boot>, path: &str, problems: &mut Problems) {
             format!("{path}.boot.loadparm"),
             format!("'{loadparm}' is none: up to {LOADPARM_LENGTH} letters, digits, dots and blanks are expected"),
         );
-    }
-}
-
-/// s390's number of a PCI device counts from 1.
-fn check_zpci(address: Option<&Address>, path: &str, problems: &mut Problems) {
-    let Some(Address::Pci(PciAddress { zpci: Some(zpci), .. })) = address else { return };
-    if zpci.uid.is_some_and(|uid| uid.0 == 0) {
-        problems.add(Code::XmlError, format!("{path}.address.pci.zpci.uid"), "it counts from 1, to 0xffff");
     }
 }

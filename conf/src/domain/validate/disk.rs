@@ -57,7 +57,8 @@ fn check_target(disk: &Disk, path: &str, problems: &mut Problems) {
             format!("'{}' is no disk target: vda, sda, hda or fda and so on is expected", disk.name),
         );
     }
-    let is_removable = matches!(device, DiskDevice::Cdrom | DiskDevice::Floppy);
+    // A LUN may be a drive of the host's that is not there at present.
+    let may_be_empty = device != DiskDevice::Disk;
     let is_empty = match &disk.source {
         None => true,
         Some(DiskSource::File(file)) => file.file.is_none() && file.fdgroup.is_none(),
@@ -65,7 +66,7 @@ fn check_target(disk: &Disk, path: &str, problems: &mut Problems) {
         Some(DiskSource::Dir(dir)) => dir.dir.is_none(),
         Some(_) => false,
     };
-    if is_empty && !is_removable {
+    if is_empty && !may_be_empty {
         problems.add(Code::NoSource, format!("{path}.source"), "say what holds the data: only a drive can be empty");
     }
     if device == DiskDevice::Lun {

@@ -13,6 +13,9 @@ pub(super) fn check(domain: &Domain, disk: &Disk, problems: &mut Problems) {
     let Some(bus) = disk.target.bus else {
         return problems.add(Code::InternalError, at("target.bus"), "the target's name stands for no bus: give one");
     };
+    if disk.name.ends_with(|last: char| last.is_ascii_digit()) {
+        problems.add(Code::XmlError, at("name"), "a target is a whole disk, as in vda, not a partition");
+    }
     let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
     match bus {
         Bus::Ide => problems.unless(!is_q35, at("target.bus"), "the machine type q35 has no IDE bus: take sata"),
