@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ostler_util::pidfd::Process;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -312,8 +313,12 @@ impl Host {
     /// The host's power fails: every process goes, and what lasts only until the next boot.
     pub fn power_failure(&mut self) {
         self.kill_agent();
-        for pid in self.guests() {
-            run("kill", &["-9", &pid.to_string()]);
+        let guests: Vec<Process> =
+            self.guests().into_iter().filter_map(|pid| Process::of(pid.try_into().unwrap()).ok()).collect();
+        // Gone whole, with what the kernel has of them: a power failure leaves nothing that is just about to end.
+        for handle in guests.iter().filter_map(|process| process.open().unwrap()) {
+            handle.kill().unwrap();
+            assert!(handle.wait(DEADLINE));
         }
         self.kill_dnsmasq();
         for link in self

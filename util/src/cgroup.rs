@@ -184,6 +184,21 @@ impl Cgroup {
         Ok(!self.handles()?.is_empty())
     }
 
+    /// Waits until those processes of the group have ended that have begun to: the kernel may still be at their devices.
+    ///
+    /// # Errors
+    /// The operating system's. After `timeout` they are as alive as others.
+    pub fn await_the_ending(&self, timeout: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        for pid in self.pids()? {
+            let Ok(process) = Process::of(pid) else { continue };
+            if let (true, Some(handle)) = (process.is_ending()?, process.open()?) {
+                handle.wait(deadline.saturating_duration_since(Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
     fn handles(&self) -> io::Result<Vec<PidFd>> {
         Ok(self.pids()?.into_iter().filter_map(|pid| Process::of(pid).ok()?.open().ok()?).collect())
     }

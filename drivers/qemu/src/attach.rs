@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostler_driver::{DomainState, PausedReason, Result, RunningReason, ShutoffReason};
+use ostler_driver::{DomainState, Error, PausedReason, Result, RunningReason, ShutoffReason};
 use ostler_util::boot::boot_id;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,6 +16,9 @@ use crate::guest::{self, Guest, events};
 use crate::monitor::{Monitor, MonitorError, MonitorEvents};
 use crate::store::{Phase, Status};
 use crate::{change, stop};
+
+/// How long a process that has begun to end may take.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// How long opening waits for monitors; those that are slower are attached meanwhile.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -243,7 +246,15 @@ async fn clear_leftovers(core: &Arc<Core>) {
         if !is_idle(core, uuid) {
             continue;
         }
-        match cgroup.is_alive() {
+        let group = cgroup.clone();
+        let is_alive = blocking(move || {
+            let look = || {
+                group.await_the_ending(ENDING)?;
+                group.is_alive()
+            };
+            look().map_err(|error| Error::system("look for the processes of a guest", error))
+        });
+        match is_alive.await {
             Ok(false) => {
                 if let Err(error) = cgroup.remove() {
                     tracing::warn!(%error, %uuid, "remove a control group");
