@@ -12,19 +12,24 @@ need() { # command package [package...]
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
 }
 
-need_qemu() {
-    command -v qemu-system-x86_64 >/dev/null && command -v qemu-img >/dev/null && return
-    [ "$(id -u)" = 0 ] || { say "QEMU is missing: install qemu-system-x86 and qemu-utils (or run this as root)"; exit 1; }
-    say "installing QEMU"
+# Installs packages from Debian 12's backports, where it is that; elsewhere the distribution's own serve.
+newer() { # package...
     export DEBIAN_FRONTEND=noninteractive
     local release=""
-    # Debian 12 has QEMU 10 in its backports; elsewhere the distribution's own serves.
     if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
         grep -rqs 'bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d || echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list
         release="-t bookworm-backports"
     fi
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends $release qemu-system-x86 qemu-utils >/dev/null
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $release "$@" >/dev/null
+}
+
+need_qemu() {
+    command -v qemu-system-x86_64 >/dev/null && command -v qemu-img >/dev/null && return
+    [ "$(id -u)" = 0 ] || { say "QEMU is missing: install qemu-system-x86 and qemu-utils (or run this as root)"; exit 1; }
+    say "installing QEMU"
+    newer qemu-system-x86 qemu-utils
 }
 
 need_rust() {
@@ -58,15 +63,7 @@ need_cluster_tools() {
 # Debian 12's own Go is too old to fetch the one that Kubernetes asks for.
 need_go() {
     say "installing Go"
-    export DEBIAN_FRONTEND=noninteractive
-    local release=""
-    if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
-        grep -rqs 'bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d || echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list
-        release="-t bookworm-backports"
-    fi
-    apt-get update -qq
-    # shellcheck disable=SC2086
-    apt-get install -y -qq --no-install-recommends $release golang-go >/dev/null
+    newer golang-go
 }
 
 build() { # [--release]
