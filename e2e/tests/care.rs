@@ -228,6 +228,11 @@ fn a_manifest_that_turns_bad_or_is_replaced_deletes_nothing() {
     );
     host.wait_for("the bad manifest is told", refused);
     assert_eq!(host.guests(), guests);
+    host.apply("one.yaml", "# Nothing is left of it.\n");
+    host.wait_for("the empty manifest is told", |host| {
+        host.ostler(&["get", "host", "-o", "yaml"]).1.contains("holds no manifest any more")
+    });
+    assert_eq!(host.guests(), guests);
     // An editor moves the file away and writes another of its name.
     let path = host.path("m/one.yaml");
     fs::rename(&path, host.path("m/one.yaml~")).unwrap();

@@ -15,6 +15,7 @@ pub mod passwd;
 pub mod pidfd;
 pub mod range_lock;
 pub mod run;
+pub mod settled;
 pub mod size;
 pub mod spawn;
 pub mod sysctl;

@@ -30,6 +30,9 @@ use watch::Watch;
 /// How long a manifest must be gone before its objects are: an editor replaces a file by removing it first.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// When to look at a manifest again that somebody seems to be writing.
+const BUSY_RETRY: Duration = Duration::from_millis(20);
+
 /// How often a directory that is out of reach is looked for. At rest nothing is polled.
 const LOST_RETRY: Duration = Duration::from_secs(2);
 

@@ -8,21 +8,33 @@ use std::time::{Duration, SystemTime};
 
 use ostler_crds::ObjectRef;
 use ostler_crds::manifest::{self, Manifest};
+use ostler_util::settled;
 use serde_json::Value;
 
 use super::super::SourceProblem;
 use super::super::store::object_of;
-use super::{LOST_RETRY, SETTLE, Shared};
+use super::{BUSY_RETRY, LOST_RETRY, SETTLE, Shared};
 use crate::admission;
 
 /// Tells whether a file is still the one that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FileStamp {
     inode: u64,
     length: u64,
     modified: Option<SystemTime>,
     /// Since when it is missing.
     missing_since: Option<std::time::Instant>,
+}
+
+impl FileStamp {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        FileStamp {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            missing_since: None,
+        }
+    }
 }
 
 pub(super) struct Scan<'a> {
@@ -85,12 +97,15 @@ impl<'a> Scan<'a> {
         let mut seen: BTreeMap<ObjectRef, PathBuf> = self.owners_elsewhere(directory);
         let held = self.held_by_file();
         for file in &files {
-            if self.writing.contains(file) {
-                continue;
-            }
-            match self.read_if_new(file) {
+            let holds: &[ObjectRef] = held.get(file).map_or(&[], Vec::as_slice);
+            let read = if self.writing.contains(file) { Ok(None) } else { self.read_if_new(file) };
+            match read {
+                Ok(Some(manifests)) if manifests.is_empty() && !holds.is_empty() => {
+                    let message = "it holds no manifest any more; to delete its objects, remove the file";
+                    self.refuse(file, format!("{}: {message}", file.display()));
+                }
                 Ok(Some(manifests)) => self.take_file(file, &manifests, &mut seen),
-                Ok(None) => seen.extend(held.get(file).into_iter().flatten().map(|key| (key.clone(), file.clone()))),
+                Ok(None) => seen.extend(holds.iter().map(|key| (key.clone(), file.clone()))),
                 Err(message) => self.refuse(file, message),
             }
         }
@@ -117,20 +132,19 @@ impl<'a> Scan<'a> {
         held
     }
 
-    /// `None`: it is as it was.
-    fn read_if_new(&self, file: &Path) -> Result<Option<Vec<Manifest>>, String> {
-        let metadata = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let stamp = FileStamp {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
-            missing_since: None,
-        };
-        if self.shared.state().stamps.get(file) == Some(&stamp) {
+    /// `None`: it is as it was, or somebody is writing it.
+    fn read_if_new(&mut self, file: &Path) -> Result<Option<Vec<Manifest>>, String> {
+        let failed = |error: io::Error| format!("{}: {error}", file.display());
+        let metadata = std::fs::metadata(file).map_err(failed)?;
+        if self.shared.state().stamps.get(file) == Some(&FileStamp::of(&metadata)) {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        self.shared.state().stamps.insert(file.to_owned(), stamp);
+        let Some((metadata, text)) = settled::read_settled(file).map_err(failed)? else {
+            // A writer's end is told a moment before it has ended.
+            self.look_again(BUSY_RETRY);
+            return Ok(None);
+        };
+        self.shared.state().stamps.insert(file.to_owned(), FileStamp::of(&metadata));
         let at = |problems: Vec<manifest::ManifestProblem>| {
             problems.iter().map(|problem| format!("{}:{problem}", file.display())).collect::<Vec<_>>().join("\n")
         };
@@ -202,12 +216,7 @@ impl<'a> Scan<'a> {
         let missing: BTreeSet<PathBuf> =
             state.files.values().filter(|file| file.starts_with(directory) && !files.contains(file)).cloned().collect();
         for file in missing {
-            let stamp = state.stamps.entry(file.clone()).or_insert(FileStamp {
-                inode: 0,
-                length: 0,
-                modified: None,
-                missing_since: None,
-            });
+            let stamp = state.stamps.entry(file.clone()).or_default();
             let since = *stamp.missing_since.get_or_insert_with(std::time::Instant::now);
             if since.elapsed() < SETTLE {
                 drop(state);
