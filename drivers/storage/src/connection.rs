@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::pools::{Pool, Pools};
+use crate::volumes::Made;
 
 const FEATURES: &[Feature] = &[Feature::StoragePool, Feature::StorageVolume, Feature::StorageVolumeResize];
 
@@ -148,13 +149,13 @@ impl Storage for StorageDriver {
         progress: Option<Progress>,
     ) -> Result<VolumeSummary> {
         let volume = volume.clone();
-        let name = volume.name.clone();
-        let was_there = self.with_pool(pool, move |pool| Ok(pool.get_volume(&name).is_ok())).await?;
-        let summary = self.with_pool(pool, move |pool| pool.create(&volume, owner, &fill, progress.as_ref())).await?;
-        if !was_there {
-            self.tell(pool, PoolEvent::Refreshed);
+        match self.with_pool(pool, move |pool| pool.create(&volume, owner, &fill, progress.as_ref())).await? {
+            Made::Before(summary) => Ok(summary),
+            Made::Now(summary) => {
+                self.tell(pool, PoolEvent::Refreshed);
+                Ok(summary)
+            }
         }
-        Ok(summary)
     }
 
     async fn delete_volume(&self, pool: &str, name: &str) -> Result<()> {

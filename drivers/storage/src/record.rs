@@ -1,4 +1,4 @@
-//! Our mark on a volume: a durable record, made before the image appears.
+//! Our mark on a volume: a durable record, in a folder of our own and, where the file system can, on the image itself.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
@@ -56,7 +56,7 @@ impl FileId {
 
 /// The records of one pool: `NAME.json`, or `NAME.begun` as long as the image may not have its name.
 ///
-/// A record is written once, before its image gets its name, and changes its own name afterwards: that needs no second flush.
+/// A record is written once, and changes its own name when its image got one: that needs no second flush.
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
     directory: PathBuf,
@@ -158,9 +158,26 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// For whoever looks at the file alone: our mark as an extended attribute, where the file system has them.
-pub(crate) fn mark_file(path: &Path, owner: Uuid) {
-    // Best effort: the record is what counts.
-    let _ =
-        rustix::fs::setxattr(path, "user.ostler.owner", owner.to_string().as_bytes(), rustix::fs::XattrFlags::empty());
+/// Where a file carries its own record: only the host's root can write such an attribute, never a guest.
+const MARK: &str = "trusted.ostler.record";
+/// Far more than a record needs.
+const MAX_MARK_BYTES: usize = 4096;
+
+impl Record {
+    /// Puts the record on the image itself, to become durable together with it.
+    ///
+    /// # Errors
+    /// A file system without such attributes, or an agent that may not set them.
+    pub(crate) fn mark(&self, file: &File) -> io::Result<()> {
+        let text = serde_json::to_vec(self).expect("a record has only text keys");
+        Ok(rustix::fs::fsetxattr(file, MARK, &text, rustix::fs::XattrFlags::empty())?)
+    }
+
+    /// The record that the image at this path carries, if it is this image's.
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
+        let mut text = Vec::with_capacity(MAX_MARK_BYTES);
+        rustix::fs::lgetxattr(path, MARK, rustix::buffer::spare_capacity(&mut text)).ok()?;
+        let record: Record = serde_json::from_slice(&text).ok()?;
+        record.is_of(&std::fs::symlink_metadata(path).ok()?).then_some(record)
+    }
 }

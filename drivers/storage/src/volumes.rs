@@ -16,18 +16,29 @@ use crate::download;
 use crate::lock;
 use crate::pools::{Pool, check_name};
 use crate::qcow2;
-use crate::record::{self, FileId, Record};
+use crate::record::{FileId, Record};
 
 /// The deepest chain of images: QEMU's and libvirt's limit.
 const MAX_CHAIN: usize = 200;
+
+/// A volume that was asked for.
+pub(crate) enum Made {
+    Now(VolumeSummary),
+    Before(VolumeSummary),
+}
 
 impl Pool {
     fn volume_path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
+    /// The volume's record; the one that its image carries, if the power went before the other was on the disk.
     fn record(&self, name: &str) -> Result<Option<Record>> {
-        self.records.get(name).map_err(|error| Error::system(format!("read the record of volume '{name}'"), error))
+        let record = self
+            .records
+            .get(name)
+            .map_err(|error| Error::system(format!("read the record of volume '{name}'"), error))?;
+        Ok(record.or_else(|| Record::of_file(&self.volume_path(name))))
     }
 
     /// The volume's file; `None`: there is none.
@@ -62,7 +73,7 @@ impl Pool {
         owner: Uuid,
         fill: &VolumeFill,
         progress: Option<&Progress>,
-    ) -> Result<VolumeSummary> {
+    ) -> Result<Made> {
         volume_is_valid(volume, fill)?;
         let name = volume.name.as_str();
         check_name(name, "name")?;
@@ -70,9 +81,10 @@ impl Pool {
             return match self.record(name)? {
                 Some(record) if record.is_of(&metadata) && record.owner == owner => {
                     if !record.complete {
-                        self.records.complete(name).map_err(|error| Error::system("record a volume", error))?;
+                        let completed = self.records.begin(name, &record).and_then(|()| self.records.complete(name));
+                        completed.map_err(|error| Error::system("record a volume", error))?;
                     }
-                    self.summary_of(name, Some(&record), &metadata)
+                    self.summary_of(name, Some(&record), &metadata).map(Made::Before)
                 }
                 _ => {
                     let message = format!(
@@ -96,7 +108,7 @@ impl Pool {
             // The first error is the one that counts.
             let _ = std::fs::remove_file(&new);
         }
-        result
+        result.map(Made::Now)
     }
 
     fn make(
@@ -133,7 +145,6 @@ impl Pool {
         let mode = volume.target.as_ref().and_then(|t| t.permissions.as_ref()?.mode).map_or(0o600, |mode| mode.0);
         file.set_permissions(std::fs::Permissions::from_mode(mode))
             .map_err(|error| system("set the mode of", error))?;
-        record::mark_file(&new, owner);
         let metadata = file.metadata().map_err(|error| system("look at", error))?;
         let record = Record {
             owner,
@@ -142,24 +153,30 @@ impl Pool {
             file: FileId::of(&metadata),
             complete: false,
         };
-        // Both must be on the disk before the image gets its name, in any order: two flushes in the time of one.
-        let (written, recorded) = std::thread::scope(|scope| {
-            let writing = scope.spawn(|| file.sync_all());
-            let recorded = self.records.begin(name, &record);
-            (writing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes it panicked"))), recorded)
-        });
-        written.map_err(|error| system("write", error))?;
-        recorded.map_err(|error| system("record", error))?;
-        match rustix::fs::renameat_with(CWD, &new, CWD, self.volume_path(name), RenameFlags::NOREPLACE) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::EXIST) => {
-                let message = format!("{} appeared meanwhile and is left alone", self.volume_path(name).display());
-                return Err(Error::new(ErrorCode::StorageVolExist, message).at("name"));
-            }
-            Err(error) => return Err(system("name", error.into())),
+        // An image with a name must be known as ours. Where it carries its record, both become durable side by side;
+        // else the record goes first.
+        let is_marked = record.mark(&file).is_ok();
+        if !is_marked {
+            self.records.begin(name, &record).map_err(|error| system("record", error))?;
         }
-        file::sync_directory(&self.path).map_err(|error| system("name", error))?;
+        std::thread::scope(|scope| {
+            let recording = is_marked.then(|| scope.spawn(|| self.records.begin(name, &record)));
+            file.sync_all().map_err(|error| system("write", error))?;
+            match rustix::fs::renameat_with(CWD, &new, CWD, self.volume_path(name), RenameFlags::NOREPLACE) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::EXIST) => {
+                    let message = format!("{} appeared meanwhile and is left alone", self.volume_path(name).display());
+                    return Err(Error::new(ErrorCode::StorageVolExist, message).at("name"));
+                }
+                Err(error) => return Err(system("name", error.into())),
+            }
+            file::sync_directory(&self.path).map_err(|error| system("name", error))?;
+            let panicked = |_| Err(io::Error::other("the thread that writes it panicked"));
+            let recorded = recording.map_or(Ok(()), |recording| recording.join().unwrap_or_else(panicked));
+            recorded.map_err(|error| system("record", error))
+        })?;
         self.records.complete(name).map_err(|error| system("record", error))?;
+        let metadata = file.metadata().map_err(|error| system("look at", error))?;
         self.summary_of(name, Some(&record), &metadata)
     }
 

@@ -126,9 +126,19 @@ async fn a_crash_at_any_point_of_a_creation_is_made_up_for() {
         host.create("disk", "qcow2", 1).await.unwrap();
         assert!(record("json").exists() && !record("begun").exists());
     }
+    // The image has its name, its record never came to the disk: the image carries it too.
+    for written in [None, Some(&whole[..20])] {
+        fs::remove_file(record("json")).unwrap();
+        written.map(|written| fs::write(record("begun"), written).unwrap());
+        assert_eq!(host.driver.volume("pool", "disk").await.unwrap().owner, Some(OWNER));
+        host.create("disk", "qcow2", 1).await.unwrap();
+        assert!(record("json").exists() && !record("begun").exists());
+    }
     // Half written for an image of ours, and a stranger's file where it was to be: not ours.
     fs::rename(record("json"), record("begun")).unwrap();
     fs::write(record("begun"), &whole[..20]).unwrap();
+    fs::remove_file(&made.path).unwrap();
+    fs::write(&made.path, b"a stranger's").unwrap();
     assert_eq!(host.create("disk", "qcow2", 1).await.unwrap_err().code, ErrorCode::StorageVolExist);
 }
 
