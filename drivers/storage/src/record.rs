@@ -85,19 +85,21 @@ impl Records {
         Ok(read(&self.path(volume, BEGUN))?.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    /// Records, durably, that the image is to get its name.
-    pub(crate) fn begin(&self, volume: &str, record: &Record) -> io::Result<()> {
-        std::fs::create_dir_all(&self.directory)?;
+    /// Records that the image is to get its name; durable once [`Begun::sync`] is done.
+    pub(crate) fn begin(&self, volume: &str, record: &Record) -> io::Result<Begun<'_>> {
         let path = self.path(volume, BEGUN);
-        let text = serde_json::to_vec_pretty(record).expect("a record has only text keys");
-        let write = || {
-            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            file::sync_directory(&self.directory)
+        let open = || File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let mut file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(&self.directory)?;
+                open()?
+            }
+            file => file?,
         };
+        let text = serde_json::to_vec_pretty(record).expect("a record has only text keys");
         // The first error is the one that counts.
-        write().inspect_err(|_| drop(std::fs::remove_file(&path)))
+        file.write_all(&text).inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+        Ok(Begun { file, directory: &self.directory })
     }
 
     /// The image has its name, durably. A crash may forget this: then [`Self::get`] gives a record that was begun, of an image that is there.
@@ -155,6 +157,25 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         read => read.map(Some),
+    }
+}
+
+/// A record that is written, but may not be on the disk yet.
+pub(crate) struct Begun<'a> {
+    file: File,
+    directory: &'a Path,
+}
+
+impl Begun<'_> {
+    /// Makes it durable, and its name in the folder as well.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.sync_content()?;
+        file::sync_directory(self.directory)
+    }
+
+    /// Makes it durable, where the image vouches for it if its name is lost with the power.
+    pub(crate) fn sync_content(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 }
 

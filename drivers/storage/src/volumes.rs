@@ -81,7 +81,8 @@ impl Pool {
             return match self.record(name)? {
                 Some(record) if record.is_of(&metadata) && record.owner == owner => {
                     if !record.complete {
-                        let completed = self.records.begin(name, &record).and_then(|()| self.records.complete(name));
+                        let begun = self.records.begin(name, &record).and_then(|begun| begun.sync());
+                        let completed = begun.and_then(|()| self.records.complete(name));
                         completed.map_err(|error| Error::system("record a volume", error))?;
                     }
                     self.summary_of(name, Some(&record), &metadata).map(Made::Before)
@@ -95,7 +96,8 @@ impl Pool {
                 }
             };
         }
-        if self.record(name)?.is_some_and(|record| record.complete) {
+        let system = |error| Error::system(format!("read the record of volume '{name}'"), error);
+        if self.records.get(name).map_err(system)?.is_some_and(|record| record.complete) {
             let message = format!(
                 "{} was made and is gone: is its file system mounted? It is not made anew",
                 self.volume_path(name).display()
@@ -130,22 +132,17 @@ impl Pool {
                 (download::fetch(url, sha256, &partial, progress)?, partial, None)
             }
             VolumeFill::Empty | VolumeFill::Backing { .. } => {
-                let _ = std::fs::remove_file(new);
-                let file = File::options()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(new)
-                    .map_err(|error| system("make", error))?;
+                let file = make_anew(new).map_err(|error| system("make", error))?;
                 let backing = self.lay_out(&file, volume, fill)?;
                 (file, new.to_owned(), backing)
             }
         };
         let mode = volume.target.as_ref().and_then(|t| t.permissions.as_ref()?.mode).map_or(0o600, |mode| mode.0);
-        file.set_permissions(std::fs::Permissions::from_mode(mode))
-            .map_err(|error| system("set the mode of", error))?;
-        let metadata = file.metadata().map_err(|error| system("look at", error))?;
+        let mut metadata = file.metadata().map_err(|error| system("look at", error))?;
+        if metadata.mode() & 0o7777 != mode {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))
+                .map_err(|error| system("set the mode of", error))?;
+        }
         let record = Record {
             owner,
             format: volume.format().word().to_owned(),
@@ -156,11 +153,12 @@ impl Pool {
         // An image with a name must be known as ours. Where it carries its record, both become durable side by side;
         // else the record goes first.
         let is_marked = record.mark(&file).is_ok();
+        let begun = self.records.begin(name, &record).map_err(|error| system("record", error))?;
         if !is_marked {
-            self.records.begin(name, &record).map_err(|error| system("record", error))?;
+            begun.sync().map_err(|error| system("record", error))?;
         }
         std::thread::scope(|scope| {
-            let recording = is_marked.then(|| scope.spawn(|| self.records.begin(name, &record)));
+            let recording = is_marked.then(|| scope.spawn(|| begun.sync_content()));
             file.sync_all().map_err(|error| system("write", error))?;
             match rustix::fs::renameat_with(CWD, &new, CWD, self.volume_path(name), RenameFlags::NOREPLACE) {
                 Ok(()) => {}
@@ -176,8 +174,9 @@ impl Pool {
             recorded.map_err(|error| system("record", error))
         })?;
         self.records.complete(name).map_err(|error| system("record", error))?;
-        let metadata = file.metadata().map_err(|error| system("look at", error))?;
-        self.summary_of(name, Some(&record), &metadata)
+        metadata = file.metadata().map_err(|error| system("look at", error))?;
+        let capacity = capacity_of(&file, &record.format).map_err(|error| system("read", error))?;
+        Ok(self.told(name, Some(&record), &metadata, capacity))
     }
 
     /// Writes an empty image; gives the volume that it stands on.
@@ -332,25 +331,38 @@ impl Pool {
 
     fn summary_of(&self, name: &str, record: Option<&Record>, metadata: &Metadata) -> Result<VolumeSummary> {
         let path = self.volume_path(name);
-        // What is not recorded is never guessed: its first bytes may be a guest's work.
-        let format = record.map_or("raw", |record| record.format.as_str());
-        let capacity = match format {
-            "qcow2" => {
-                let file = File::open(&path).or_else(|_| File::open(self.path.join(format!(".{name}.ostler-new"))));
-                file.and_then(|file| capacity_of(&file, format))
-                    .map_err(|error| Error::system(format!("read {}", path.display()), error))?
-            }
+        let capacity = match record {
+            Some(record) if record.format == "qcow2" => File::open(&path)
+                .and_then(|file| capacity_of(&file, &record.format))
+                .map_err(|error| Error::system(format!("read {}", path.display()), error))?,
             _ => metadata.len(),
         };
-        Ok(VolumeSummary {
+        Ok(self.told(name, record, metadata, capacity))
+    }
+
+    fn told(&self, name: &str, record: Option<&Record>, metadata: &Metadata, capacity_bytes: u64) -> VolumeSummary {
+        VolumeSummary {
             name: name.to_owned(),
-            format: format.to_owned(),
-            capacity_bytes: capacity,
+            path: self.volume_path(name),
+            // What is not recorded is never guessed: its first bytes may be a guest's work.
+            format: record.map_or("raw", |record| record.format.as_str()).to_owned(),
+            capacity_bytes,
             allocation_bytes: metadata.blocks() * 512,
             backing: record.and_then(|record| record.backing.as_deref()).map(|backing| self.volume_path(backing)),
             owner: record.map(|record| record.owner),
-            path,
-        })
+        }
+    }
+}
+
+/// A new file in place of what a creation before this one may have left.
+fn make_anew(path: &Path) -> io::Result<File> {
+    let make = || File::options().read(true).write(true).create_new(true).mode(0o600).open(path);
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            make()
+        }
+        made => made,
     }
 }
 
