@@ -100,12 +100,7 @@ fn start(host: &Host, guests: std::ops::Range<usize>) -> f64 {
     running_at(&host.log()[before..]).into_iter().map(|end| since(begin, end)).fold(0.0, f64::max)
 }
 
-pub(crate) fn measure(binary: &str, report: &mut Report) {
-    starts(binary, report);
-    paused(binary, report);
-}
-
-fn starts(binary: &str, report: &mut Report) {
+pub(crate) fn starts(binary: &str, report: &mut Report) {
     let host = prepared(binary, MANY);
     let argv = argv_of_guests(&host);
     halt(&host, 0..1);
@@ -261,7 +256,7 @@ fn activity(pid: u32) -> Activity {
     Activity { bytes_to_disk: fields["write_bytes"], calls_of_write: fields["syscw"], wakeups }
 }
 
-fn paused(binary: &str, report: &mut Report) {
+pub(crate) fn paused(binary: &str, report: &mut Report) {
     let host = prepared(binary, PAUSED + 1);
     halt(&host, 0..1);
     // What a burst of work needed is given back when it has been quiet for a while.

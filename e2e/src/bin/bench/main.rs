@@ -27,7 +27,8 @@ fn main() {
         ("volumes", volumes::measure as fn(&str, &mut Report)),
         ("networks", networks::measure),
         ("agent", agent::measure),
-        ("guests", guests::measure),
+        ("guests-start", guests::starts),
+        ("guests-rest", guests::paused),
     ] {
         if wanted(name) {
             eprintln!("measuring {name} …");
