@@ -104,14 +104,18 @@ fn take_source_event(context: &Context, queue: &mut Queue, event: SourceEvent) {
     match event {
         SourceEvent::Changed(object) => {
             let key = object.object_ref();
-            let mut affected = context.index().neighbours(&key);
+            let before = context.index().references_of(&key);
             context.insert(*object);
-            affected.extend(context.index().neighbours(&key));
+            let after = context.index().references_of(&key);
+            let users = context.index().users_of(&key);
             queue.push(key);
-            affected.into_iter().for_each(|key| queue.push(key));
+            users.into_iter().for_each(|key| queue.push(key));
+            // Who uses something, but not what a user is like, matters to what is used.
+            before.symmetric_difference(&after).for_each(|key| queue.push(key.clone()));
         }
         SourceEvent::Gone(key) => {
-            let affected = context.index().neighbours(&key);
+            let mut affected = context.index().users_of(&key);
+            affected.extend(context.index().references_of(&key));
             context.remove(&key);
             affected.into_iter().for_each(|key| queue.push(key));
             queue.forget(&key);

@@ -222,15 +222,18 @@ impl Cluster {
         node.start(&self.program, &self.keeper.bin)
     }
 
-    /// Ends the API server at once. etcd keeps what it knew.
+    /// Ends the API server at once. etcd keeps what it knew. The controllers and the scheduler end as well, as they do where
+    /// they hold Leases that they can't renew.
     ///
     /// # Errors
-    /// It does not end.
+    /// One does not end.
     pub fn stop_api_server(&self) -> Result<()> {
-        self.keeper.kill("kube-apiserver")
+        ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+            .iter()
+            .try_for_each(|name| self.keeper.kill(name))
     }
 
-    /// Starts the API server again and waits until it is ready.
+    /// Starts them again and waits until the API server is ready.
     ///
     /// # Errors
     /// With its last words.
@@ -238,7 +241,9 @@ impl Cluster {
         let plane = self.place.control_plane();
         let mut keeper = self.keeper.clone();
         keeper.start(&plane.api_server())?;
-        plane.wait_for(&mut keeper, &["kube-apiserver"], "the API server is ready", || self.api.is_ready())
+        plane.wait_for(&mut keeper, &["kube-apiserver"], "the API server is ready", || self.api.is_ready())?;
+        keeper.start(&plane.controllers())?;
+        keeper.start(&plane.scheduler())
     }
 }
 

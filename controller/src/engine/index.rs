@@ -1,6 +1,6 @@
 //! Who refers to whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ostler_conf::domain::{DiskSource, InterfaceSource};
@@ -44,13 +44,10 @@ impl Index {
         same_namespace.filter(|(_, object)| references(object).contains(key)).map(|(other, _)| other.clone()).collect()
     }
 
-    /// What a change of `key` can matter to: what refers to it, and what it refers to.
-    pub fn neighbours(&self, key: &ObjectRef) -> Vec<ObjectRef> {
-        let mut neighbours = self.users_of(key);
-        if let Some(object) = self.objects.get(key).filter(|object| !super::is_leaf(object)) {
-            neighbours.extend(references(object));
-        }
-        neighbours
+    /// What the object refers to, as far as its coming and going matters there.
+    pub fn references_of(&self, key: &ObjectRef) -> BTreeSet<ObjectRef> {
+        let object = self.objects.get(key).filter(|object| !super::is_leaf(object));
+        object.map(|object| references(object).into_iter().collect()).unwrap_or_default()
     }
 }
 
@@ -82,5 +79,40 @@ pub(crate) fn references(object: &Object) -> Vec<ObjectRef> {
         }
         Object::DomainOperation(operation) => vec![named(Kind::Domain, &operation.spec.domain)],
         Object::Host(_) | Object::Network(_) | Object::StoragePool(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostler_crds::manifest;
+
+    use super::*;
+
+    fn object(text: &str) -> Object {
+        manifest::read(text).unwrap().remove(0).object
+    }
+
+    fn domain(strategy: &str, network: &str) -> Object {
+        object(&format!(
+            "apiVersion: ostler.dev/v1alpha1\nkind: Domain\nmetadata: {{name: a}}\nspec:\n  runStrategy: {strategy}\n  \
+             domain:\n    memory: {{size: 64Mi}}\n    devices:\n      interfaces:\n      \
+             - {{name: eth0, source: {{network: {{network: {network}}}}}}}\n"
+        ))
+    }
+
+    #[test]
+    fn who_uses_what_is_known_both_ways() {
+        let (key, lan) = (domain("Always", "lan").object_ref(), ObjectRef::new(Kind::Network, "default", "lan"));
+        let mut index = Index::default();
+        assert!(index.references_of(&key).is_empty());
+        index.insert(domain("Always", "lan"));
+        assert_eq!((index.users_of(&lan), index.references_of(&key)), (vec![key.clone()], [lan.clone()].into()));
+        // Another way to run is no news for the network; another network is, for both.
+        let before = index.references_of(&key);
+        index.insert(domain("Halted", "lan"));
+        assert_eq!(index.references_of(&key), before);
+        index.insert(domain("Halted", "wan"));
+        assert_eq!(before.symmetric_difference(&index.references_of(&key)).count(), 2);
+        assert!(index.users_of(&lan).is_empty());
     }
 }

@@ -227,7 +227,8 @@ impl ControlPlane {
         )
     }
 
-    fn controllers(&self) -> Component {
+    /// The controllers.
+    pub fn controllers(&self) -> Component {
         component(
             "kube-controller-manager",
             &[
@@ -246,7 +247,8 @@ impl ControlPlane {
         )
     }
 
-    fn scheduler(&self) -> Component {
+    /// The scheduler.
+    pub fn scheduler(&self) -> Component {
         component(
             "kube-scheduler",
             &[("kubeconfig", &self.path("pki/scheduler.kubeconfig")), ("leader-elect", "false"), ("secure-port", "0")],
