@@ -20,7 +20,7 @@ fn main() {
     let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
     let mut report = Report::new(json);
     if std::env::args().any(|arg| arg == "--cluster") {
-        cluster::measure(&binary, &mut report);
+        cluster::measure(&binary, &wanted, &mut report);
         return report.print();
     }
     for (name, measure) in [
