@@ -1,9 +1,13 @@
 //! Holds a document against rules.
 
 use super::rules::{Clause, Item, Rule, Rules};
+use super::selector::Level;
 use super::value::Form;
 use crate::Problem;
 use crate::xml::Reader;
+
+/// How many problems are told, or a few more; a document that has more is not meant for us at all.
+const MAX_PROBLEMS: usize = 100;
 
 /// Holds documents against rules.
 #[derive(Debug)]
@@ -12,7 +16,7 @@ pub(super) struct Checker<'r, 'd> {
     /// Whether the rules know everything: an element without a rule that ends what it may have holds a text alone.
     is_whole: bool,
     /// The element that is looked at, and all above it.
-    path: Vec<Reader<'d>>,
+    path: Vec<Level<'d>>,
     problems: Vec<Problem>,
 }
 
@@ -25,7 +29,10 @@ impl<'r, 'd> Checker<'r, 'd> {
     }
 
     fn visit(&mut self, element: Reader<'d>) {
-        self.path.push(element);
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
+        self.path.push(Level::new(element));
         let (mut is_free, mut is_closed, mut has_text) = (false, false, false);
         for rule in self.rules.of(element.local_name()).filter(|rule| rule.selector.picks(&self.path)) {
             for clause in &rule.clauses {
@@ -42,7 +49,7 @@ impl<'r, 'd> Checker<'r, 'd> {
             let text_only = "a text alone is expected here";
             let attributes = element.all_attributes().filter(|(name, _)| !name.starts_with("xmlns"));
             self.problems.extend(attributes.map(|(name, _)| element.attribute_problem(name, text_only)));
-            self.problems.extend(element.all_children().map(|child| child.problem(text_only)));
+            self.problems.extend(element.all_children().take(MAX_PROBLEMS).map(|child| child.problem(text_only)));
         }
         if is_free {
             element.take_content();
@@ -54,8 +61,8 @@ impl<'r, 'd> Checker<'r, 'd> {
 }
 
 /// What a clause finds wrong with the last element of a path.
-fn check_clause(rule: &Rule, clause: &Clause, path: &[Reader<'_>]) -> Vec<Problem> {
-    let Some(element) = path.last() else { return Vec::new() };
+fn check_clause(rule: &Rule, clause: &Clause, path: &[Level<'_>]) -> Vec<Problem> {
+    let Some(Level { element, .. }) = path.last() else { return Vec::new() };
     match clause {
         Clause::Free => Vec::new(),
         Clause::Needs(all) => all.iter().filter_map(|any| missing(element, any)).collect(),
@@ -81,7 +88,7 @@ fn check_clause(rule: &Rule, clause: &Clause, path: &[Reader<'_>]) -> Vec<Proble
 }
 
 fn missing(element: &Reader<'_>, any: &[Item<'_>]) -> Option<Problem> {
-    if any.iter().any(|item| item.text_in(element).is_some()) {
+    if any.iter().any(|item| item.is_in(element)) {
         return None;
     }
     Some(match any {
@@ -100,14 +107,14 @@ fn too_many(element: &Reader<'_>, items: &[Item<'_>]) -> Option<Problem> {
     is_too_many.then(|| element.problem(format!("only one can be there of {}", there())))
 }
 
-fn misplaced(rule: &Rule, path: &[Reader<'_>], is_misplaced: impl Fn(Item<'_>) -> bool) -> Vec<Problem> {
-    let Some(element) = path.last() else { return Vec::new() };
+fn misplaced(rule: &Rule, path: &[Level<'_>], is_misplaced: impl Fn(Item<'_>) -> bool) -> Vec<Problem> {
+    let Some(Level { element, .. }) = path.last() else { return Vec::new() };
     let message = || format!("it does not belong into {}", rule.selector.describe(path));
     let attributes = element.all_attributes().map(|(name, _)| name).filter(|name| !name.starts_with("xmlns"));
     let attributes = attributes.filter(|name| is_misplaced(Item::Attribute(name)));
     let children = element.all_children().filter(|child| is_misplaced(Item::Child(child.local_name())));
     let attributes = attributes.map(|name| element.attribute_problem(name, message()));
-    attributes.chain(children.map(|child| child.problem(message()))).collect()
+    attributes.chain(children.map(|child| child.problem(message()))).take(MAX_PROBLEMS).collect()
 }
 
 fn second(element: &Reader<'_>, name: &str) -> Option<Problem> {

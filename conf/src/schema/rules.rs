@@ -133,13 +133,11 @@ impl<'a> Item<'a> {
         text.strip_prefix('@').map_or(Item::Child(text), Item::Attribute)
     }
 
-    /// Its value, or its text, in an element that has it, without blanks around.
-    pub(super) fn text_in<'d>(self, element: &Reader<'d>) -> Option<&'d str> {
+    /// Whether the element has it.
+    pub(super) fn is_in(self, element: &Reader<'_>) -> bool {
         match self {
-            Item::Attribute(name) => element.attribute(name).map(str::trim),
-            Item::Child(name) => {
-                element.all_children().find(|child| child.local_name() == name).map(|child| child.text_untaken().trim())
-            }
+            Item::Attribute(name) => element.attribute(name).is_some(),
+            Item::Child(name) => element.all_children().any(|child| child.local_name() == name),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Which elements a rule is for.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use super::rules::Item;
@@ -27,6 +29,36 @@ struct Condition {
     /// The values of which it has one; `None`: whether it is there at all.
     values: Option<Vec<&'static str>>,
     is_so: bool,
+}
+
+/// An element on the way to another.
+#[derive(Debug)]
+pub(super) struct Level<'d> {
+    pub(super) element: Reader<'d>,
+    /// The text of the first child of each name: what is asked of an element is asked again for every child of it.
+    children: OnceCell<HashMap<&'d str, &'d str>>,
+}
+
+impl<'d> Level<'d> {
+    pub(super) fn new(element: Reader<'d>) -> Self {
+        Level { element, children: OnceCell::new() }
+    }
+
+    /// The value, or the text, of something that the element has, without blanks around.
+    fn text_of(&self, item: Item<'_>) -> Option<&'d str> {
+        match item {
+            Item::Attribute(name) => self.element.attribute(name).map(str::trim),
+            Item::Child(name) => self.children.get_or_init(|| self.first_children()).get(name).copied(),
+        }
+    }
+
+    fn first_children(&self) -> HashMap<&'d str, &'d str> {
+        let mut first = HashMap::new();
+        for child in self.element.all_children() {
+            first.entry(child.local_name()).or_insert_with(|| child.text_untaken().trim());
+        }
+        first
+    }
 }
 
 impl Selector {
@@ -60,26 +92,26 @@ impl Selector {
     }
 
     /// Whether it picks the last of a path of elements.
-    pub(super) fn picks(&self, path: &[Reader<'_>]) -> bool {
+    pub(super) fn picks(&self, path: &[Level<'_>]) -> bool {
         let fits = if self.is_whole { path.len() == self.steps.len() } else { path.len() >= self.steps.len() };
-        fits && self.steps.iter().zip(path.iter().rev()).all(|(step, element)| step.fits(element))
+        fits && self.steps.iter().zip(path.iter().rev()).all(|(step, level)| step.fits(level))
     }
 
     /// What it picked, in words: `<source> in <disk> whose type is file or absent`.
-    pub(super) fn describe(&self, path: &[Reader<'_>]) -> String {
-        let described = self.steps.iter().zip(path.iter().rev()).map(|(step, element)| {
+    pub(super) fn describe(&self, path: &[Level<'_>]) -> String {
+        let described = self.steps.iter().zip(path.iter().rev()).map(|(step, level)| {
             let conditions: String = step.conditions.iter().map(|condition| format!(" {condition}")).collect();
-            format!("<{}>{conditions}", element.local_name())
+            format!("<{}>{conditions}", level.element.local_name())
         });
         described.collect::<Vec<_>>().join(" in ")
     }
 }
 
 impl Step {
-    fn fits(&self, element: &Reader<'_>) -> bool {
-        let name = element.local_name();
+    fn fits(&self, level: &Level<'_>) -> bool {
+        let name = level.element.local_name();
         self.names.iter().any(|known| *known == name || *known == "*")
-            && self.conditions.iter().all(|condition| condition.holds(element))
+            && self.conditions.iter().all(|condition| condition.holds(level))
     }
 }
 
@@ -95,8 +127,8 @@ impl Condition {
         }
     }
 
-    fn holds(&self, element: &Reader<'_>) -> bool {
-        let value = self.of.text_in(element);
+    fn holds(&self, level: &Level<'_>) -> bool {
+        let value = level.text_of(self.of);
         let is_there = self.values.as_ref().map_or(value.is_some(), |values| values.contains(&value.unwrap_or("-")));
         is_there == self.is_so
     }
@@ -124,11 +156,11 @@ mod tests {
     const TEXT: &str = "<domain><devices><disk type='file'><source file='/a'/></disk></devices></domain>";
 
     /// Gives a test the path to the source.
-    fn with_path<T>(test: impl FnOnce(&[Reader<'_>]) -> T) -> T {
+    fn with_path<T>(test: impl FnOnce(&[Level<'_>]) -> T) -> T {
         let document = Document::parse(TEXT).expect("well-formed");
-        let mut path = vec![Reader::root(&document)];
-        while let Some(child) = path[path.len() - 1].all_children().next() {
-            path.push(child);
+        let mut path = vec![Level::new(Reader::root(&document))];
+        while let Some(child) = path[path.len() - 1].element.all_children().next() {
+            path.push(Level::new(child));
         }
         test(&path)
     }
