@@ -25,6 +25,7 @@ pub mod node_device;
 pub mod nwfilter;
 pub mod nwfilter_binding;
 mod problem;
+pub mod schema;
 pub mod secret;
 pub mod snapshot;
 pub mod storage_pool;

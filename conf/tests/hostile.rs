@@ -3,7 +3,7 @@
 use ostler_conf::xml::{Document, MAX_LENGTH, Root};
 use ostler_conf::{
     Backup, Checkpoint, Domain, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding, Secret,
-    Snapshot, StoragePool, StorageVolume, format, parse,
+    Snapshot, StoragePool, StorageVolume, format, parse, schema,
 };
 use proptest::prelude::*;
 
@@ -31,6 +31,9 @@ fn read_all(text: &str) {
         parsed.unknown.iter().for_each(|problem| assert!(problem.position.is_some()));
         let written = format(&parsed.value);
         parse::<T>(&written).unwrap_or_else(|error| panic!("what was written can't be read: {error}\n{written}"));
+    }
+    if let Err(error) = schema::check(text) {
+        error.problems().iter().for_each(|problem| assert!(problem.position.is_some()));
     }
     one::<Domain>(text);
     one::<Network>(text);

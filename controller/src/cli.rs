@@ -73,7 +73,9 @@ enum Command {
     #[command(after_help = "Examples:\n  ostler get all -A\n  ostler get dom web -o yaml\n  ostler get dom --watch")]
     Get(get::GetArgs),
     /// Check manifests, or documents of libvirt's, without an agent
-    #[command(after_help = "Example:\n  ostler validate -f examples/demo")]
+    #[command(
+        after_help = "Examples:\n  ostler validate -f examples/demo\n  virsh dumpxml web | ostler validate --schema -"
+    )]
     Validate(manifests::ValidateArgs),
     /// Show what applying a manifest would change, while the guest runs or at its restart
     #[command(after_help = "Example:\n  ostler plan -f web.yaml --exit-code")]

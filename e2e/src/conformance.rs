@@ -12,6 +12,7 @@ mod moments;
 mod network_update;
 mod node_devices;
 mod ratchet;
+mod schema;
 mod titles;
 
 use std::path::Path;
@@ -58,6 +59,8 @@ const SUITES: &[(&str, Judge)] = &[
     ("real-generic-pool", documents::storage_pool_of_test_driver),
     ("real-storage-pool", documents::storage_pool),
     ("real-generic-volume", documents::storage_volume_of_test_driver),
+    ("virschematest", schema::check),
+    ("real-virschema", schema::check),
 ];
 
 /// What came of one suite.

@@ -151,8 +151,9 @@ impl Kind {
 }
 
 /// `NAME`, `NAME[3]` for its third value, `NAME[@2]` for the second loop's; the loop of number 0 is the usual one and not
-/// written.
+/// written. Blanks may stand around the number, and behind it all.
 fn canonical_variable(text: &str) -> Option<String> {
+    let text = text.trim_matches(' ');
     let (name, index) = match text.split_once('[') {
         Some((name, rest)) => (name, Some(rest.strip_suffix(']')?)),
         None => (text, None),
@@ -160,7 +161,7 @@ fn canonical_variable(text: &str) -> Option<String> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return None;
     }
-    let Some(index) = index else { return Some(format!("${name}")) };
+    let Some(index) = index.map(|index| index.trim_matches(' ')) else { return Some(format!("${name}")) };
     let (mark, digits) = index.strip_prefix('@').map_or(("", index), |digits| ("@", digits));
     let number: u32 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
     Some(if mark == "@" && number == 0 { format!("${name}") } else { format!("${name}[{mark}{number}]") })
@@ -280,6 +281,7 @@ mod tests {
                 ("$A[@0]", Some("$A")),
                 ("$A[@2]", Some("$A[@2]")),
                 ("$A[1]", Some("$A[1]")),
+                ("$A[ @2 ] ", Some("$A[@2]")),
                 ("$A[@]", None),
                 ("$A!", None),
             ],

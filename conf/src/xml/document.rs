@@ -47,8 +47,19 @@ pub(super) struct Node<'a> {
     pub(super) content: std::ops::Range<usize>,
     pub(super) end: usize,
     pub(super) taken: Cell<bool>,
+    pub(super) text_taken: Cell<bool>,
     /// Taken whole, unread: whatever is inside is the taker's.
     pub(super) opaque: Cell<bool>,
+}
+
+impl Node<'_> {
+    /// Nothing of it is taken any more.
+    pub(super) fn give_back(&self) {
+        self.taken.set(false);
+        self.text_taken.set(false);
+        self.opaque.set(false);
+        self.attributes.iter().for_each(|attribute| attribute.taken.set(false));
+    }
 }
 
 #[derive(Debug)]
@@ -126,12 +137,8 @@ impl<'a> Document<'a> {
     }
 
     /// Forgets what was taken, and keeps from now on what is asked for.
-    pub(super) fn read_again(&mut self) {
-        for node in &self.nodes {
-            node.taken.set(false);
-            node.opaque.set(false);
-            node.attributes.iter().for_each(|attribute| attribute.taken.set(false));
-        }
+    pub(crate) fn read_again(&mut self) {
+        self.nodes.iter().for_each(Node::give_back);
         self.asked = Some(RefCell::default());
     }
 
@@ -200,6 +207,7 @@ impl<'a> Document<'a> {
             content: end..end,
             end,
             taken: Cell::new(false),
+            text_taken: Cell::new(false),
             opaque: Cell::new(false),
         };
         if let Some((prefix, _)) = name.split_once(':') {

@@ -38,6 +38,12 @@ impl<'d> Reader<'d> {
         self.get().map_or_else(|| self.absent.map_or("", |(_, name)| name), |node| node.name)
     }
 
+    /// The element's name without a prefix.
+    pub(crate) fn local_name(&self) -> &'d str {
+        let name = self.name();
+        name.split_once(':').map_or(name, |(_, local)| local)
+    }
+
     /// Whether the element has this name; a prefix means the namespace in [`NAMESPACES`].
     pub fn is_named(&self, name: &str) -> bool {
         if let Some(parent) = self.get().and_then(|node| node.parent) {
@@ -78,6 +84,14 @@ impl<'d> Reader<'d> {
 
     /// The element's character data, taken.
     pub fn raw_text(&self) -> &'d str {
+        if let Some(node) = self.get() {
+            node.text_taken.set(true);
+        }
+        self.text_untaken()
+    }
+
+    /// The element's character data, untaken.
+    pub(crate) fn text_untaken(&self) -> &'d str {
         self.get().map_or("", |node| node.text.as_ref())
     }
 
@@ -118,13 +132,18 @@ impl<'d> Reader<'d> {
         })
     }
 
+    /// An attribute's text, untaken.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&'d str> {
+        self.all_attributes().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
     /// All attributes, untaken.
-    pub fn all_attributes(&self) -> impl Iterator<Item = (&'d str, &'d str)> {
+    pub fn all_attributes(&self) -> impl Iterator<Item = (&'d str, &'d str)> + use<'d> {
         self.get().map_or(&[][..], |node| node.attributes.as_slice()).iter().map(|a| (a.name, a.value.as_ref()))
     }
 
     /// All children, untaken.
-    pub fn all_children(&self) -> impl Iterator<Item = Reader<'d>> {
+    pub fn all_children(&self) -> impl Iterator<Item = Reader<'d>> + use<'d> {
         let reader = *self;
         self.get().map_or(&[][..], |node| node.children.as_slice()).iter().map(move |child| reader.at(*child))
     }
@@ -201,6 +220,16 @@ impl<'d> Reader<'d> {
         })
     }
 
+    /// Takes back that the element was taken whole: all that is in it is still to be taken.
+    pub(crate) fn reopen(&self) {
+        let Some(node) = self.get() else { return };
+        let taken = node.taken.get();
+        // Nodes are numbered in document order.
+        let inside = self.document.nodes.iter().skip(self.node.unwrap_or(0)).take_while(|inner| inner.start < node.end);
+        inside.for_each(Node::give_back);
+        node.taken.set(taken);
+    }
+
     /// Takes the element whole, with its tags.
     pub fn take_whole(&self) -> &'d str {
         self.get().map_or("", |node| {
@@ -234,7 +263,12 @@ impl<'d> Reader<'d> {
 
     /// A problem with an attribute's value.
     pub fn invalid_attr(&self, name: &str, text: &str, expected: &str) -> Problem {
-        let mut problem = self.problem(format!("'{text}' is not {expected}"));
+        self.attribute_problem(name, format!("'{text}' is not {expected}"))
+    }
+
+    /// A problem with an attribute.
+    pub(crate) fn attribute_problem(&self, name: &str, message: impl Into<String>) -> Problem {
+        let mut problem = self.problem(message);
         problem.path = format!("{}/@{name}", problem.path);
         if let Some(attribute) = self.get().and_then(|node| node.attributes.iter().find(|a| a.name == name)) {
             problem.position = Some(self.document.position(attribute.offset));
@@ -243,12 +277,29 @@ impl<'d> Reader<'d> {
     }
 
     /// What nothing took, in document order.
-    pub(super) fn unknown(&self) -> Vec<Problem> {
+    pub(crate) fn unknown(&self) -> Vec<Problem> {
         let mut unknown = Vec::new();
         if let Some(node) = self.node {
             self.collect_unknown(node, &mut unknown);
         }
         unknown
+    }
+
+    /// Text that nothing took, in elements that something took.
+    pub(crate) fn stray_text(&self) -> Vec<Problem> {
+        let mut stray = Vec::new();
+        let mut open: Vec<usize> = self.node.into_iter().collect();
+        while let Some(index) = open.pop() {
+            let node = &self.document.nodes[index];
+            if !node.taken.get() || node.opaque.get() {
+                continue;
+            }
+            if !node.text_taken.get() && !node.text.trim().is_empty() && stray.len() < MAX_UNKNOWN {
+                stray.push(self.at(index).problem("no text is expected here"));
+            }
+            open.extend(&node.children);
+        }
+        stray
     }
 
     fn collect_unknown(&self, index: usize, unknown: &mut Vec<Problem>) {
@@ -269,10 +320,7 @@ impl<'d> Reader<'d> {
             node.attributes.iter().filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':'))
         {
             let meant = self.perhaps_meant(index, "@", attribute.name).unwrap_or_default();
-            let mut problem = reader.problem(format!("this attribute is not known here{meant}"));
-            problem.path = format!("{}/@{}", problem.path, attribute.name);
-            problem.position = Some(self.document.position(attribute.offset));
-            unknown.push(problem);
+            unknown.push(reader.attribute_problem(attribute.name, format!("this attribute is not known here{meant}")));
         }
         for child in &node.children {
             self.collect_unknown(*child, unknown);

@@ -166,6 +166,11 @@ pub(super) fn check(text: &str) -> Vec<Problem> {
     }
 }
 
+/// Everything that libvirt's schema refuses in a document.
+pub(super) fn check_schema(text: &str) -> Vec<Problem> {
+    ostler_conf::schema::check(text).err().map(|error| error.problems().to_vec()).unwrap_or_default()
+}
+
 fn read<T: Root + serde::Serialize>(
     text: &str,
     name: fn(&T) -> &str,
@@ -205,6 +210,17 @@ mod tests {
         let text = "<?xml version='1.0'?>\n<!-- <domain> -->\n<network><name>n</name></network>";
         assert_eq!(kind_of(text).map(|kind| kind.root), Ok("network"));
         assert!(kind_of("<domains/>").is_err_and(|message| message.contains("<domains>")));
+    }
+
+    #[test]
+    fn the_schema_refuses_what_is_merely_unusual_and_takes_what_makes_no_sense() {
+        let unusual = "<network>\n  <name>n</name>\n  <uuid>six</uuid>\n</network>";
+        let shown: Vec<String> = check_schema(unusual).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["3:3: /network/uuid: 'six' is not a UUID such as 6d1a5e5c-0d0f-4b5e-9a0e-3c1f3c1b2a10"]);
+        let senseless =
+            "<network><name>n</name><forward mode='bridge'/><bridge name='b'/><ip address='10.0.0.1'/></network>";
+        assert_eq!(check_schema(senseless), []);
+        assert_ne!(check(senseless), []);
     }
 
     #[test]

@@ -12,9 +12,15 @@ use super::{Format, Outcome, documents, exit, out};
 
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
-    /// Manifest, document of libvirt's, or directory of them; "-": standard input
+    /// Manifests, documents of libvirt's, or directories of them; "-": standard input
+    #[arg(value_name = "FILE", required_unless_present = "file")]
+    files: Vec<PathBuf>,
+    /// The same
     #[arg(short, long, value_name = "FILE")]
-    file: PathBuf,
+    file: Vec<PathBuf>,
+    /// Hold documents of libvirt's against its schema, as its own flag to validate does, and not against its rules
+    #[arg(long)]
+    schema: bool,
     /// Problems as data
     #[arg(short, long)]
     output: Option<Format>,
@@ -23,9 +29,11 @@ pub(super) struct ValidateArgs {
 pub(super) fn validate(args: &ValidateArgs) -> Outcome {
     let mut found = Vec::new();
     let mut count = 0;
-    for (file, text) in read_files(&args.file, WITH_DOCUMENTS)? {
+    let paths = args.files.iter().chain(&args.file);
+    let files: Vec<_> = paths.map(|path| read_files(path, WITH_DOCUMENTS)).collect::<Result<_, _>>()?;
+    for (file, text) in files.into_iter().flatten() {
         if documents::is_xml(&text) {
-            let problems = documents::check(&text);
+            let problems = if args.schema { documents::check_schema(&text) } else { documents::check(&text) };
             count += usize::from(problems.is_empty());
             found.extend(problems.into_iter().map(|problem| (file.clone(), text.clone(), in_manifest_form(problem))));
             continue;
