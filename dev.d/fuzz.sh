@@ -40,8 +40,3 @@ seeds() { # target folder
     esac
     [ ! -f "fuzz/seeds/$1" ] || split -l 1 -a 3 "fuzz/seeds/$1" "$2/own-"
 }
-
-# Long enough to meet what was broken before.
-short_fuzz() {
-    cargo fmt --check --manifest-path fuzz/Cargo.toml && fuzz --seconds 6
-}
