@@ -30,7 +30,7 @@ run_tests() {
     stage "unit and driver tests" cargo test -q --workspace --exclude ostler-e2e --no-fail-fast
     stage "without a driver" cargo check -q -p ostler --no-default-features
     stage "end to end" e2e
-    if [ -d ../shared/corpus ]; then stage "conformance" conformance --ratchet; else not_run+=("conformance: the corpus of libvirt's cases is not at hand"); fi
+    if [ -d ../shared/corpus ]; then stage "conformance" conformance --ratchet; else not_run+=("conformance, and that YAML loses nothing: the corpus of libvirt's cases is not at hand"); fi
     printf '\n'
     printf '%s\n' "${stages[@]}"
     for line in "${not_run[@]}"; do printf 'not run: %s\n' "$line"; done

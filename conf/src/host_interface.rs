@@ -12,7 +12,7 @@ use crate::values::{OnOff, YesNo};
 use crate::{Invalid, Problem, words};
 
 /// An interface of the host: what libvirt's `<interface>` says.
-#[element(root = "interface", open, after_read)]
+#[element(root = "interface", open, after_read, deepest = 16)]
 pub struct HostInterface {
     /// Its name.
     #[xml(attr)]

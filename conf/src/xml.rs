@@ -7,7 +7,7 @@ mod reader;
 mod traits;
 mod writer;
 
-pub use document::{Document, MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS, MAX_LENGTH};
+pub use document::{Document, MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS, MAX_LENGTH, root_name};
 pub use reader::Reader;
 pub use traits::{Element, NAMESPACES, Root, Union, Value, one_of, read_any, read_choice, read_one, read_scaled};
 pub use writer::Writer;
@@ -63,7 +63,7 @@ pub fn parse<T: Root>(text: &str) -> Result<Parsed<T>, Invalid> {
 pub fn format<T: Root>(value: &T) -> String {
     let settled = value.before_write();
     let value = settled.as_ref().unwrap_or(value);
-    let mut writer = Writer::default();
+    let mut writer = Writer::roomy();
     writer.element(T::NAME, true, |w| {
         value.attrs(w);
         value.body(w);

@@ -125,6 +125,112 @@ fn depth_breadth_and_length_are_bounded() {
     assert!(parse::<Network>(&"<".repeat(200 << 20)).is_err(), "refused unread");
 }
 
+/// A guest with these devices, completed and checked.
+fn settle(devices: &str) -> Result<usize, String> {
+    let text = format!(
+        "<domain type='test'><name>d</name><memory>1024</memory><os><type>hvm</type></os><devices>{devices}</devices></domain>"
+    );
+    let mut domain = parse::<Domain>(&text).map_err(|error| error.to_string())?.value;
+    domain.complete();
+    let length = format(&domain).len();
+    domain.validate().map_err(|error| error.to_string())?;
+    Ok(length)
+}
+
+/// What a number asks for is made only as far as a machine could have it.
+#[test]
+fn numbers_ask_for_no_more_than_there_can_be() {
+    let disk = |name: &str, address: &str| {
+        format!("<disk type='file'><source file='/d'/><target dev='{name}' bus='scsi'/>{address}</disk>")
+    };
+    let far = "<address type='drive' controller='4294967295' bus='0' target='0' unit='0'/>";
+    assert!(settle(&disk("sda", far)).is_err_and(|message| message.contains("4294967295 is too large: 1023 at most")));
+    assert!(settle(&disk("sdzzzzz", "")).is_err_and(|message| message.contains("is too large")));
+    assert!(settle(&disk("sdaa", "")).is_ok());
+    let hostdev = format!(
+        "<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host0'/><address bus='0' target='0' unit='0'/></source>{far}</hostdev>"
+    );
+    assert!(settle(&hostdev).is_err_and(|message| message.contains("is too large")));
+    let threads = |ids: &str| {
+        format!(
+            "<domain type='test'><name>d</name><memory>1024</memory><iothreads>4294967295</iothreads>{ids}</domain>"
+        )
+    };
+    for text in [threads(""), threads("<iothreadids><iothread id='7'/></iothreadids>")] {
+        let mut domain = parse::<Domain>(&text).unwrap().value;
+        domain.complete();
+        assert!(domain.validate().is_err_and(|error| error.to_string().contains("I/O threads at most")), "{text}");
+    }
+    let cell = "<cell cpus='0' memory='18014398509481983' unit='KiB'/>".repeat(2000);
+    let text = format!("<domain type='test'><name>d</name><cpu><numa>{cell}</numa></cpu></domain>");
+    parse::<Domain>(&text).unwrap().value.complete();
+    assert!(settle("<video><model type='qxl' vram='18446744073709551615'/></video>").is_ok());
+}
+
+/// Rules compare devices with devices: as many as there may be end soon, and more are refused.
+#[test]
+fn as_many_devices_as_there_may_be_end_soon() {
+    for (many, more) in [
+        ("<controller type='scsi'/>", "<controller type='scsi'/>"),
+        ("<smartcard mode='host'/>", "<smartcard mode='host'/>"),
+        ("<input type='mouse' bus='usb'/>", "<hub type='usb'/>"),
+        (
+            "<disk type='file'><source file='/d'/><target dev='vda'/></disk>",
+            "<disk type='file'><source file='/d'/><target dev='sda'/></disk>",
+        ),
+        (
+            "<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host0'/><address bus='0' target='0' unit='0'/></source></hostdev>",
+            "<interface type='user'/>",
+        ),
+    ] {
+        let _ = settle(&many.repeat(4000));
+        assert!(
+            settle(&(many.repeat(4000) + &more.repeat(4000))).is_err_and(|message| message.contains("more than 4096"))
+        );
+    }
+    let features = "<feature name='a'/>".repeat(16_000);
+    let text = format!("<domain type='test'><name>d</name><cpu><model>m</model>{features}</cpu></domain>");
+    assert!(parse::<Domain>(&text).unwrap().value.validate().is_err());
+    let hosts: String =
+        (0..16_000).map(|n| format!("<host name='h{n}' ip='10.0.{}.{}'/>", n / 250, n % 250 + 2)).collect();
+    let text = format!("<network><name>n</name><ip address='10.0.0.1' prefix='16'><dhcp>{hosts}</dhcp></ip></network>");
+    let mut network = parse::<Network>(&text).unwrap().value;
+    network.complete();
+    let _ = network.validate();
+    assert!(parse::<Network>(&text.replace("</dhcp>", &format!("{hosts}</dhcp>"))).is_err());
+}
+
+/// What nests is read on a thread's small stack.
+#[test]
+fn nesting_to_the_bound_fits_a_threads_stack() {
+    let nested = |open: &str, close: &str, levels: usize| format!("{}{}", open.repeat(levels), close.repeat(levels));
+    let levels = ostler_conf::xml::MAX_DEPTH - 12;
+    let chain =
+        nested("<backingStore type='file'><format type='qcow2'/><source file='/b'/>", "</backingStore>", levels);
+    let slots: Vec<String> = vec![
+        SAMPLES[0].replace("<target dev='vda'", &format!("{chain}<target dev='vda'")),
+        format!("<domainsnapshot><name>s</name><domain>{}</domain></domainsnapshot>", nested("<a>", "</a>", levels)),
+        format!(
+            "<domain type='test'><name>d</name><metadata>{}</metadata></domain>",
+            nested("<a xmlns='u'>", "</a>", levels)
+        ),
+        format!(
+            "<interface type='bridge' name='b'><bridge>{}</bridge></interface>",
+            nested("<interface type='bridge' name='c'><bridge>", "</bridge></interface>", levels / 2)
+        ),
+        format!("<device><name>x</name>{}</device>", nested("<capability type='pci'>", "</capability>", levels)),
+    ];
+    let read = move || slots.iter().for_each(|text| read_all(text));
+    std::thread::Builder::new().stack_size(2 << 20).spawn(read).unwrap().join().unwrap();
+}
+
+/// A hundred names that nothing knows, each as long as it may be, are not compared with what is known.
+#[test]
+fn long_unknown_names_are_told_without_a_guess() {
+    let text = format!("<network><name>n</name>{}</network>", format!("<{}/>", "x".repeat(40_000)).repeat(100));
+    assert_eq!(parse::<Network>(&text).unwrap().unknown.len(), 100);
+}
+
 #[test]
 fn unknown_elements_are_told_up_to_a_number() {
     let text = format!("<network><name>n</name>{}</network>", "<x a='1'/>".repeat(50_000));

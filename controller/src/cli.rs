@@ -82,7 +82,7 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Convert libvirt's XML to a manifest, or a manifest to libvirt's XML
     #[command(
-        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml"
+        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml\n  ostler convert /etc/libvirt --host node-a --out manifests"
     )]
     Convert(convert::ConvertArgs),
     /// Delete an object with its manifest

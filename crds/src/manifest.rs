@@ -198,12 +198,18 @@ fn is_label(name: &str) -> bool {
         && name.chars().all(|c| is_edge(c) || c == '-')
 }
 
+/// The longest word that is compared with those that are known: to compare takes time and memory by the product of both.
+const MAX_MEANT: usize = 64;
+
 /// "did you mean 'x'?", or all that there are.
 pub(crate) fn suggest(word: &str, known: &[&str]) -> String {
+    let word = if word.len() > MAX_MEANT { "" } else { word };
     let near =
         known.iter().map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name)).min();
     match near {
-        Some((distance, name)) if distance <= 2.max(word.len() / 3) => format!("did you mean '{name}'?"),
+        Some((distance, name)) if !word.is_empty() && distance <= 2.max(word.len() / 3) => {
+            format!("did you mean '{name}'?")
+        }
         _ if known.is_empty() => "nothing is expected here".to_owned(),
         _ => format!("one of {} is expected", known.join(", ")),
     }

@@ -68,15 +68,21 @@ const MAX_PROPERTIES: i64 = 256;
 const MAX_LENGTH: i64 = 4096;
 
 /// Fields that hold more.
-const LARGER: &[(&str, i64)] =
-    &[("description", 32_768), ("xml", 262_144), ("hosts", 4096), ("wanted", 4096), ("orphans", 4096)];
+const LARGER: &[(&str, i64)] = &[
+    ("description", 32_768),
+    ("xml", 262_144),
+    ("idAuth", 8192),
+    ("hosts", 4096),
+    ("wanted", 4096),
+    ("orphans", 4096),
+];
 
 /// What the API server wants otherwise than schemars writes it, all the way down. `name`: the field's.
 fn settle(schema: &mut Value, name: &str) {
     let Some(object) = schema.as_object_mut() else { return };
     settle_null(object);
     settle_format(object);
-    settle_list(object);
+    settle_list(object, name);
     settle_union(object);
     settle_bounds(object, name);
     for (name, child) in object.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
@@ -154,8 +160,11 @@ fn without_defaults(schema: &mut Value) {
     }
 }
 
+/// Lists in which a name may stand twice: a server on two ports.
+const NOT_BY_NAME: &[&str] = &["hosts"];
+
 /// Lists of things with a name are maps by name; the order of all others means something.
-fn settle_list(object: &mut Map<String, Value>) {
+fn settle_list(object: &mut Map<String, Value>, name: &str) {
     if object.get("type").and_then(Value::as_str) != Some("array") {
         return;
     }
@@ -166,7 +175,7 @@ fn settle_list(object: &mut Map<String, Value>) {
         })
     };
     let is_condition = has("type") && has("lastTransitionTime");
-    let key = if is_condition { Some("type") } else { has("name").then_some("name") };
+    let key = if is_condition { Some("type") } else { (has("name") && !NOT_BY_NAME.contains(&name)).then_some("name") };
     match key {
         Some(key) => {
             object.insert("x-kubernetes-list-type".into(), json!("map"));

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::Parser;
-use syn::{Fields, ItemStruct, LitStr};
+use syn::{Fields, ItemStruct, LitInt, LitStr};
 
 use crate::field::{Field, Kind, Shape};
 
@@ -15,6 +15,8 @@ struct Options {
     open: bool,
     closed: Option<String>,
     single: Option<String>,
+    most: Option<usize>,
+    deepest: Option<usize>,
 }
 
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
@@ -58,6 +60,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
         quote!(reader.refuse_others(::ostler_conf::ErrorCode::#code)?;)
     });
     let single = options.single.map(|name| quote!(reader.refuse_second(#name)?;));
+    let most = options.most.map(|most| quote!(reader.refuse_more(#most)?;));
+    let deepest = options.deepest.map(|deepest| quote!(reader.refuse_deeper(#deepest)?;));
     let open = options.open.then(|| quote!(writer.open();));
     let root = options.root.map(|name| {
         let before_write = options.before_write.then(|| {
@@ -92,6 +96,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
         impl ::ostler_conf::xml::Element for #ident {
             #[allow(unused_variables, reason = "an element can be empty")]
             fn read(reader: &::ostler_conf::xml::Reader<'_>) -> ::std::result::Result<Self, ::ostler_conf::Problem> {
+                #most
+                #deepest
                 let value = Self { #(#reads,)* };
                 #closed
                 #single
@@ -121,8 +127,12 @@ fn parse_options(options: TokenStream) -> syn::Result<Options> {
             parsed.closed = Some(meta.value()?.parse::<LitStr>()?.value());
         } else if meta.path.is_ident("single") {
             parsed.single = Some(meta.value()?.parse::<LitStr>()?.value());
+        } else if meta.path.is_ident("most") {
+            parsed.most = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?);
+        } else if meta.path.is_ident("deepest") {
+            parsed.deepest = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?);
         } else {
-            return Err(meta.error("expected root, after_read, before_write, open, closed or single"));
+            return Err(meta.error("expected root, after_read, before_write, open, closed, single, most or deepest"));
         }
         Ok(())
     });

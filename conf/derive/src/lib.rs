@@ -12,6 +12,8 @@
 //! | `open` | written as a start and an end tag even when nothing is inside |
 //! | `closed = "ConfigUnsupported"` | a child that no field takes is refused with this error code, in every level of reading |
 //! | `single = "child"` | a second child of that name is refused, in every level of reading |
+//! | `most = 4096` | more children than so many are refused, in every level of reading |
+//! | `deepest = 16` | one that stands deeper in its document is refused, in every level of reading: it holds others of its kind |
 //!
 //! | `#[xml(…)]` on a field | meaning |
 //! |---|---|

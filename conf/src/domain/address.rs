@@ -80,7 +80,7 @@ pub struct SpaprVioAddress {
 pub struct CcwAddress {
     /// The channel subsystem.
     #[xml(attr)]
-    pub cssid: Option<Hex<1>>,
+    pub cssid: Option<Hex<1, 0xff>>,
     /// The subchannel set.
     #[xml(attr)]
     pub ssid: Option<Hex<1>>,
@@ -162,7 +162,7 @@ pub struct UsbAddress {
 pub struct IsaAddress {
     /// The first I/O port.
     #[xml(attr)]
-    pub iobase: Option<Hex<1>>,
+    pub iobase: Option<Hex<1, 0xffff>>,
     /// The interrupt.
     #[xml(attr)]
     pub irq: Option<Hex<1>>,

@@ -11,14 +11,17 @@ mod order;
 mod sysinfo;
 mod tune;
 
+use std::collections::HashSet;
+
 use super::{
     Address, CcidAddress, Clock, ClockBasis, ClockOffset, Devices, Domain, DomainType, Filesystem, FilesystemAccess,
     Input, InputBus, InputKind, Interface, LifecycleAction, OsKind, Rng, RngBackend, Seclabel, SeclabelKind, Smartcard,
 };
 use crate::values::YesNo;
 
-pub(super) use controller::number_controllers;
+pub(super) use controller::{MAX_INDEX, number_controllers};
 pub(super) use disk::target_index;
+pub(super) use tune::MAX_IOTHREADS;
 
 pub(super) fn complete(domain: &mut Domain) {
     domain.forget_made_names();
@@ -109,13 +112,17 @@ fn complete_boot(devices: &mut Devices) {
 
 /// Slot by slot in the first reader.
 fn complete_smartcards(smartcards: &mut [Smartcard]) {
-    for at in 0..smartcards.len() {
-        if smartcards[at].address.is_none() {
-            let place = |slot| CcidAddress { controller: Some(0), slot: Some(slot) };
-            let is_taken =
-                |slot| smartcards.iter().any(|card| card.address.as_ref() == Some(&Address::Ccid(place(slot))));
-            smartcards[at].address = (0..).find(|slot| !is_taken(*slot)).map(|slot| Address::Ccid(place(slot)));
-        }
+    let mut taken: HashSet<Option<u32>> = smartcards
+        .iter()
+        .filter_map(|card| match &card.address {
+            Some(Address::Ccid(address)) if address.controller == Some(0) => Some(address.slot),
+            _ => None,
+        })
+        .collect();
+    let mut slots = 0..;
+    for card in smartcards.iter_mut().filter(|card| card.address.is_none()) {
+        let slot = slots.find(|slot| taken.insert(Some(*slot)));
+        card.address = Some(Address::Ccid(CcidAddress { controller: Some(0), slot }));
     }
 }
 

@@ -207,7 +207,7 @@ pub struct ControllerTarget {
     pub chassis: Option<u32>,
     /// The port of a root port.
     #[xml(attr)]
-    pub port: Option<Hex<1>>,
+    pub port: Option<Hex<1, 0xff>>,
     /// The number of another root bus.
     #[xml(attr)]
     pub bus_nr: Option<u32>,

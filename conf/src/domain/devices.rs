@@ -8,8 +8,8 @@ use super::{
     Smartcard, Sound, Tpm, Video, Vsock, Watchdog,
 };
 
-/// The devices of a guest.
-#[element(open)]
+/// The devices of a guest. Rules compare each with each, so there is a most; no machine has room for as many.
+#[element(open, most = 4096)]
 pub struct Devices {
     /// The hypervisor's program; absent: the driver's choice. Needs a grant.
     pub emulator: Option<String>,

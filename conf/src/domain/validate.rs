@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use ostler_util::ErrorCode as Code;
 
+use super::complete::MAX_IOTHREADS;
 use super::{Address, DiskBus, Domain, Interface, InterfaceBackendKind, InterfaceSource, PciAddress};
 use crate::Problem;
 
@@ -69,6 +70,9 @@ fn check_identity(domain: &Domain, problems: &mut Problems) {
 fn check_resources(domain: &Domain, problems: &mut Problems) {
     if domain.memory_kib() == 0 {
         problems.add(Code::XmlError, "memory", "a domain needs memory: give memory.size, as in 512Mi");
+    }
+    if domain.iothreads.is_some_and(|count| count > MAX_IOTHREADS) {
+        problems.add(Code::XmlError, "iothreads", format!("{MAX_IOTHREADS} I/O threads at most"));
     }
     let Some(vcpu) = &domain.vcpu else { return };
     if vcpu.count == 0 {

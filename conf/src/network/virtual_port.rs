@@ -62,7 +62,7 @@ pub struct AnyBase(pub u32);
 
 impl crate::xml::Value for AnyBase {
     fn parse(text: &str) -> Result<Self, String> {
-        crate::values::Hex::<0>::parse(text).map(|number| AnyBase(number.0))
+        <crate::values::Hex<0>>::parse(text).map(|number| AnyBase(number.0))
     }
     fn format(&self) -> std::borrow::Cow<'_, str> {
         self.0.to_string().into()

@@ -9,7 +9,7 @@ use crate::values::Hex;
 #[element]
 pub struct CcwAddress {
     /// Its channel subsystem.
-    pub cssid: Hex<1>,
+    pub cssid: Hex<1, 0xff>,
     /// Its subchannel set.
     pub ssid: Hex<1>,
     /// Its number.

@@ -170,6 +170,7 @@ pub struct Auth {
     #[xml(attr, name = "username")]
     pub username: String,
     /// The password.
+    #[xml(keep)]
     pub secret: AuthSecret,
 }
 

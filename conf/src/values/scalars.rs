@@ -85,12 +85,13 @@ booleans! {
     OnOff("on", "off");
 }
 
-/// A number that XML has in hexadecimal with `DIGITS` digits at least, and YAML as a number. Decimal is read as well.
+/// A number that XML has in hexadecimal with `DIGITS` digits at least, and YAML as a number. Decimal is read as well. `MAX`: the
+/// largest that a manifest may have, where that is more than so many digits hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Hex<const DIGITS: usize>(pub u32);
+pub struct Hex<const DIGITS: usize, const MAX: u32 = 0>(pub u32);
 
-impl<const DIGITS: usize> Value for Hex<DIGITS> {
+impl<const DIGITS: usize, const MAX: u32> Value for Hex<DIGITS, MAX> {
     fn parse(text: &str) -> Result<Self, String> {
         let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
             Some(digits) => u32::from_str_radix(digits, 16),
@@ -104,7 +105,7 @@ impl<const DIGITS: usize> Value for Hex<DIGITS> {
 }
 
 #[cfg(feature = "schema")]
-impl<const DIGITS: usize> schemars::JsonSchema for Hex<DIGITS> {
+impl<const DIGITS: usize, const MAX: u32> schemars::JsonSchema for Hex<DIGITS, MAX> {
     fn schema_name() -> Cow<'static, str> {
         "Hex".into()
     }
@@ -112,7 +113,7 @@ impl<const DIGITS: usize> schemars::JsonSchema for Hex<DIGITS> {
         true
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let max = 16_u64.pow(u32::try_from(DIGITS).unwrap_or(8).min(8)) - 1;
+        let max = u64::from(MAX).max(16_u64.pow(u32::try_from(DIGITS).unwrap_or(8).min(8)) - 1);
         schemars::json_schema!({ "type": "integer", "minimum": 0, "maximum": max })
     }
 }

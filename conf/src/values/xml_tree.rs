@@ -81,10 +81,11 @@ impl Element for XmlTree {
             return Ok(XmlTree { raw: Some(content.to_owned()), ..XmlTree::default() });
         }
         let attributes = reader.all_attributes().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let children = reader
-            .all_children()
-            .map(|child| Ok((child.name().to_owned(), Self::read(&child)?)))
-            .collect::<Result<Vec<_>, Problem>>()?;
+        let mut children = Vec::new();
+        // As deep as the document: kept short of frames.
+        for child in reader.all_children() {
+            children.push((child.name().to_owned(), Self::read(&child)?));
+        }
         let text = reader.raw_text();
         let text = if children.is_empty() && !text.trim().is_empty() { text } else { text.trim() };
         Ok(XmlTree { attributes, text: text.to_owned(), children, raw: None })

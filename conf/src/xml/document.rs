@@ -20,54 +20,86 @@ pub const MAX_DEPTH: usize = 512;
 /// dozen. Without a bound a hostile document of 4 MiB would take a hundred times its size in memory.
 pub const MAX_ELEMENTS: usize = 1 << 17;
 /// See [`MAX_ELEMENTS`].
-pub const MAX_ATTRIBUTES: usize = 256;
+pub const MAX_ATTRIBUTES: usize = 255;
+
+/// The length of the shortest element: `<a/>`.
+const SHORTEST: usize = 4;
+
+/// Room for the elements of an ordinary document.
+const FIRST_NODES: usize = 64;
 
 /// A parsed document. Nodes are numbered in document order; the root is node 0.
 #[derive(Debug)]
 pub struct Document<'a> {
     pub(super) source: &'a str,
     pub(super) nodes: Vec<Node<'a>>,
+    attributes: Vec<Attribute<'a>>,
     /// What was asked for, by node: names of children, and of attributes with an `@`. Kept only when something unknown was
     /// found and the document is read once more, to say what was perhaps meant.
     pub(super) asked: Option<RefCell<HashMap<usize, Vec<String>>>>,
 }
 
+/// An element. Small, so that a document of nothing but empty elements takes no more than twenty times its length: offsets
+/// and numbers have 32 bits, and siblings are chained.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
     pub(super) name: &'a str,
-    /// The URI that the name's prefix is bound to.
-    pub(super) namespace: Option<Cow<'a, str>>,
-    pub(super) attributes: Vec<Attribute<'a>>,
-    pub(super) parent: Option<usize>,
-    pub(super) children: Vec<usize>,
     /// All character data directly inside, joined.
     pub(super) text: Cow<'a, str>,
     /// Offset of `<`, ends of the start tag and of the content, and the end of the element.
-    pub(super) start: usize,
-    pub(super) content: std::ops::Range<usize>,
-    pub(super) end: usize,
+    start: u32,
+    content_start: u32,
+    content_end: u32,
+    end: u32,
+    parent: u32,
+    first_child: u32,
+    next_sibling: u32,
+    attributes_start: u32,
+    /// The attribute that binds the name's prefix.
+    binding: u32,
+    attribute_count: u8,
     pub(super) taken: Cell<bool>,
     pub(super) text_taken: Cell<bool>,
     /// Taken whole, unread: whatever is inside is the taker's.
     pub(super) opaque: Cell<bool>,
 }
 
-impl Node<'_> {
-    /// Nothing of it is taken any more.
-    pub(super) fn give_back(&self) {
-        self.taken.set(false);
-        self.text_taken.set(false);
-        self.opaque.set(false);
-        self.attributes.iter().for_each(|attribute| attribute.taken.set(false));
-    }
-}
+/// No node, no attribute.
+const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(super) struct Attribute<'a> {
     pub(super) name: &'a str,
     pub(super) value: Cow<'a, str>,
-    pub(super) offset: usize,
     pub(super) taken: Cell<bool>,
+}
+
+/// An element whose end was not seen yet, and the last of its children.
+struct Open {
+    node: u32,
+    last_child: u32,
+}
+
+impl Node<'_> {
+    pub(super) fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    pub(super) fn end(&self) -> usize {
+        self.end as usize
+    }
+
+    pub(super) fn content(&self) -> std::ops::Range<usize> {
+        self.content_start as usize..self.content_end as usize
+    }
+
+    pub(super) fn parent(&self) -> Option<usize> {
+        (self.parent != NONE).then_some(self.parent as usize)
+    }
+
+    pub(super) fn has_prefix(&self) -> bool {
+        self.binding != NONE
+    }
 }
 
 impl<'a> Document<'a> {
@@ -78,13 +110,15 @@ impl<'a> Document<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Problem> {
         // A byte order mark is no part of the document.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut document = Document { source: text, nodes: Vec::with_capacity(64), asked: None };
+        let mut document = Document { source: text, nodes: Vec::new(), attributes: Vec::new(), asked: None };
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
+        document.nodes.reserve_exact(FIRST_NODES.min(text.len() / SHORTEST + 1));
+        document.attributes.reserve_exact(FIRST_NODES);
         let mut reader = quick_xml::Reader::from_str(text);
         reader.config_mut().enable_all_checks(true);
-        let mut open: Vec<usize> = Vec::new();
+        let mut open: Vec<Open> = Vec::with_capacity(16);
         loop {
             let start = position(&reader);
             let event = reader.read_event().map_err(|error| {
@@ -94,20 +128,20 @@ impl<'a> Document<'a> {
             let end = position(&reader);
             match event {
                 Event::Start(tag) => {
-                    let node = document.push(&tag, &open, start, end)?;
-                    open.push(node);
+                    let node = document.push(&tag, &mut open, start, end)?;
+                    open.push(Open { node, last_child: NONE });
                     if open.len() > MAX_DEPTH {
                         return Err(document.malformed(start, format!("more than {MAX_DEPTH} nested elements")));
                     }
                 }
                 Event::Empty(tag) => {
-                    document.push(&tag, &open, start, end)?;
+                    document.push(&tag, &mut open, start, end)?;
                 }
                 Event::End(_) => {
                     // The reader checked that names match, so there is an open element.
-                    let node = open.pop().ok_or_else(|| document.malformed(start, "an end tag without a start tag"))?;
-                    document.nodes[node].content.end = start;
-                    document.nodes[node].end = end;
+                    let open = open.pop().ok_or_else(|| document.malformed(start, "an end tag without a start tag"))?;
+                    let node = &mut document.nodes[open.node as usize];
+                    (node.content_end, node.end) = (offset(start), offset(end));
                 }
                 Event::Text(content) => {
                     document.append(&open, start, borrow(text, start, end, content.into_inner()))?
@@ -128,18 +162,59 @@ impl<'a> Document<'a> {
         }
         match (open.last(), document.nodes.is_empty()) {
             (Some(node), _) => {
-                let node = &document.nodes[*node];
-                Err(document.malformed(node.start, format!("<{}> is not closed", node.name)))
+                let node = &document.nodes[node.node as usize];
+                Err(document.malformed(node.start(), format!("<{}> is not closed", node.name)))
             }
             (None, true) => Err(document.malformed(0, "no root element")),
             (None, false) => Ok(document),
         }
     }
 
+    /// Nothing of the element is taken any more.
+    pub(super) fn give_back(&self, node: &Node<'a>) {
+        node.taken.set(false);
+        node.text_taken.set(false);
+        node.opaque.set(false);
+        self.attributes(node).iter().for_each(|attribute| attribute.taken.set(false));
+    }
+
     /// Forgets what was taken, and keeps from now on what is asked for.
     pub(crate) fn read_again(&mut self) {
-        self.nodes.iter().for_each(Node::give_back);
+        self.nodes.iter().for_each(|node| self.give_back(node));
         self.asked = Some(RefCell::default());
+    }
+
+    pub(super) fn attributes(&self, node: &Node<'a>) -> &[Attribute<'a>] {
+        let start = node.attributes_start as usize;
+        &self.attributes[start..start + usize::from(node.attribute_count)]
+    }
+
+    pub(super) fn attribute(&self, node: &Node<'a>, name: &str) -> Option<&Attribute<'a>> {
+        self.attributes(node).iter().find(|attribute| attribute.name == name)
+    }
+
+    /// Offset of an attribute: its name is a slice of the source.
+    pub(super) fn attribute_offset(&self, attribute: &Attribute<'a>) -> usize {
+        offset_in(self.source, attribute.name)
+    }
+
+    pub(super) fn children(&self, node: &Node<'a>) -> Children<'_, 'a> {
+        Children { nodes: &self.nodes, next: node.first_child }
+    }
+
+    /// The URI that the name's prefix is bound to.
+    pub(super) fn namespace(&self, node: &Node<'a>) -> Option<&str> {
+        node.has_prefix().then(|| self.attributes[node.binding as usize].value.as_ref())
+    }
+
+    /// The places of all elements of a name that hold something, or of an attribute of them.
+    pub fn places(&self, element: &str, attribute: Option<&str>) -> Vec<Position> {
+        let nodes = self.nodes.iter().filter(|node| node.name == element);
+        let offsets = nodes.filter_map(|node| match attribute {
+            Some(name) => self.attribute(node, name).map(|found| self.attribute_offset(found)),
+            None => (!node.content().is_empty()).then_some(node.start()),
+        });
+        offsets.map(|offset| self.position(offset)).collect()
     }
 
     /// The place of a byte offset.
@@ -164,85 +239,105 @@ impl<'a> Document<'a> {
         }
     }
 
-    fn push(&mut self, tag: &BytesStart<'_>, open: &[usize], start: usize, end: usize) -> Result<usize, Problem> {
-        let parent = open.last().copied();
-        if parent.is_none() && !self.nodes.is_empty() {
+    fn push(&mut self, tag: &BytesStart<'_>, open: &mut [Open], start: usize, end: usize) -> Result<u32, Problem> {
+        if open.is_empty() && !self.nodes.is_empty() {
             return Err(self.malformed(start, "more than one root element"));
+        }
+        let index = offset(self.nodes.len());
+        if self.nodes.len() == MAX_ELEMENTS {
+            return Err(self.malformed(start, format!("the document has more than {MAX_ELEMENTS} elements")));
         }
         let source = self.source;
         let name_length = tag.name().as_ref().len();
-        let name = &source[start + 1..start + 1 + name_length];
-        let mut attributes = Vec::new();
-        for attribute in tag.attributes() {
-            let attribute = attribute.map_err(|error| self.malformed(start, error.to_string()))?;
-            if attributes.len() == MAX_ATTRIBUTES {
-                return Err(self.malformed(start, format!("<{name}> has more than {MAX_ATTRIBUTES} attributes")));
-            }
-            let key: &str = attribute.key.as_ref();
-            // The key is a slice of `source`, handed through the tag.
-            let offset = start + 1 + name_length + offset_in(tag.attributes_raw(), key);
-            let value = attribute
-                .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|error| self.malformed(offset, error.to_string()))?;
-            let value = borrow_value(source, offset + key.len(), value);
-            attributes.push(Attribute {
-                name: &source[offset..offset + key.len()],
-                value,
-                offset,
-                taken: Cell::new(false),
-            });
-        }
-        let index = self.nodes.len();
-        if index == MAX_ELEMENTS {
-            return Err(self.malformed(start, format!("the document has more than {MAX_ELEMENTS} elements")));
-        }
+        let attributes_start = self.attributes.len();
         let mut node = Node {
-            name,
-            namespace: None,
-            attributes,
-            parent,
-            children: Vec::new(),
+            name: &source[start + 1..start + 1 + name_length],
             text: Cow::Borrowed(""),
-            start,
-            content: end..end,
-            end,
+            start: offset(start),
+            content_start: offset(end),
+            content_end: offset(end),
+            end: offset(end),
+            parent: NONE,
+            first_child: NONE,
+            next_sibling: NONE,
+            attributes_start: offset(attributes_start),
+            binding: NONE,
+            attribute_count: self.push_attributes(tag, start, start + 1 + name_length)?,
             taken: Cell::new(false),
             text_taken: Cell::new(false),
             opaque: Cell::new(false),
         };
-        if let Some((prefix, _)) = name.split_once(':') {
-            node.namespace = self.resolve_prefix(&node, prefix);
-            if node.namespace.is_none() {
-                return Err(self.malformed(start, format!("the namespace prefix '{prefix}' is not bound")));
+        if let Some(parent) = open.last_mut() {
+            node.parent = parent.node;
+            match parent.last_child {
+                NONE => self.nodes[parent.node as usize].first_child = index,
+                last => self.nodes[last as usize].next_sibling = index,
             }
+            parent.last_child = index;
+        }
+        if let Some((prefix, _)) = node.name.split_once(':') {
+            node.binding = self
+                .find_binding(&node, prefix)
+                .ok_or_else(|| self.malformed(start, format!("the namespace prefix '{prefix}' is not bound")))?;
+        }
+        if self.nodes.len() == self.nodes.capacity() {
+            // Once, for all that may still come.
+            let rest = &source.as_bytes()[start..];
+            let more = rest.iter().filter(|byte| **byte == b'<').count();
+            self.nodes.reserve_exact(more.min(rest.len() / SHORTEST + 1).min(MAX_ELEMENTS));
         }
         self.nodes.push(node);
-        if let Some(parent) = parent {
-            self.nodes[parent].children.push(index);
-        }
         Ok(index)
     }
 
-    fn resolve_prefix(&self, node: &Node<'a>, prefix: &str) -> Option<Cow<'a, str>> {
-        let bound = |node: &Node<'a>| {
-            let attribute = node.attributes.iter().find(|a| a.name.strip_prefix("xmlns:") == Some(prefix))?;
-            Some(attribute.value.clone())
-        };
-        let mut found = bound(node);
-        let mut parent = node.parent;
-        while let (None, Some(index)) = (&found, parent) {
-            found = bound(&self.nodes[index]);
-            parent = self.nodes[index].parent;
+    /// Reads the attributes of a tag that starts at `start` and whose name ends at `after_name`; gives their number.
+    fn push_attributes(&mut self, tag: &BytesStart<'_>, start: usize, after_name: usize) -> Result<u8, Problem> {
+        let source = self.source;
+        let first = self.attributes.len();
+        // That no name stands twice is looked at here, without a list of its own.
+        for attribute in tag.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|error| self.malformed(start, error.to_string()))?;
+            if self.attributes.len() - first == MAX_ATTRIBUTES {
+                let name = &source[start + 1..after_name];
+                return Err(self.malformed(start, format!("<{name}> has more than {MAX_ATTRIBUTES} attributes")));
+            }
+            let key: &str = attribute.key.as_ref();
+            // The key is a slice of `source`, handed through the tag.
+            let at = after_name + offset_in(tag.attributes_raw(), key);
+            let name = &source[at..at + key.len()];
+            if self.attributes[first..].iter().any(|other| other.name == name) {
+                return Err(self.malformed(at, format!("the attribute '{name}' stands here twice")));
+            }
+            let value = attribute
+                .normalized_value(XmlVersion::Explicit1_0)
+                .map_err(|error| self.malformed(at, error.to_string()))?;
+            let value = borrow_value(source, at + key.len(), value);
+            if self.attributes.len() == self.attributes.capacity() {
+                self.attributes.reserve_exact(self.attributes.len() / 4);
+            }
+            self.attributes.push(Attribute { name, value, taken: Cell::new(false) });
         }
-        found
+        Ok(u8::try_from(self.attributes.len() - first).expect("there is a most"))
     }
 
-    fn append(&mut self, open: &[usize], offset: usize, text: Cow<'a, str>) -> Result<(), Problem> {
-        let Some(node) = open.last() else {
+    /// The attribute that binds a prefix, of the node or of one around it.
+    fn find_binding(&self, node: &Node<'a>, prefix: &str) -> Option<u32> {
+        let mut node = node;
+        loop {
+            let attributes = self.attributes(node);
+            if let Some(at) = attributes.iter().position(|a| a.name.strip_prefix("xmlns:") == Some(prefix)) {
+                return Some(node.attributes_start + offset(at));
+            }
+            node = &self.nodes[node.parent()?];
+        }
+    }
+
+    fn append(&mut self, open: &[Open], offset: usize, text: Cow<'a, str>) -> Result<(), Problem> {
+        let Some(open) = open.last() else {
             let is_blank = text.trim().is_empty();
             return if is_blank { Ok(()) } else { Err(self.malformed(offset, "text outside the root element")) };
         };
-        let node = &mut self.nodes[*node];
+        let node = &mut self.nodes[open.node as usize];
         if node.text.is_empty() {
             node.text = text
         } else {
@@ -250,6 +345,44 @@ impl<'a> Document<'a> {
         }
         Ok(())
     }
+}
+
+/// An element's children, in order.
+#[derive(Clone)]
+pub(super) struct Children<'d, 'a> {
+    nodes: &'d [Node<'a>],
+    next: u32,
+}
+
+impl Iterator for Children<'_, '_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.next == NONE {
+            return None;
+        }
+        let index = self.next as usize;
+        self.next = self.nodes[index].next_sibling;
+        Some(index)
+    }
+}
+
+/// What has an offset is no longer than [`MAX_LENGTH`].
+fn offset(offset: usize) -> u32 {
+    u32::try_from(offset).expect("a document's length is bounded")
+}
+
+/// The name of a text's root element, behind declarations and comments; empty where there is none. Nothing else is looked at.
+pub fn root_name(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('<') {
+        rest = match after {
+            _ if after.starts_with("!--") => after.split_once("-->").map_or("", |(_, after)| after),
+            _ if after.starts_with(['?', '!']) => after.split_once('>').map_or("", |(_, after)| after),
+            _ => return after.split(|c: char| c.is_whitespace() || c == '>' || c == '/').next().unwrap_or_default(),
+        };
+    }
+    ""
 }
 
 fn position(reader: &quick_xml::Reader<&[u8]>) -> usize {

@@ -10,6 +10,12 @@ use crate::Problem;
 /// How many unknown elements and attributes are told; a document that has more is not meant for us at all.
 const MAX_UNKNOWN: usize = 100;
 
+/// The longest name that is compared with those that are known: to compare takes time and memory by the product of both.
+const MAX_MEANT: usize = 64;
+
+/// The most children of one name that are read. Rules compare each with each.
+const MAX_LIST: usize = 1 << 14;
+
 /// One element of a document, or the place where an absent one would be.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'d> {
@@ -46,10 +52,12 @@ impl<'d> Reader<'d> {
 
     /// Whether the element has this name; a prefix means the namespace in [`NAMESPACES`].
     pub fn is_named(&self, name: &str) -> bool {
-        if let Some(parent) = self.get().and_then(|node| node.parent) {
+        if self.document.asked.is_some()
+            && let Some(parent) = self.get().and_then(Node::parent)
+        {
             self.ask(Some(parent), name, "");
         }
-        self.get().is_some_and(|node| matches(node, name))
+        self.get().is_some_and(|node| self.matches(node, name))
     }
 
     /// Whether the element is there at all.
@@ -60,7 +68,7 @@ impl<'d> Reader<'d> {
     /// The attribute's text, taken.
     pub fn attr_text(&self, name: &str) -> Option<&'d str> {
         self.ask(self.node, name, "@");
-        let attribute = self.get()?.attributes.iter().find(|a| a.name == name)?;
+        let attribute = self.document.attribute(self.get()?, name)?;
         attribute.taken.set(true);
         Some(attribute.value.as_ref())
     }
@@ -109,7 +117,8 @@ impl<'d> Reader<'d> {
     /// The first child of that name, taken.
     pub fn child(&self, name: &str) -> Option<Reader<'d>> {
         self.ask(self.node, name, "");
-        let node = self.get()?.children.iter().copied().find(|child| matches(&self.document.nodes[*child], name))?;
+        let mut children = self.document.children(self.get()?);
+        let node = children.find(|child| self.matches(&self.document.nodes[*child], name))?;
         self.document.nodes[node].taken.set(true);
         Some(self.at(node))
     }
@@ -120,13 +129,11 @@ impl<'d> Reader<'d> {
     }
 
     /// All children of that name, taken.
-    pub fn children(&self, name: &str) -> impl Iterator<Item = Reader<'d>> {
+    pub fn children<'n>(&self, name: &'n str) -> impl Iterator<Item = Reader<'d>> + use<'d, 'n> {
         self.ask(self.node, name, "");
         let reader = *self;
-        let children = self.get().map_or(&[][..], |node| node.children.as_slice());
-        let taken: Vec<usize> =
-            children.iter().copied().filter(|c| matches(&reader.document.nodes[*c], name)).collect();
-        taken.into_iter().map(move |child| {
+        let children = self.get().into_iter().flat_map(move |node| reader.document.children(node));
+        children.filter(move |child| reader.matches(&reader.document.nodes[*child], name)).map(move |child| {
             reader.document.nodes[child].taken.set(true);
             reader.at(child)
         })
@@ -139,13 +146,14 @@ impl<'d> Reader<'d> {
 
     /// All attributes, untaken.
     pub fn all_attributes(&self) -> impl Iterator<Item = (&'d str, &'d str)> + use<'d> {
-        self.get().map_or(&[][..], |node| node.attributes.as_slice()).iter().map(|a| (a.name, a.value.as_ref()))
+        self.get().map_or(&[][..], |node| self.document.attributes(node)).iter().map(|a| (a.name, a.value.as_ref()))
     }
 
     /// All children, untaken.
     pub fn all_children(&self) -> impl Iterator<Item = Reader<'d>> + use<'d> {
         let reader = *self;
-        self.get().map_or(&[][..], |node| node.children.as_slice()).iter().map(move |child| reader.at(*child))
+        let children = self.get().into_iter().flat_map(move |node| reader.document.children(node));
+        children.map(move |child| reader.at(child))
     }
 
     /// A child's value.
@@ -170,7 +178,14 @@ impl<'d> Reader<'d> {
     /// # Errors
     /// What a child's type refuses.
     pub fn elements<T: Element>(&self, name: &str) -> Result<Vec<T>, Problem> {
-        self.children(name).map(|child| T::read(&child)).collect()
+        let mut values = Vec::new();
+        for child in self.children(name) {
+            if values.len() == MAX_LIST {
+                return Err(child.problem(format!("more than {MAX_LIST} elements of this name")));
+            }
+            values.push(T::read(&child)?);
+        }
+        Ok(values)
     }
 
     /// Refuses a child that nothing took.
@@ -196,6 +211,29 @@ impl<'d> Reader<'d> {
         }
     }
 
+    /// Refuses more than so many children.
+    ///
+    /// # Errors
+    /// The first that is too many.
+    pub fn refuse_more(&self, most: usize) -> Result<(), Problem> {
+        match self.all_children().nth(most) {
+            Some(child) => Err(child.problem(format!("more than {most} elements are here"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an element that stands deeper in its document than so many levels.
+    ///
+    /// # Errors
+    /// This one.
+    pub fn refuse_deeper(&self, deepest: usize) -> Result<(), Problem> {
+        let parent = |node: &usize| self.document.nodes[*node].parent();
+        match std::iter::successors(self.node, parent).count() > deepest {
+            true => Err(self.problem(format!("this is nested too deeply: {deepest} levels at most"))),
+            false => Ok(()),
+        }
+    }
+
     /// Takes the element itself; what is in it is still to be taken.
     pub fn take(&self) {
         if let Some(node) = self.get() {
@@ -207,15 +245,15 @@ impl<'d> Reader<'d> {
     pub fn take_content(&self) -> &'d str {
         self.get().map_or("", |node| {
             node.opaque.set(true);
-            &self.document.source[node.content.clone()]
+            &self.document.source[node.content()]
         })
     }
 
     /// The element's attributes as written, between its name and its start tag's end.
     pub fn take_attributes(&self) -> &'d str {
         self.get().map_or("", |node| {
-            let end = node.content.start;
-            let tag = &self.document.source[node.start + 1 + node.name.len()..end];
+            let end = node.content().start;
+            let tag = &self.document.source[node.start() + 1 + node.name.len()..end];
             tag.strip_suffix("/>").or_else(|| tag.strip_suffix('>')).unwrap_or(tag)
         })
     }
@@ -225,8 +263,9 @@ impl<'d> Reader<'d> {
         let Some(node) = self.get() else { return };
         let taken = node.taken.get();
         // Nodes are numbered in document order.
-        let inside = self.document.nodes.iter().skip(self.node.unwrap_or(0)).take_while(|inner| inner.start < node.end);
-        inside.for_each(Node::give_back);
+        let inside =
+            self.document.nodes.iter().skip(self.node.unwrap_or(0)).take_while(|inner| inner.start() < node.end());
+        inside.for_each(|inner| self.document.give_back(inner));
         node.taken.set(taken);
     }
 
@@ -235,21 +274,21 @@ impl<'d> Reader<'d> {
         self.get().map_or("", |node| {
             node.taken.set(true);
             node.opaque.set(true);
-            &self.document.source[node.start..node.end]
+            &self.document.source[node.start()..node.end()]
         })
     }
 
     /// The URI of the element's namespace prefix.
     pub fn namespace(&self) -> Option<&'d str> {
-        self.get().and_then(|node| node.namespace.as_deref())
+        self.get().and_then(|node| self.document.namespace(node))
     }
 
     /// A problem with this element; the code is `XmlError`.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         let (offset, path) = match (self.get(), self.absent) {
-            (Some(node), _) => (node.start, self.path(self.node.unwrap_or(0))),
+            (Some(node), _) => (node.start(), self.path(self.node.unwrap_or(0))),
             (None, Some((parent, name))) => {
-                (self.document.nodes[parent].start, format!("{}/{name}", self.path(parent)))
+                (self.document.nodes[parent].start(), format!("{}/{name}", self.path(parent)))
             }
             (None, None) => (0, String::new()),
         };
@@ -270,8 +309,8 @@ impl<'d> Reader<'d> {
     pub(crate) fn attribute_problem(&self, name: &str, message: impl Into<String>) -> Problem {
         let mut problem = self.problem(message);
         problem.path = format!("{}/@{name}", problem.path);
-        if let Some(attribute) = self.get().and_then(|node| node.attributes.iter().find(|a| a.name == name)) {
-            problem.position = Some(self.document.position(attribute.offset));
+        if let Some(attribute) = self.get().and_then(|node| self.document.attribute(node, name)) {
+            problem.position = Some(self.document.position(self.document.attribute_offset(attribute)));
         }
         problem
     }
@@ -297,7 +336,7 @@ impl<'d> Reader<'d> {
             if !node.text_taken.get() && !node.text.trim().is_empty() && stray.len() < MAX_UNKNOWN {
                 stray.push(self.at(index).problem("no text is expected here"));
             }
-            open.extend(&node.children);
+            open.extend(self.document.children(node));
         }
         stray
     }
@@ -309,21 +348,21 @@ impl<'d> Reader<'d> {
             return;
         }
         if !node.taken.get() {
-            let meant = node.parent.and_then(|parent| self.perhaps_meant(parent, "", node.name));
+            let meant = node.parent().and_then(|parent| self.perhaps_meant(parent, "", node.name));
             unknown.push(reader.problem(format!("this element is not known here{}", meant.unwrap_or_default())));
             return;
         }
         if node.opaque.get() {
             return;
         }
-        for attribute in
-            node.attributes.iter().filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':'))
+        let attributes = self.document.attributes(node).iter();
+        for attribute in attributes.filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':'))
         {
             let meant = self.perhaps_meant(index, "@", attribute.name).unwrap_or_default();
             unknown.push(reader.attribute_problem(attribute.name, format!("this attribute is not known here{meant}")));
         }
-        for child in &node.children {
-            self.collect_unknown(*child, unknown);
+        for child in self.document.children(node) {
+            self.collect_unknown(child, unknown);
         }
     }
 
@@ -335,6 +374,9 @@ impl<'d> Reader<'d> {
 
     /// The known name that is nearest to an unknown one, if one is near.
     fn perhaps_meant(&self, node: usize, mark: &str, name: &str) -> Option<String> {
+        if name.len() > MAX_MEANT {
+            return None;
+        }
         let asked = self.document.asked.as_ref()?.borrow();
         let known = asked.get(&node)?.iter().filter_map(|known| match mark {
             "" => (!known.starts_with('@')).then_some(known.as_str()),
@@ -351,11 +393,11 @@ impl<'d> Reader<'d> {
         let mut parts = Vec::new();
         loop {
             let node = &self.document.nodes[index];
-            let Some(parent) = node.parent else {
+            let Some(parent) = node.parent() else {
                 parts.push(format!("/{}", node.name));
                 break;
             };
-            let siblings = self.document.nodes[parent].children.iter().copied();
+            let siblings = self.document.children(&self.document.nodes[parent]);
             let mut same = siblings.filter(|sibling| self.document.nodes[*sibling].name == node.name);
             // Nodes are numbered in document order.
             let number = same.by_ref().take_while(|sibling| *sibling != index).count() + 1;
@@ -365,14 +407,13 @@ impl<'d> Reader<'d> {
         }
         parts.into_iter().rev().collect()
     }
-}
 
-fn matches(node: &Node<'_>, name: &str) -> bool {
-    match name.split_once(':') {
-        None => node.name == name,
-        Some((prefix, local)) => {
-            let uri = NAMESPACES.iter().find(|(p, _)| *p == prefix).map(|(_, uri)| *uri);
-            uri.is_some() && node.namespace.as_deref() == uri && node.name.rsplit(':').next() == Some(local)
+    fn matches(&self, node: &Node<'d>, name: &str) -> bool {
+        if !node.has_prefix() {
+            return node.name == name;
         }
+        let Some((prefix, local)) = name.split_once(':') else { return false };
+        let uri = NAMESPACES.iter().find(|(known, _)| *known == prefix).map(|(_, uri)| *uri);
+        uri.is_some() && self.document.namespace(node) == uri && node.name.rsplit(':').next() == Some(local)
     }
 }

@@ -1,4 +1,8 @@
-//! `ostler convert`: libvirt's XML to manifests and back.
+//! `ostler convert`: libvirt's XML to manifests and back; of one document, or of all that a host has.
+
+mod folder;
+mod names;
+mod secrets;
 
 use std::path::PathBuf;
 
@@ -9,11 +13,12 @@ use ostler_conf::{Domain, StorageVolume};
 use ostler_crds::{API_VERSION, Object};
 use serde_json::{Value, json};
 
-use super::{Namespace, Outcome, documents, manifests, out};
+use super::documents::{Document, DocumentKind, Resource};
+use super::{Namespace, Outcome, documents, exit, manifests, out};
 
 #[derive(Debug, Args)]
 pub(super) struct ConvertArgs {
-    /// libvirt XML or manifest; "-": standard input
+    /// libvirt XML or manifest; directory of a host's XML, as /etc/libvirt; "-": standard input
     file: PathBuf,
     /// What is written; absent: the other of what was read
     #[arg(long)]
@@ -24,6 +29,12 @@ pub(super) struct ConvertArgs {
     /// Pool that a volume's manifest names
     #[arg(long, default_value = "default")]
     pool: String,
+    /// Host that a directory is of: its guests are placed there, and what it starts by itself is always up there
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Folder for a file for each object of a directory; absent: all go to standard output
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     namespace: Namespace,
 }
@@ -37,6 +48,9 @@ enum Target {
 }
 
 pub(super) fn run(args: &ConvertArgs) -> Outcome {
+    if args.file.is_dir() {
+        return folder::run(args);
+    }
     let (file, text) = manifests::read(&args.file)?.pop().context("nothing to read")?;
     let is_xml = documents::is_xml(&text);
     match (args.to, is_xml) {
@@ -57,62 +71,73 @@ pub(super) fn run(args: &ConvertArgs) -> Outcome {
 
 fn to_manifest(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Value> {
     let kind = documents::kind_of(text).map_err(|message| anyhow::anyhow!("{file}: {message}"))?;
-    let document = kind.read(text).map_err(|error| anyhow::anyhow!("{file}:{error}"))?;
-    if args.strict && !document.unknown.is_empty() {
-        let unknown: Vec<String> = document.unknown.iter().map(|unknown| format!("{file}:{unknown}")).collect();
-        bail!("{}", unknown.join("\n"));
-    }
-    document.unknown.iter().for_each(|unknown| out::note(&format!("left out: {file}:{unknown}")));
+    let document = read(args, kind, file, text).map_err(|problems| anyhow::anyhow!("{}", problems.join("\n")))?;
     let Some(resource) = &kind.resource else {
         bail!("{file}: a <{}> is told by a host, and nothing that one asks for", kind.root);
     };
     if !resource.is_served {
-        out::note(&format!("no driver serves a {} yet: this manifest can't be applied", resource.kind));
+        out::note(&not_served(resource));
     }
-    let mut spec = json!({ resource.field: named(document.value, &document.name) });
+    let label = names::label(&document.name);
+    let mut spec = spec_of(resource, document, &label);
     match kind.root {
         Domain::NAME => spec["runStrategy"] = "Manual".into(),
         StorageVolume::NAME => spec["pool"] = args.pool.as_str().into(),
         _ => {}
     }
-    Ok(manifest(args, resource.kind, &document.name, spec))
+    Ok(manifest(args, API_VERSION, resource.kind, &label, json!({ "spec": spec })))
 }
 
-/// The document's YAML face; a name that is a legal object name already is not said twice.
-fn named(mut value: Value, name: &str) -> Value {
-    if label(name) == name
-        && let Some(object) = value.as_object_mut()
+fn not_served(resource: &Resource) -> String {
+    format!("no driver serves a {} yet: this manifest can't be applied", resource.kind)
+}
+
+/// Reads a document, and tells what of it is left out.
+///
+/// # Errors
+/// What can't be read or must not be written, with file, line and column; with `--strict`, what would be left out.
+fn read(args: &ConvertArgs, kind: &DocumentKind, file: &str, text: &str) -> Result<Document, Vec<String>> {
+    let document = kind
+        .read(text)
+        .map_err(|error| error.problems().iter().map(|problem| format!("{file}:{problem}")).collect::<Vec<String>>())?;
+    let secrets = secrets::find(text);
+    if !secrets.is_empty() {
+        return Err(secrets.into_iter().map(|secret| format!("{file}:{secret}")).collect());
+    }
+    let unknown = document.unknown.iter().map(|unknown| format!("{file}:{unknown}"));
+    if args.strict && !document.unknown.is_empty() {
+        return Err(unknown.collect());
+    }
+    unknown.for_each(|unknown| out::note(&format!("left out: {unknown}")));
+    Ok(document)
+}
+
+/// The spec that holds the document's YAML face; a name that is the object's already is not said twice.
+fn spec_of(resource: &Resource, mut document: Document, label: &str) -> Value {
+    if label == document.name
+        && let Some(object) = document.value.as_object_mut()
     {
         object.shift_remove("name");
     }
-    value
+    json!({ resource.field: document.value })
 }
 
-fn manifest(args: &ConvertArgs, kind: &str, name: &str, mut spec: Value) -> Value {
+fn manifest(args: &ConvertArgs, version: &str, kind: &str, name: &str, content: Value) -> Value {
+    let mut object = json!({
+        "apiVersion": version, "kind": kind, "metadata": { "name": name, "namespace": args.namespace.namespace }
+    });
+    if let (Some(object), Value::Object(content)) = (object.as_object_mut(), content) {
+        object.extend(content);
+    }
     // Nothing is said by an empty value.
-    prune(&mut spec);
-    json!({ "apiVersion": API_VERSION, "kind": kind, "metadata": { "name": label(name), "namespace": args.namespace.namespace }, "spec": spec })
+    prune(&mut object);
+    object
 }
 
 fn prune(value: &mut Value) {
     if let Value::Object(map) = value {
         map.retain(|_, value| !value.is_null());
         map.values_mut().for_each(prune);
-    }
-}
-
-/// A legal object name made from a name of libvirt's, the same on every run.
-fn label(name: &str) -> String {
-    let mapped: String = name
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
-        .collect();
-    let trimmed = mapped.trim_matches('-');
-    let short: String = trimmed.chars().take(63).collect();
-    match short.trim_end_matches('-') {
-        "" => "unnamed".to_owned(),
-        name => name.to_owned(),
     }
 }
 
@@ -142,18 +167,4 @@ fn to_xml(object: &Object) -> anyhow::Result<String> {
         }
         Object::Host(_) | Object::DomainOperation(_) => bail!("a {} is no document of libvirt's", object.kind()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::label;
-
-    #[test]
-    fn names_become_legal() {
-        for (name, legal) in
-            [("web", "web"), ("windows_10", "windows-10"), ("macOS", "macos"), ("-a b-", "a-b"), ("äöü", "unnamed")]
-        {
-            assert_eq!(label(name), legal);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! libvirt's documents, as `convert` and `validate` meet them: one table of every kind.
 
-use ostler_conf::xml::Root;
+use ostler_conf::xml::{Root, root_name};
 use ostler_conf::{
     Backup, Checkpoint, Domain, HostInterface, Invalid, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding,
     Problem, Secret, Snapshot, StoragePool, StoragePoolCapabilities, StorageVolume, parse,
@@ -130,16 +130,7 @@ pub(super) fn is_xml(text: &str) -> bool {
 /// # Errors
 /// What the root is, where it is none of ours.
 pub(super) fn kind_of(text: &str) -> Result<&'static DocumentKind, String> {
-    let mut rest = text;
-    // Comments and declarations may stand before the root.
-    let root = loop {
-        let Some((_, after)) = rest.split_once('<') else { break "" };
-        rest = match after {
-            _ if after.starts_with("!--") => after.split_once("-->").map_or("", |(_, after)| after),
-            _ if after.starts_with(['?', '!']) => after.split_once('>').map_or("", |(_, after)| after),
-            _ => break after.split(|c: char| c.is_whitespace() || c == '>' || c == '/').next().unwrap_or_default(),
-        };
-    };
+    let root = root_name(text);
     KINDS.iter().find(|kind| kind.root == root).ok_or_else(|| {
         let known: Vec<String> = KINDS.iter().map(|kind| format!("<{}>", kind.root)).collect();
         format!("<{root}> is none of libvirt's documents that are known: {} are", known.join(", "))

@@ -6,7 +6,13 @@ use super::schema::{Schema, Type, spec_of};
 use super::{ManifestProblem, Positions, suggest};
 use crate::Kind;
 
-/// Every field that the schema does not allow.
+/// How many problems are told; a file that has more is not meant for us at all.
+const MAX_PROBLEMS: usize = 100;
+
+/// The longest text that a message shows whole.
+const MAX_SHOWN: usize = 200;
+
+/// Every field that the schema does not allow, up to a number.
 pub(super) fn check(value: &Value, kind: Kind, positions: &Positions) -> Vec<ManifestProblem> {
     let mut checker = Checker { positions, problems: Vec::new() };
     let schema = spec_of(kind);
@@ -32,7 +38,9 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn add(&mut self, path: &str, message: String) {
-        self.problems.push(self.positions.problem(path, message));
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(self.positions.problem(path, message));
+        }
     }
 
     fn value(&mut self, value: &Value, schema: &Schema, path: &str) {
@@ -52,7 +60,7 @@ impl Checker<'_> {
         }
         if !schema.words.is_empty() && !value.as_str().is_some_and(|word| schema.words.contains(&word)) {
             let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            self.add(path, format!("'{word}' is not known: {}", suggest(&word, &schema.words)));
+            self.add(path, format!("'{}' is not known: {}", shown(&word), suggest(&word, &schema.words)));
         }
     }
 
@@ -92,7 +100,7 @@ impl Checker<'_> {
 
     fn array(&mut self, items: &[Value], schema: &Schema, path: &str) {
         if let Some(max) = schema.max_items.filter(|max| items.len() > *max as usize) {
-            self.add(path, format!("{} items are too many: {max} at most", items.len()));
+            return self.add(path, format!("{} items are too many: {max} at most", items.len()));
         }
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
@@ -109,7 +117,7 @@ impl Checker<'_> {
     fn string(&mut self, text: &str, schema: &Schema, path: &str) {
         let length = text.chars().count();
         if let Some(max) = schema.max_length.filter(|max| length > *max as usize) {
-            self.add(path, format!("{length} characters are too many: {max} at most"));
+            return self.add(path, format!("{length} characters are too many: {max} at most"));
         }
         if schema.min_length.is_some_and(|min| length < min as usize) {
             self.add(path, "a text is missing here".to_owned());
@@ -122,7 +130,7 @@ impl Checker<'_> {
         } else {
             None
         };
-        self.add(path, hint.unwrap_or_else(|| format!("'{text}' has not the form {}", pattern.text)));
+        self.add(path, hint.unwrap_or_else(|| format!("'{}' has not the form {}", shown(text), pattern.text)));
     }
 
     fn number(&mut self, number: &serde_json::Number, schema: &Schema, path: &str) {
@@ -133,6 +141,13 @@ impl Checker<'_> {
         if let Some(max) = schema.maximum.filter(|max| value > *max) {
             self.add(path, format!("{number} is too large: {max} at most"));
         }
+    }
+}
+
+fn shown(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 
@@ -157,7 +172,7 @@ fn mismatch(schema: &Schema, found: &Value) -> String {
     let found = match found {
         Value::Object(_) => "a mapping".to_owned(),
         Value::Array(_) => "a list".to_owned(),
-        Value::String(text) => format!("the text '{text}'"),
+        Value::String(text) => format!("the text '{}'", shown(text)),
         Value::Bool(value) => format!("the boolean {value} (quote it for a text)"),
         Value::Null => "nothing".to_owned(),
         Value::Number(number) => format!("the number {number}"),

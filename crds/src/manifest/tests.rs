@@ -225,3 +225,36 @@ fn a_problem_is_shown_as_a_compiler_does() {
         "error: kind: 'Domian' is not known: did you mean 'Domain'?\n --> web.yaml:2:1\n  |\n2 | kind: Domian\n  | ^\n"
     );
 }
+
+/// What is refused because of how much it stands for.
+fn too_much(text: &str, says: &str) {
+    let problems = read(text).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].message.contains(says), "{}", problems[0].message);
+}
+
+#[test]
+fn a_file_stands_for_no_more_than_it_may() {
+    let long = "x".repeat(1 << 20);
+    too_much(&format!("a: &a {long}\nb: [{}]\n", "*a,".repeat(1000)), "MiB of names and texts");
+    let levels: String =
+        (0..9).map(|n| format!("l{}: &l{} [{}]\n", n + 1, n + 1, format!("*l{n},").repeat(9))).collect();
+    too_much(&format!("l0: &l0 [x]\n{levels}"), "values in one file");
+    let name = "n".repeat(1000);
+    let deep: String = (0..90).map(|level| format!("{}{name}:\n", " ".repeat(level))).collect();
+    too_much(&format!("{deep}{}[{}]\n", " ".repeat(90), "1,".repeat(100_000)), "MiB of names and texts");
+    too_much(&"[".repeat(1 << 20), "");
+    too_much(&"{a: ".repeat(1 << 18), "");
+    too_much(&"x".repeat(4 << 20), "more than 3145728");
+    too_much(&"? ".repeat(1 << 18), "");
+    too_much("a: *b\n", "");
+    too_much("a: &a [*a]\n", "stands for itself");
+}
+
+#[test]
+fn a_hundred_thousand_problems_are_told_up_to_a_number() {
+    let text = format!("{HEAD}  domain:\n    devices: {{disks: [{}]}}\n", "{x: 1},".repeat(60_000));
+    let problems = read(&text).unwrap_err();
+    let told: usize = problems.iter().map(|problem| problem.message.len() + problem.path.len()).sum();
+    assert!(told < 16 << 20, "{} problems with {told} bytes", problems.len());
+}

@@ -15,6 +15,9 @@ const MAX_LENGTH: usize = 3 << 20;
 const MAX_DEPTH: usize = 100;
 /// Nodes of a file, with aliases counted as often as they are used: a few lines of aliases can stand for billions.
 const MAX_NODES: usize = 200_000;
+/// Bytes of texts and of fields' paths, with aliases counted as often as they are used: a long text is anchored once and used
+/// a hundred thousand times, a long name stands in the path of everything below it.
+const MAX_BYTES: usize = 64 << 20;
 
 /// Where fields stand, by their path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +75,7 @@ pub(super) fn read(text: &str) -> Result<Vec<(Value, Positions)>, ManifestProble
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
-        nodes: 0,
+        weight: Weight::default(),
         positions: Positions::default(),
     };
     let mut documents = Vec::new();
@@ -94,9 +97,16 @@ pub(super) fn read(text: &str) -> Result<Vec<(Value, Positions)>, ManifestProble
 
 struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
-    anchors: HashMap<usize, (Value, usize)>,
-    nodes: usize,
+    anchors: HashMap<usize, (Value, Weight)>,
+    weight: Weight,
     positions: Positions,
+}
+
+/// What values take in memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
+    nodes: usize,
+    bytes: usize,
 }
 
 fn at(span: &Span, path: &str, message: impl Into<String>) -> ManifestProblem {
@@ -141,41 +151,48 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, event: Event<'a>, span: &Span, path: &str, depth: usize) -> Result<Value, ManifestProblem> {
         self.positions.put(path, span);
-        self.count(1, span, path)?;
+        let before = self.weight;
+        self.count(Weight { nodes: 1, bytes: path.len() }, span, path)?;
         if depth > MAX_DEPTH {
             return Err(at(span, path, format!("more than {MAX_DEPTH} levels")));
         }
-        let before = self.nodes;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 if tag.is_some() {
                     return Err(at(span, path, "tags (!…) are not accepted"));
                 }
+                self.count(Weight { nodes: 0, bytes: text.len() }, span, path)?;
                 (scalar(&text, style), anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.sequence(path, depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(path, depth)?, anchor),
             Event::Alias(id) => {
-                let (value, nodes) =
-                    self.anchors.get(&id).cloned().ok_or_else(|| at(span, path, "this alias stands for itself"))?;
-                self.count(nodes, span, path)?;
-                return Ok(value);
+                let anchored = self.anchors.get(&id);
+                let (_, weight) = anchored.ok_or_else(|| at(span, path, "this alias stands for itself"))?;
+                // Before the copy is made.
+                self.count(*weight, span, path)?;
+                return Ok(self.anchors[&id].0.clone());
             }
             _ => return Err(at(span, path, "a value is expected here")),
         };
         if anchor > 0 {
-            self.anchors.insert(anchor, (value.clone(), self.nodes - before + 1));
+            let weight = Weight { nodes: self.weight.nodes - before.nodes, bytes: self.weight.bytes - before.bytes };
+            // The copy that is kept counts too.
+            self.count(Weight { nodes: 0, ..weight }, span, path)?;
+            self.anchors.insert(anchor, (value.clone(), weight));
         }
         Ok(value)
     }
 
-    fn count(&mut self, nodes: usize, span: &Span, path: &str) -> Result<(), ManifestProblem> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            Err(at(span, path, format!("more than {MAX_NODES} values in one file")))
-        } else {
-            Ok(())
-        }
+    fn count(&mut self, more: Weight, span: &Span, path: &str) -> Result<(), ManifestProblem> {
+        self.weight.nodes += more.nodes;
+        self.weight.bytes += more.bytes;
+        let too_much = match self.weight {
+            Weight { nodes, .. } if nodes > MAX_NODES => format!("{MAX_NODES} values"),
+            Weight { bytes, .. } if bytes > MAX_BYTES => format!("{} MiB of names and texts", MAX_BYTES >> 20),
+            _ => return Ok(()),
+        };
+        Err(at(span, path, format!("more than {too_much} in one file, aliases counted as often as they are used")))
     }
 
     fn sequence(&mut self, path: &str, depth: usize) -> Result<Value, ManifestProblem> {

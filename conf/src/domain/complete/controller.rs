@@ -1,10 +1,15 @@
 //! Controllers that other devices need, and the numbers of all.
 
+use std::collections::{HashMap, HashSet};
+
 use super::order;
 use crate::domain::{
     Address, ChannelTargetKind, ConsoleTargetKind, Controller, ControllerKind, ControllerMaster, ControllerModel,
     Devices, DiskBus, Domain, DriveAddress, HostdevSource,
 };
+
+/// The largest number of a controller that others sit on: those before it are added, and no machine has room for as many.
+pub(in crate::domain) const MAX_INDEX: u32 = 1023;
 
 pub(super) fn complete(domain: &mut Domain) {
     let devices = &mut domain.devices;
@@ -43,7 +48,7 @@ fn needed(devices: &Devices) -> Vec<(ControllerKind, u32)> {
             let Some(Address::Drive(DriveAddress { controller, .. })) = &disk.address else { return None };
             Some(controller.unwrap_or(0))
         });
-        needed.extend(controllers.max().into_iter().flat_map(|last| (0..=last).map(|index| (*kind, index))));
+        needed.extend(controllers.max().into_iter().flat_map(|last| up_to(*kind, last)));
     }
     let of_serial = |address: &Option<Address>| match address {
         Some(Address::VirtioSerial(address)) => address.controller.unwrap_or(0),
@@ -62,31 +67,43 @@ fn needed(devices: &Devices) -> Vec<(ControllerKind, u32)> {
         Some(Address::Ccid(address)) => (ControllerKind::Ccid, address.controller.unwrap_or(0)),
         _ => (ControllerKind::Ccid, 0),
     }));
-    for hostdev in devices.hostdevs.iter().filter(|hostdev| matches!(hostdev.source, HostdevSource::Scsi(_))) {
-        if let Some(Address::Drive(DriveAddress { controller, .. })) = &hostdev.address {
-            needed.extend((0..=controller.unwrap_or(0)).map(|index| (ControllerKind::Scsi, index)));
-        }
-    }
+    let hostdevs = devices.hostdevs.iter().filter(|hostdev| matches!(hostdev.source, HostdevSource::Scsi(_)));
+    let controllers = hostdevs.filter_map(|hostdev| match &hostdev.address {
+        Some(Address::Drive(DriveAddress { controller, .. })) => Some(controller.unwrap_or(0)),
+        _ => None,
+    });
+    needed.extend(controllers.max().into_iter().flat_map(|last| up_to(ControllerKind::Scsi, last)));
     needed
+}
+
+/// A number that is too large is left for the check to refuse.
+fn up_to(kind: ControllerKind, last: u32) -> impl Iterator<Item = (ControllerKind, u32)> {
+    (0..=last.min(MAX_INDEX)).map(move |index| (kind, index))
 }
 
 /// Gives numbers to those that have none: the first free one of the kind. A USB 1 controller that stands beside a USB 2 one
 /// has its number.
 pub(in crate::domain) fn number_controllers(controllers: &mut [Controller]) {
+    let mut taken: HashSet<_> = controllers.iter().filter_map(|c| c.index.map(|index| (c.r#type, index))).collect();
+    let mut next_free = HashMap::new();
     let mut master = None;
-    for at in 0..controllers.len() {
+    for controller in controllers {
         let is_companion = matches!(
-            controllers[at].model,
+            controller.model,
             Some(ControllerModel::Ich9Uhci1 | ControllerModel::Ich9Uhci2 | ControllerModel::Ich9Uhci3)
         );
-        if controllers[at].index.is_none() {
-            let kind = controllers[at].r#type;
-            let taken = |index| controllers.iter().any(|c| c.r#type == kind && c.index == Some(index));
-            let next = (0..).find(|index| !taken(*index));
-            controllers[at].index = if is_companion { master.or(next) } else { next };
+        if controller.index.is_none() {
+            let kind = controller.r#type;
+            let next = next_free.entry(kind).or_insert(0);
+            while taken.contains(&(kind, *next)) {
+                *next += 1;
+            }
+            let index = master.filter(|_| is_companion).unwrap_or(*next);
+            taken.insert((kind, index));
+            controller.index = Some(index);
         }
-        if controllers[at].model == Some(ControllerModel::Ich9Ehci1) {
-            master = controllers[at].index;
+        if controller.model == Some(ControllerModel::Ich9Ehci1) {
+            master = controller.index;
         }
     }
 }

@@ -160,6 +160,6 @@ fn complete_memory(video: &mut Video) {
         model.ram.get_or_insert(4 * CARD_KIB);
     }
     for amount in [&mut model.vram, &mut model.ram, &mut model.vgamem].into_iter().flatten() {
-        *amount = amount.next_power_of_two();
+        *amount = amount.checked_next_power_of_two().unwrap_or(*amount);
     }
 }

@@ -1,5 +1,7 @@
 //! Defaults of devices of the host.
 
+use std::collections::HashSet;
+
 use crate::domain::{Address, Domain, DriveAddress, HostdevMode, HostdevSource};
 use crate::values::YesNo;
 
@@ -21,34 +23,24 @@ pub(super) fn complete(domain: &mut Domain) {
             hostdev.managed.get_or_insert(YesNo(false));
         }
     }
-    for at in 0..domain.devices.hostdevs.len() {
-        let hostdev = &domain.devices.hostdevs[at];
+    let mut taken = taken_units(domain);
+    let mut places = (0..).map(|index: u32| (index / UNITS, index % UNITS));
+    for hostdev in &mut domain.devices.hostdevs {
         if matches!(hostdev.source, HostdevSource::Scsi(_)) && hostdev.address.is_none() {
-            domain.devices.hostdevs[at].address = Some(Address::Drive(free_unit(domain)));
+            let free = places.find(|place| taken.insert(*place)).expect("there are more places than devices");
+            let (controller, unit) = (Some(free.0), Some(free.1));
+            hostdev.address = Some(Address::Drive(DriveAddress { controller, bus: Some(0), target: Some(0), unit }));
         }
     }
 }
 
-/// The first place on a SCSI controller that neither a disk nor a device of the host has.
-fn free_unit(domain: &Domain) -> DriveAddress {
-    let devices = &domain.devices;
-    let disks = devices.disks.iter().map(|disk| &disk.address);
-    let taken: Vec<&DriveAddress> = disks
-        .chain(devices.hostdevs.iter().map(|hostdev| &hostdev.address))
-        .filter_map(|address| match address {
-            Some(Address::Drive(address)) => Some(address),
-            _ => None,
-        })
-        .collect();
-    let place = |index: u32| DriveAddress {
-        controller: Some(index / UNITS),
-        bus: Some(0),
-        target: Some(0),
-        unit: Some(index % UNITS),
-    };
-    let key = |address: &DriveAddress| (address.controller.unwrap_or(0), address.unit.unwrap_or(0));
-    (0..)
-        .map(place)
-        .find(|place| !taken.iter().any(|taken| key(taken) == key(place)))
-        .expect("there are more places than devices")
+/// The places on SCSI controllers, by controller and unit, that disks and devices of the host have.
+fn taken_units(domain: &Domain) -> HashSet<(u32, u32)> {
+    let disks = domain.devices.disks.iter().map(|disk| &disk.address);
+    let all = disks.chain(domain.devices.hostdevs.iter().map(|hostdev| &hostdev.address));
+    all.filter_map(|address| match address {
+        Some(Address::Drive(address)) => Some((address.controller.unwrap_or(0), address.unit.unwrap_or(0))),
+        _ => None,
+    })
+    .collect()
 }

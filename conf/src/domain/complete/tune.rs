@@ -1,6 +1,6 @@
 //! Defaults of what a guest has of the host's memory and processors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ostler_util::CpuSet;
 
@@ -12,6 +12,9 @@ use crate::domain::{
 
 /// A limit of this or more is none.
 const UNLIMITED_KIB: u64 = 9_007_199_254_740_991;
+
+/// The most I/O threads: a set names no larger number.
+pub(in crate::domain) const MAX_IOTHREADS: u32 = ostler_util::cpuset::MAX_CPU;
 
 pub(super) fn complete(domain: &mut Domain) {
     complete_memory(domain);
@@ -70,11 +73,12 @@ fn settle_numatune(domain: &mut Domain) -> VcpuPlacement {
 /// A guest without a word about its memory has what its NUMA nodes have together, and all of it at first.
 fn complete_memory(domain: &mut Domain) {
     let numa = domain.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref());
-    let of_cells: u64 = numa.map_or(0, |numa| numa.cells.iter().map(|cell| cell.memory.0.kib()).sum());
+    let of_cells = numa.map_or(0, |numa| together(numa.cells.iter().map(|cell| cell.memory.0.kib())));
     if domain.memory_kib() == 0 && of_cells > 0 {
-        let of_devices: u64 = domain.devices.memories.iter().map(|memory| memory.target.size.0.kib()).sum();
+        let of_devices = together(domain.devices.memories.iter().map(|memory| memory.target.size.0.kib()));
         let dump_core = domain.memory.as_ref().and_then(|memory| memory.dump_core);
-        domain.memory = Some(Memory { dump_core, size: ScaledKib(Size::from_kib(of_cells + of_devices)) });
+        domain.memory =
+            Some(Memory { dump_core, size: ScaledKib(Size::from_kib(of_cells.saturating_add(of_devices))) });
     }
     if let Some(memory) = &domain.memory {
         let size = memory.size;
@@ -86,15 +90,20 @@ fn complete_memory(domain: &mut Domain) {
     }
 }
 
-/// As many numbers as threads: the first free ones from 1 are added to those that are given.
+fn together(amounts: impl Iterator<Item = u64>) -> u64 {
+    amounts.fold(0, u64::saturating_add)
+}
+
+/// As many numbers as threads, up to [`MAX_IOTHREADS`]: the first free ones from 1 are added to those that are given.
 fn complete_iothreads(domain: &mut Domain) {
     let Some(ids) = domain.iothreadids.as_mut().filter(|ids| !ids.iothreads.is_empty()) else { return };
     let given = u32::try_from(ids.iothreads.len()).unwrap_or(u32::MAX);
     let count = domain.iothreads.unwrap_or(0).max(given);
     domain.iothreads = Some(count);
-    for _ in given..count {
-        let next = (1..).find(|id| !ids.iothreads.iter().any(|thread| thread.id == *id));
-        let id = next.expect("there are more numbers than threads");
+    let mut taken: BTreeSet<u32> = ids.iothreads.iter().map(|thread| thread.id).collect();
+    let mut numbers = 1..;
+    for _ in given..count.min(MAX_IOTHREADS) {
+        let id = numbers.find(|id| taken.insert(*id)).expect("there are more numbers than threads");
         ids.iothreads.push(IothreadId { id, thread_pool_min: None, thread_pool_max: None, poll: None });
     }
 }

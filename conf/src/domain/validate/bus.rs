@@ -2,6 +2,7 @@
 
 use ostler_util::ErrorCode as Code;
 
+use super::super::complete::MAX_INDEX;
 use super::Problems;
 use crate::domain::{
     Address, Controller, ControllerKind, ControllerModel, Domain, DomainType, HostdevSource, HubKind, InputBus,
@@ -32,6 +33,19 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
             );
         }
         check_host_bridge(controller, &path, problems);
+    }
+    let disks = domain.devices.disks.iter().map(|disk| ("disks", &disk.name, &disk.address));
+    let hostdevs = domain.devices.hostdevs.iter().map(|hostdev| ("hostdevs", &hostdev.name, &hostdev.address));
+    for (list, name, address) in disks.chain(hostdevs) {
+        if let Some(Address::Drive(address)) = address
+            && let Some(controller) = address.controller.filter(|controller| *controller > MAX_INDEX)
+        {
+            problems.add(
+                Code::XmlError,
+                format!("devices.{list}[{name}].address.drive.controller"),
+                format!("{controller} is too large: {MAX_INDEX} at most"),
+            );
+        }
     }
     check_usb(domain, problems);
     check_usb_ports(domain, problems);

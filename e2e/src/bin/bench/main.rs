@@ -5,6 +5,7 @@
 mod agent;
 mod by_hand;
 mod cluster;
+mod documents;
 mod guests;
 mod networks;
 mod report;
@@ -24,7 +25,8 @@ fn main() {
         return report.print();
     }
     for (name, measure) in [
-        ("volumes", volumes::measure as fn(&str, &mut Report)),
+        ("documents", documents::measure as fn(&str, &mut Report)),
+        ("volumes", volumes::measure),
         ("networks", networks::measure),
         ("agent", agent::measure),
         ("guests-start", guests::starts),
