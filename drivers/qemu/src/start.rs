@@ -282,8 +282,11 @@ fn listen(path: &std::path::Path) -> Result<UnixListener> {
 async fn greet(core: &Core, uuid: Uuid, process: &Process) -> Result<(Monitor, crate::monitor::MonitorEvents)> {
     let path = core.running.monitor(uuid);
     let connected = Monitor::connect(&path, core.config.monitor_timeout).await;
-    let (monitor, notices) =
-        connected.map_err(|error| Error::system(format!("connect to {}", path.display()), error))?;
+    let (monitor, notices) = connected.map_err(|error| match error.kind() {
+        // Nobody has the socket open any more.
+        std::io::ErrorKind::ConnectionRefused => vanished(core, uuid),
+        _ => Error::system(format!("connect to {}", path.display()), error),
+    })?;
     // A QEMU that ends before it listens leaves us waiting: its own end is noticed by its handle.
     let begun = tokio::select! {
         begun = monitor.begin() => begun,

@@ -57,7 +57,8 @@ struct Shared {
     next_id: AtomicU64,
     /// Commands that wait for an answer; `None` once the connection has ended.
     waiting: Mutex<Option<HashMap<u64, Answer>>>,
-    greeting: tokio::sync::Notify,
+    /// Whether QEMU has greeted us: it does so once.
+    greeted: watch::Sender<bool>,
     /// Whether QEMU takes other commands than the negotiation's.
     negotiated: watch::Sender<bool>,
     silent: AtomicBool,
@@ -81,7 +82,7 @@ impl Monitor {
             sending: tokio::sync::Mutex::new(()),
             next_id: AtomicU64::new(1),
             waiting: Mutex::new(Some(HashMap::new())),
-            greeting: tokio::sync::Notify::new(),
+            greeted: watch::channel(false).0,
             negotiated: watch::channel(false).0,
             silent: AtomicBool::new(false),
             notices,
@@ -96,7 +97,13 @@ impl Monitor {
     /// As [`Self::execute`].
     pub(crate) async fn negotiate(&self) -> Result<(), MonitorError> {
         self.greeted().await?;
-        self.exchange("qmp_capabilities", Value::Null, None).await?;
+        match self.exchange("qmp_capabilities", Value::Null, None).await {
+            // An earlier one was carried out after all: QEMU knows the command no more.
+            Err(MonitorError::Refused { refusal, .. }) if refusal.class == "CommandNotFound" => {}
+            done => {
+                done?;
+            }
+        }
         self.shared.negotiated.send_replace(true);
         Ok(())
     }
@@ -119,8 +126,8 @@ impl Monitor {
     }
 
     async fn greeted(&self) -> Result<(), MonitorError> {
-        let greeting = self.shared.greeting.notified();
-        if timeout(self.deadline, greeting).await.is_err() {
+        let mut greeted = self.shared.greeted.subscribe();
+        if timeout(self.deadline, greeted.wait_for(|greeted| *greeted)).await.is_err() {
             self.shared.set_silent(true);
             return Err(MonitorError::Silent { command: "greeting".into(), timeout: self.deadline });
         }
@@ -235,7 +242,7 @@ impl Shared {
         let Some(message) = Message::parse(line) else { return };
         self.set_silent(false);
         match message {
-            Message::Greeting => self.greeting.notify_one(),
+            Message::Greeting => drop(self.greeted.send_replace(true)),
             Message::Event(event) => drop(self.notices.send(Notice::Event(event))),
             Message::Answer(id, answer) => {
                 // Whoever asked may have given up.
@@ -362,6 +369,30 @@ mod tests {
         peer.says(r#"{"QMP": {}}"#).await;
         assert_eq!(events.recv().await, Some(Notice::Silent(true)));
         assert_eq!(events.recv().await, Some(Notice::Silent(false)));
+        assert!(!monitor.is_silent());
+    }
+
+    #[tokio::test]
+    async fn a_negotiation_whose_answer_came_too_late_ends_at_the_next_try() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (monitor, _events) = Monitor::open(ours, Duration::from_millis(20));
+        let mut peer = Peer(BufReader::new(theirs));
+        peer.says(r#"{"QMP": {}}"#).await;
+        assert!(
+            matches!(monitor.negotiate().await, Err(MonitorError::Silent { command, .. }) if command == "qmp_capabilities")
+        );
+        let talk = async {
+            loop {
+                let id = peer.hears().await["id"].clone();
+                peer.says(&format!(r#"{{"error": {{"class": "CommandNotFound", "desc": "done"}}, "id": {id}}}"#)).await;
+            }
+        };
+        // A machine that is slow may need more tries.
+        let tries = async { while monitor.negotiate().await.is_err() {} };
+        tokio::select! {
+            () = tries => {}
+            () = talk => {}
+        }
         assert!(!monitor.is_silent());
     }
 

@@ -21,6 +21,8 @@ const MANY: usize = 20;
 const LOADED: usize = 50;
 /// Objects of hosts that are none.
 const OTHERS: usize = 5000;
+/// So many guests of one processor each have to fit.
+const ROOM: &[&str] = &["--set", "controller.extraArgs={--vcpus-per-cpu=100}"];
 /// Clients that make them.
 const CLIENTS: usize = 8;
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -50,7 +52,7 @@ fn install(cluster: &Cluster, binary: &str, report: &mut Report) {
     let say = |line: &str| eprintln!("  {line}");
     cluster.load_binary(binary.as_ref(), Kind::Plain).unwrap();
     let start = Instant::now();
-    cluster.install(binary.as_ref(), Kind::Plain, &[], &say).unwrap_or_else(|error| panic!("{error:#}"));
+    cluster.install(binary.as_ref(), Kind::Plain, ROOM, &say).unwrap_or_else(|error| panic!("{error:#}"));
     for node in cluster.nodes() {
         let path = format!("/apis/ostler.dev/v1alpha1/hosts/{}", node.name);
         cluster.api().wait(&path, DEADLINE, |host| condition(host, "Ready") == "True").unwrap();
