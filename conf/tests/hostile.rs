@@ -294,3 +294,21 @@ proptest! {
         read_all(&format!("{}'{value}{}", &text[..quotes[pair]], &text[quotes[pair + 1]..]));
     }
 }
+
+#[test]
+fn what_is_no_character_of_xml_is_refused_written_out_or_by_number() {
+    for text in [
+        "<a>\0</a>",
+        "<a>\u{1b}</a>",
+        "<a>&#0;</a>",
+        "<a>&#x1;</a>",
+        "<a b='\x08'/>",
+        "<a b='&#x1f;'/>",
+        "<a>&#xffff;</a>",
+    ] {
+        assert!(Document::parse(text).is_err(), "{text:?}");
+    }
+    for text in ["<a>\t\r\n&#9;&#x10ffff;\u{7f}</a>", "<a b='&#10;&amp;\t'/>"] {
+        assert!(Document::parse(text).is_ok(), "{text:?}");
+    }
+}

@@ -114,6 +114,9 @@ impl<'a> Document<'a> {
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
+        if let Some(at) = text.bytes().position(|byte| !is_character(byte.into())) {
+            return Err(document.malformed(at, format!("U+{:04X} is no character of XML", text.as_bytes()[at])));
+        }
         document.nodes.reserve_exact(FIRST_NODES.min(text.len() / SHORTEST + 1));
         document.attributes.reserve_exact(FIRST_NODES);
         let mut reader = quick_xml::Reader::from_str(text);
@@ -311,6 +314,9 @@ impl<'a> Document<'a> {
             let value = attribute
                 .normalized_value(XmlVersion::Explicit1_0)
                 .map_err(|error| self.malformed(at, error.to_string()))?;
+            if matches!(value, Cow::Owned(_)) && !value.chars().all(is_character) {
+                return Err(self.malformed(at, "a character reference stands for no character of XML"));
+            }
             let value = borrow_value(source, at + key.len(), value);
             if self.attributes.len() == self.attributes.capacity() {
                 self.attributes.reserve_exact(self.attributes.len() / 4);
@@ -411,9 +417,14 @@ fn borrow_value<'a>(source: &'a str, after_name: usize, value: Cow<'_, str>) -> 
     }
 }
 
+/// Whether XML 1.0 has the character ("Characters", production 2). Nobody else could read what was written with another.
+fn is_character(character: char) -> bool {
+    !matches!(character, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
+}
+
 fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if let Ok(Some(character)) = reference.resolve_char_ref() {
-        return Some(character);
+        return is_character(character).then_some(character);
     }
     match reference.xml10_content().as_ref() {
         "lt" => Some('<'),
