@@ -178,6 +178,7 @@ impl Pools {
             Err(error) => return Err(system("look at", error)),
         }
         file::remove_temporary_files(&pool.path).map_err(|error| system("clean up", error))?;
+        pool.recover_records().map_err(|error| system("recover the records of", error))?;
         if let Some(pool) = self.pools.get_mut(name) {
             pool.active = true;
         }

@@ -41,6 +41,21 @@ impl Pool {
         Ok(record.or_else(|| Record::of_file(&self.volume_path(name))))
     }
 
+    /// Writes again what went with the power and stands on an image still: who stands on whom is found in records alone.
+    pub(crate) fn recover_records(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.path)? {
+            let Ok(name) = entry?.file_name().into_string() else { continue };
+            if check_name(&name, "name").is_err() || !matches!(self.records.get(&name), Ok(None)) {
+                continue;
+            }
+            if let Some(record) = Record::of_file(&self.volume_path(&name)) {
+                self.records.begin(&name, &record)?.sync()?;
+                self.records.complete(&name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The volume's file; `None`: there is none.
     fn file(&self, name: &str) -> Result<Option<Metadata>> {
         let path = self.volume_path(name);

@@ -200,3 +200,16 @@ async fn two_pools_share_no_folder_and_a_pool_goes_with_its_folder_only_when_emp
     host.driver.undefine_pool("pool", true).await.unwrap();
     assert!(path.join("disk").exists(), "data are never taken along");
 }
+
+#[tokio::test]
+async fn a_record_that_went_with_the_power_keeps_what_its_image_stands_on() {
+    let host = Host::new().await;
+    host.create("base", "qcow2", 1).await.unwrap();
+    let fill = VolumeFill::Backing { volume: "base".into() };
+    host.driver.create_volume("pool", &volume("top", "qcow2", 1), OWNER, fill, None).await.unwrap();
+    let pool = Uuid::new_v5(&OWNER, b"pool");
+    fs::remove_file(host.directory.path().join(format!("state/storage/{pool}/top.json"))).unwrap();
+    let host = host.restarted().await;
+    assert_eq!(host.driver.delete_volume("pool", "base").await.unwrap_err().code, ErrorCode::ResourceBusy);
+    assert_eq!(host.driver.volume("pool", "top").await.unwrap().owner, Some(OWNER));
+}

@@ -140,8 +140,9 @@ impl<'a> Scan<'a> {
             return Ok(None);
         }
         let Some((metadata, text)) = settled::read_settled(file).map_err(failed)? else {
-            // A writer's end is told a moment before it has ended.
-            self.look_again(BUSY_RETRY);
+            // A writer's end is told a moment before it has ended. One that just keeps the file open is looked for less often.
+            let age = metadata.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or(LOST_RETRY);
+            self.look_again(age.clamp(BUSY_RETRY, LOST_RETRY));
             return Ok(None);
         };
         self.shared.state().stamps.insert(file.to_owned(), FileStamp::of(&metadata));
