@@ -19,6 +19,7 @@ pub struct Run {
     input: Vec<u8>,
     timeout: Duration,
     credentials: Option<Credentials>,
+    is_bound: bool,
 }
 
 /// What a program that was run said.
@@ -46,7 +47,7 @@ impl Run {
     /// `program`, looked up in the usual folders if it is no path.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let (args, input, timeout) = (Vec::new(), Vec::new(), Duration::from_secs(60));
-        Run { program: program.into(), args, input, timeout, credentials: None }
+        Run { program: program.into(), args, input, timeout, credentials: None, is_bound: false }
     }
 
     /// Adds arguments.
@@ -73,6 +74,12 @@ impl Run {
         self
     }
 
+    /// It ends with us, if we are killed before it has ended: a program that waits for more would stay for ever.
+    pub fn bound_to_us(mut self) -> Self {
+        self.is_bound = true;
+        self
+    }
+
     /// Runs it to its end.
     ///
     /// # Errors
@@ -88,6 +95,11 @@ impl Run {
         if let Some(credentials) = self.credentials {
             // SAFETY: between fork and exec it only makes system calls; what it needs was made before.
             unsafe { command.pre_exec(move || become_user(&credentials)) };
+        }
+        if self.is_bound {
+            let us = rustix::process::getpid();
+            // After the user, with whose change the kernel forgets it. SAFETY: as above.
+            unsafe { command.pre_exec(move || end_with(us)) };
         }
         let mut child = command
             .spawn()
@@ -127,6 +139,13 @@ fn become_user(credentials: &Credentials) -> io::Result<()> {
     if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Ends this process when the thread that made it ends: that one waits for us, so only by the end of its process.
+fn end_with(parent: rustix::process::Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    // It may have ended before.
+    if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+}
+
 fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
@@ -154,5 +173,36 @@ mod tests {
         let error = Run::new("sleep").args(["1000"]).timeout(Duration::from_millis(50)).output().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(Run::new("there-is-no-such-program").output().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    /// Run by the test below, as a program that is killed.
+    #[test]
+    fn runs_what_never_ends() {
+        let Some(file) = std::env::var_os("PID_OF_WHAT_NEVER_ENDS") else { return };
+        let script = format!("echo $$ > {}; exec sleep 1000", file.display());
+        let _ = Run::new("sh").args(["-c", &script]).timeout(Duration::from_secs(1000)).bound_to_us().output();
+    }
+
+    #[test]
+    fn what_is_bound_to_us_ends_with_us() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let mut us = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "run::tests::runs_what_never_ends"])
+            .env("PID_OF_WHAT_NEVER_ENDS", &file)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = loop {
+            match std::fs::read_to_string(&file).unwrap_or_default().trim().parse() {
+                Ok(pid) => break pid,
+                Err(_) => assert!(us.try_wait().unwrap().is_none(), "it ended before"),
+            }
+            thread::yield_now();
+        };
+        let handle = Process::of(pid).unwrap().open().unwrap().unwrap();
+        us.kill().unwrap();
+        us.wait().unwrap();
+        assert!(handle.wait(Duration::from_secs(60)));
     }
 }

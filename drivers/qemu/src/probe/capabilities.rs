@@ -85,7 +85,8 @@ pub(super) fn ask(emulator: &Path, credentials: Option<Credentials>) -> Result<C
             "stdio",
         ])
         .input(QUESTIONS)
-        .timeout(Duration::from_secs(60));
+        .timeout(Duration::from_secs(60))
+        .bound_to_us();
     let run = match credentials {
         Some(credentials) => run.credentials(credentials),
         None => run,

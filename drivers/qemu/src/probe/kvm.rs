@@ -57,7 +57,8 @@ fn run(
             "-bios",
         ])
         .args([&path])
-        .timeout(timeout);
+        .timeout(timeout)
+        .bound_to_us();
     let run = match credentials {
         Some(credentials) => run.credentials(credentials),
         None => run,
