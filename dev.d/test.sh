@@ -20,7 +20,7 @@ stage() { # name command...
 e2e() { cargo test -p ostler-e2e --no-fail-fast "$@" -- --test-threads 2; }
 
 conformance() {
-    cargo run -q -p ostler-e2e --bin conformance -- "$@"
+    cargo run -q -p ostler-conformance --bin conformance -- "$@"
 }
 
 run_tests() {

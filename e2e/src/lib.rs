@@ -1,10 +1,8 @@
-//! What the end-to-end tests share: a host of their own with an agent on it, an API server, a whole cluster; and the
-//! cases of a corpus.
+//! What the end-to-end tests share: a host of their own with an agent on it, an API server, a whole cluster.
 
 pub mod apiserver;
 pub mod bad;
 pub mod cluster;
-pub mod conformance;
 pub mod demo;
 pub mod host;
 pub mod kstatus;

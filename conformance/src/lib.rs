@@ -117,8 +117,13 @@ fn run_suite(corpus: &Path, name: &str, part: &str, judge: Option<Judge>) -> any
     let mut results = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let case = Case::read(corpus, line).with_context(|| format!("{}:{}", manifest.display(), index + 1))?;
-        let verdict = judge.map_or_else(|| Err("not served".to_owned()), |judge| judge(&case));
+        let verdict = judge.map_or_else(|| Err("not served".to_owned()), |judge| unharmed(judge, &case));
         results.push((case.name, verdict));
     }
     Ok(Suite { name: part.to_owned(), served: judge.is_some(), results })
+}
+
+/// A case at which our code panics does not hold; the others are judged all the same.
+fn unharmed(judge: Judge, case: &Case) -> Verdict {
+    std::panic::catch_unwind(|| judge(case)).unwrap_or_else(|_| Err("panicked".to_owned()))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use ostler_e2e::conformance::{self, Ratchet, Suite};
+use ostler_conformance::{Ratchet, Suite};
 
 /// Runs the cases of a corpus and prints how many hold.
 #[derive(Debug, Parser)]
@@ -23,10 +23,10 @@ struct Args {
     /// text: a line for each suite; json: an object for each case
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Fail where a case that e2e/conformance.json names does not hold
+    /// Fail where a case that conformance/held.json names does not hold
     #[arg(long)]
     ratchet: bool,
-    /// Bring e2e/conformance.json up to date with what holds
+    /// Bring conformance/held.json up to date with what holds
     #[arg(long)]
     write: bool,
 }
@@ -39,12 +39,12 @@ enum Format {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let suites = conformance::run(&args.corpus, &args.suites)?;
+    let suites = ostler_conformance::run(&args.corpus, &args.suites)?;
     match args.format {
         Format::Text => print_text(&suites, args.failures)?,
         Format::Json => print_json(&suites)?,
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("held.json");
     let mut ratchet = Ratchet::read(&path)?;
     let lost = ratchet.lost(&suites);
     if args.write {
