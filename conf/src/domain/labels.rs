@@ -70,7 +70,7 @@ impl Domain {
         macro_rules! collect {
             ($kind:literal, $prefix:literal, $list:expr) => {
                 for (index, device) in $list.iter().enumerate() {
-                    if !device.name.is_empty() && device.name != format!(concat!($prefix, "{}"), index) {
+                    if !device.name.is_empty() && !is_made(&device.name, $prefix, index) {
                         let index = u32::try_from(index).expect("fewer devices than 2^32");
                         labels.push(DeviceLabel { kind: $kind.to_owned(), index, name: device.name.clone() });
                     }
@@ -84,7 +84,7 @@ impl Domain {
     /// The domain with its devices' names in its metadata, where that needs a change.
     pub(super) fn with_labels(&self) -> Option<Domain> {
         let labels = self.labels();
-        if labels == self.mark().map(|mark| mark.labels.clone()).unwrap_or_default() {
+        if labels == self.mark().map_or(&[][..], |mark| &mark.labels) {
             return None;
         }
         let mut domain = self.clone();
@@ -92,6 +92,13 @@ impl Domain {
         mark.labels = labels;
         Some(domain)
     }
+}
+
+/// Whether the name is the one that a device at this place is given: prefix and number.
+fn is_made(name: &str, prefix: &str, index: usize) -> bool {
+    let is_plain = |number: &&str| number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = name.strip_prefix(prefix).filter(is_plain).filter(|number| *number == "0" || !number.starts_with('0'));
+    number.and_then(|number| number.parse().ok()) == Some(index)
 }
 
 #[cfg(test)]

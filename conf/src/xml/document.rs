@@ -58,10 +58,44 @@ pub(super) struct Node<'a> {
     /// The attribute that binds the name's prefix.
     binding: u32,
     attribute_count: u8,
-    pub(super) taken: Cell<bool>,
-    pub(super) text_taken: Cell<bool>,
-    /// Taken whole, unread: whatever is inside is the taker's.
-    pub(super) opaque: Cell<bool>,
+    pub(super) taken: Taken,
+    mark: Mark,
+}
+
+/// What of an element was taken.
+#[derive(Debug, Default)]
+pub(super) struct Taken(Cell<u8>);
+
+impl Taken {
+    /// The element itself.
+    pub(super) const ITSELF: u8 = 1;
+    /// Its text.
+    pub(super) const TEXT: u8 = 2;
+    /// All of it, unread: whatever is inside is the taker's.
+    pub(super) const WHOLE: u8 = 4;
+
+    pub(super) fn add(&self, what: u8) {
+        self.0.set(self.0.get() | what);
+    }
+
+    pub(super) fn has(&self, what: u8) -> bool {
+        self.0.get() & what != 0
+    }
+}
+
+/// Nearly all names that differ have different marks, so that a name is rarely compared with one that it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark(u16);
+
+impl Mark {
+    pub(super) fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let at = |index: usize| u16::from(bytes.get(index).copied().unwrap_or_default());
+        let length = bytes.len();
+        // Any mixture does; a name's length and ends tell most from one another.
+        let last = at(length.wrapping_sub(1));
+        Mark(at(0) ^ at(length / 2) << 3 ^ last << 6 ^ (length as u16) << 11)
+    }
 }
 
 /// No node, no attribute.
@@ -71,6 +105,7 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Attribute<'a> {
     pub(super) name: &'a str,
     pub(super) value: Cow<'a, str>,
+    mark: Mark,
     pub(super) taken: Cell<bool>,
 }
 
@@ -97,6 +132,11 @@ impl Node<'_> {
         (self.parent != NONE).then_some(self.parent as usize)
     }
 
+    /// Whether the name is this one, of which `mark` is the mark.
+    pub(super) fn is_called(&self, name: &str, mark: Mark) -> bool {
+        self.mark == mark && self.name == name
+    }
+
     pub(super) fn has_prefix(&self) -> bool {
         self.binding != NONE
     }
@@ -114,7 +154,11 @@ impl<'a> Document<'a> {
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
-        if let Some(at) = text.bytes().position(|byte| !is_character(byte.into())) {
+        // Looking at all bytes is faster than stopping at the first: nearly every document has none.
+        let mut bytes = text.bytes();
+        if bytes.clone().fold(false, |found, byte| found | !is_character(byte.into()))
+            && let Some(at) = bytes.position(|byte| !is_character(byte.into()))
+        {
             return Err(document.malformed(at, format!("U+{:04X} is no character of XML", text.as_bytes()[at])));
         }
         document.nodes.reserve_exact(FIRST_NODES.min(text.len() / SHORTEST + 1));
@@ -175,9 +219,7 @@ impl<'a> Document<'a> {
 
     /// Nothing of the element is taken any more.
     pub(super) fn give_back(&self, node: &Node<'a>) {
-        node.taken.set(false);
-        node.text_taken.set(false);
-        node.opaque.set(false);
+        node.taken.0.set(0);
         self.attributes(node).iter().for_each(|attribute| attribute.taken.set(false));
     }
 
@@ -193,7 +235,8 @@ impl<'a> Document<'a> {
     }
 
     pub(super) fn attribute(&self, node: &Node<'a>, name: &str) -> Option<&Attribute<'a>> {
-        self.attributes(node).iter().find(|attribute| attribute.name == name)
+        let mark = Mark::of(name);
+        self.attributes(node).iter().find(|attribute| attribute.mark == mark && attribute.name == name)
     }
 
     /// Offset of an attribute: its name is a slice of the source.
@@ -203,6 +246,11 @@ impl<'a> Document<'a> {
 
     pub(super) fn children(&self, node: &Node<'a>) -> Children<'_, 'a> {
         Children { nodes: &self.nodes, next: node.first_child }
+    }
+
+    /// As [`children`](Self::children); without an element none.
+    pub(super) fn children_of(&self, node: Option<&Node<'a>>) -> Children<'_, 'a> {
+        Children { nodes: &self.nodes, next: node.map_or(NONE, |node| node.first_child) }
     }
 
     /// The URI that the name's prefix is bound to.
@@ -266,10 +314,10 @@ impl<'a> Document<'a> {
             attributes_start: offset(attributes_start),
             binding: NONE,
             attribute_count: self.push_attributes(tag, start, start + 1 + name_length)?,
-            taken: Cell::new(false),
-            text_taken: Cell::new(false),
-            opaque: Cell::new(false),
+            taken: Taken::default(),
+            mark: Mark(0),
         };
+        node.mark = Mark::of(node.name);
         if let Some(parent) = open.last_mut() {
             node.parent = parent.node;
             match parent.last_child {
@@ -308,7 +356,8 @@ impl<'a> Document<'a> {
             // The key is a slice of `source`, handed through the tag.
             let at = after_name + offset_in(tag.attributes_raw(), key);
             let name = &source[at..at + key.len()];
-            if self.attributes[first..].iter().any(|other| other.name == name) {
+            let mark = Mark::of(name);
+            if self.attributes[first..].iter().any(|other| other.mark == mark && other.name == name) {
                 return Err(self.malformed(at, format!("the attribute '{name}' stands here twice")));
             }
             let value = attribute
@@ -321,7 +370,7 @@ impl<'a> Document<'a> {
             if self.attributes.len() == self.attributes.capacity() {
                 self.attributes.reserve_exact(self.attributes.len() / 4);
             }
-            self.attributes.push(Attribute { name, value, taken: Cell::new(false) });
+            self.attributes.push(Attribute { name, value, mark, taken: Cell::new(false) });
         }
         Ok(u8::try_from(self.attributes.len() - first).expect("there is a most"))
     }
@@ -346,7 +395,8 @@ impl<'a> Document<'a> {
         let node = &mut self.nodes[open.node as usize];
         if node.text.is_empty() {
             node.text = text
-        } else {
+        } else if !is_blank(&node.text) || !is_blank(&text) {
+            // The blanks between an element's children are nobody's text.
             node.text.to_mut().push_str(&text)
         }
         Ok(())
@@ -415,6 +465,11 @@ fn borrow_value<'a>(source: &'a str, after_name: usize, value: Cow<'_, str>) -> 
         Some(slice) if slice == value => Cow::Borrowed(slice),
         _ => Cow::Owned(value.into_owned()),
     }
+}
+
+/// Whether a text is nothing but blanks, as XML knows them.
+fn is_blank(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
 /// Whether XML 1.0 has the character ("Characters", production 2). Nobody else could read what was written with another.

@@ -1,9 +1,12 @@
 //! Pulls typed values out of a [`Document`] and remembers what was taken.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use ostler_util::ErrorCode;
 use strsim::damerau_levenshtein;
 
-use super::document::{Document, Node};
+use super::document::{Document, Mark, Node, Taken};
 use super::traits::{Element, NAMESPACES, Value};
 use crate::Problem;
 
@@ -27,7 +30,7 @@ pub struct Reader<'d> {
 
 impl<'d> Reader<'d> {
     pub(crate) fn root(document: &'d Document<'d>) -> Self {
-        document.nodes[0].taken.set(true);
+        document.nodes[0].taken.add(Taken::ITSELF);
         Reader { document, node: Some(0), absent: None }
     }
 
@@ -57,7 +60,7 @@ impl<'d> Reader<'d> {
         {
             self.ask(Some(parent), name, "");
         }
-        self.get().is_some_and(|node| self.matches(node, name))
+        self.get().is_some_and(|node| self.matches(node, name, Mark::of(name)))
     }
 
     /// Whether the element is there at all.
@@ -93,7 +96,7 @@ impl<'d> Reader<'d> {
     /// The element's character data, taken.
     pub fn raw_text(&self) -> &'d str {
         if let Some(node) = self.get() {
-            node.text_taken.set(true);
+            node.taken.add(Taken::TEXT);
         }
         self.text_untaken()
     }
@@ -118,8 +121,9 @@ impl<'d> Reader<'d> {
     pub fn child(&self, name: &str) -> Option<Reader<'d>> {
         self.ask(self.node, name, "");
         let mut children = self.document.children(self.get()?);
-        let node = children.find(|child| self.matches(&self.document.nodes[*child], name))?;
-        self.document.nodes[node].taken.set(true);
+        let mark = Mark::of(name);
+        let node = children.find(|child| self.matches(&self.document.nodes[*child], name, mark))?;
+        self.document.nodes[node].taken.add(Taken::ITSELF);
         Some(self.at(node))
     }
 
@@ -129,12 +133,13 @@ impl<'d> Reader<'d> {
     }
 
     /// All children of that name, taken.
-    pub fn children<'n>(&self, name: &'n str) -> impl Iterator<Item = Reader<'d>> + use<'d, 'n> {
+    pub fn children<'n>(&self, name: &'n str) -> impl Iterator<Item = Reader<'d>> + Clone + use<'d, 'n> {
         self.ask(self.node, name, "");
         let reader = *self;
-        let children = self.get().into_iter().flat_map(move |node| reader.document.children(node));
-        children.filter(move |child| reader.matches(&reader.document.nodes[*child], name)).map(move |child| {
-            reader.document.nodes[child].taken.set(true);
+        let mark = Mark::of(name);
+        let children = self.document.children_of(self.get());
+        children.filter(move |child| reader.matches(&reader.document.nodes[*child], name, mark)).map(move |child| {
+            reader.document.nodes[child].taken.add(Taken::ITSELF);
             reader.at(child)
         })
     }
@@ -178,8 +183,9 @@ impl<'d> Reader<'d> {
     /// # Errors
     /// What a child's type refuses.
     pub fn elements<T: Element>(&self, name: &str) -> Result<Vec<T>, Problem> {
-        let mut values = Vec::new();
-        for child in self.children(name) {
+        let children = self.children(name);
+        let mut values = Vec::with_capacity(children.clone().count().min(MAX_LIST));
+        for child in children {
             if values.len() == MAX_LIST {
                 return Err(child.problem(format!("more than {MAX_LIST} elements of this name")));
             }
@@ -193,7 +199,8 @@ impl<'d> Reader<'d> {
     /// # Errors
     /// The first such child.
     pub fn refuse_others(&self, code: ErrorCode) -> Result<(), Problem> {
-        let mut others = self.all_children().filter(|child| child.get().is_some_and(|node| !node.taken.get()));
+        let mut others =
+            self.all_children().filter(|child| child.get().is_some_and(|node| !node.taken.has(Taken::ITSELF)));
         match others.next() {
             Some(other) => Err(other.problem("nothing of that name is known here").with_code(code)),
             None => Ok(()),
@@ -237,14 +244,14 @@ impl<'d> Reader<'d> {
     /// Takes the element itself; what is in it is still to be taken.
     pub fn take(&self) {
         if let Some(node) = self.get() {
-            node.taken.set(true);
+            node.taken.add(Taken::ITSELF);
         }
     }
 
     /// Takes the element whole: its content as written, between its tags.
     pub fn take_content(&self) -> &'d str {
         self.get().map_or("", |node| {
-            node.opaque.set(true);
+            node.taken.add(Taken::WHOLE);
             &self.document.source[node.content()]
         })
     }
@@ -261,19 +268,20 @@ impl<'d> Reader<'d> {
     /// Takes back that the element was taken whole: all that is in it is still to be taken.
     pub(crate) fn reopen(&self) {
         let Some(node) = self.get() else { return };
-        let taken = node.taken.get();
+        let taken = node.taken.has(Taken::ITSELF);
         // Nodes are numbered in document order.
         let inside =
             self.document.nodes.iter().skip(self.node.unwrap_or(0)).take_while(|inner| inner.start() < node.end());
         inside.for_each(|inner| self.document.give_back(inner));
-        node.taken.set(taken);
+        if taken {
+            node.taken.add(Taken::ITSELF);
+        }
     }
 
     /// Takes the element whole, with its tags.
     pub fn take_whole(&self) -> &'d str {
         self.get().map_or("", |node| {
-            node.taken.set(true);
-            node.opaque.set(true);
+            node.taken.add(Taken::ITSELF | Taken::WHOLE);
             &self.document.source[node.start()..node.end()]
         })
     }
@@ -330,10 +338,10 @@ impl<'d> Reader<'d> {
         let mut open: Vec<usize> = self.node.into_iter().collect();
         while let Some(index) = open.pop() {
             let node = &self.document.nodes[index];
-            if !node.taken.get() || node.opaque.get() {
+            if !node.taken.has(Taken::ITSELF) || node.taken.has(Taken::WHOLE) {
                 continue;
             }
-            if !node.text_taken.get() && !node.text.trim().is_empty() && stray.len() < MAX_UNKNOWN {
+            if !node.taken.has(Taken::TEXT) && !node.text.trim().is_empty() && stray.len() < MAX_UNKNOWN {
                 stray.push(self.at(index).problem("no text is expected here"));
             }
             open.extend(self.document.children(node));
@@ -347,12 +355,12 @@ impl<'d> Reader<'d> {
         if unknown.len() >= MAX_UNKNOWN {
             return;
         }
-        if !node.taken.get() {
+        if !node.taken.has(Taken::ITSELF) {
             let meant = node.parent().and_then(|parent| self.perhaps_meant(parent, "", node.name));
             unknown.push(reader.problem(format!("this element is not known here{}", meant.unwrap_or_default())));
             return;
         }
-        if node.opaque.get() {
+        if node.taken.has(Taken::WHOLE) {
             return;
         }
         let attributes = self.document.attributes(node).iter();
@@ -366,9 +374,10 @@ impl<'d> Reader<'d> {
         }
     }
 
+    #[inline]
     fn ask(&self, node: Option<usize>, name: &str, mark: &str) {
         if let (Some(asked), Some(node)) = (&self.document.asked, node) {
-            asked.borrow_mut().entry(node).or_default().push(format!("{mark}{name}"));
+            remember(asked, node, name, mark);
         }
     }
 
@@ -408,12 +417,20 @@ impl<'d> Reader<'d> {
         parts.into_iter().rev().collect()
     }
 
-    fn matches(&self, node: &Node<'d>, name: &str) -> bool {
-        if !node.has_prefix() {
-            return node.name == name;
-        }
+    #[inline]
+    fn matches(&self, node: &Node<'d>, name: &str, mark: Mark) -> bool {
+        if node.has_prefix() { self.matches_in_namespace(node, name) } else { node.is_called(name, mark) }
+    }
+
+    #[cold]
+    fn matches_in_namespace(&self, node: &Node<'d>, name: &str) -> bool {
         let Some((prefix, local)) = name.split_once(':') else { return false };
         let uri = NAMESPACES.iter().find(|(known, _)| *known == prefix).map(|(_, uri)| *uri);
         uri.is_some() && self.document.namespace(node) == uri && node.name.rsplit(':').next() == Some(local)
     }
+}
+
+#[cold]
+fn remember(asked: &RefCell<HashMap<usize, Vec<String>>>, node: usize, name: &str, mark: &str) {
+    asked.borrow_mut().entry(node).or_default().push(format!("{mark}{name}"));
 }
