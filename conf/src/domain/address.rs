@@ -189,6 +189,14 @@ impl PciAddress {
         }
     }
 
+    /// What is not given is 0.
+    pub(crate) fn fill_in(&mut self) {
+        self.domain.get_or_insert(Hex(0));
+        self.bus.get_or_insert(Hex(0));
+        self.slot.get_or_insert(Hex(0));
+        self.function.get_or_insert(Hex(0));
+    }
+
     /// Domain, bus, slot and function; what is not given is 0.
     pub fn key(&self) -> (u32, u32, u32, u32) {
         let number = |value: Option<u32>| value.unwrap_or(0);

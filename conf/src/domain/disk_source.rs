@@ -150,6 +150,7 @@ pub struct NvmeSource {
     #[xml(attr)]
     pub namespace: u64,
     /// The controller's address on the host.
+    #[xml(keep)]
     pub address: PciAddress,
     /// What every source may say.
     #[xml(flatten, default)]

@@ -130,6 +130,7 @@ pub struct PciHostdev {
     #[xml(attr)]
     pub write_filtering: Option<YesNo>,
     /// Where it is on the host.
+    #[xml(keep)]
     pub address: PciAddress,
 }
 

@@ -68,3 +68,15 @@ fn a_backing_chain_is_a_flat_list() {
     let yaml = serde_json::to_value(&domain.devices.disks[0].backing_chain).unwrap();
     assert_eq!(yaml, serde_json::json!([{ "source": { "file": { "file": "/b" } } }]));
 }
+
+#[test]
+fn a_host_address_that_says_nothing_is_all_zeroes() {
+    let text = "<domain type='kvm'><name>d</name><memory>1</memory><os><type>hvm</type></os><devices>\
+         <hostdev mode='subsystem' type='pci'><source><address type='unassigned'/></source></hostdev></devices></domain>";
+    let mut domain = parse::<Domain>(text).unwrap().value;
+    let written = format(&domain);
+    assert!(parse::<Domain>(&written).is_ok(), "what was written can be read: {written}");
+    domain.complete();
+    let written = format(&domain);
+    assert!(written.contains("<address domain='0x0000' bus='0x00' slot='0x00' function='0x0'/>"), "{written}");
+}

@@ -1,7 +1,6 @@
 //! Parts of addresses that are left out are zero.
 
-use crate::domain::{Address, Domain};
-use crate::values::Hex;
+use crate::domain::{Address, DiskSource, Domain, HostdevSource};
 
 pub(super) fn complete(domain: &mut Domain) {
     let devices = &mut domain.devices;
@@ -35,6 +34,16 @@ pub(super) fn complete(domain: &mut Domain) {
         vsock,
         cryptos
     );
+    for hostdev in &mut devices.hostdevs {
+        if let HostdevSource::Pci(source) = &mut hostdev.source {
+            source.address.fill_in();
+        }
+    }
+    for disk in &mut devices.disks {
+        if let Some(DiskSource::Nvme(source)) = &mut disk.source {
+            source.address.fill_in();
+        }
+    }
 }
 
 fn complete_one(address: &mut Option<Address>) {
@@ -44,10 +53,7 @@ fn complete_one(address: &mut Option<Address>) {
                 || address.domain.is_some()
                 || address.function.is_some();
             if is_said {
-                address.domain.get_or_insert(Hex(0));
-                address.bus.get_or_insert(Hex(0));
-                address.slot.get_or_insert(Hex(0));
-                address.function.get_or_insert(Hex(0));
+                address.fill_in();
             }
         }
         Some(Address::Drive(address)) => {
