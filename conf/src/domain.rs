@@ -1,5 +1,6 @@
 //! `<domain>`: a guest. libvirt: formatdomain.html.
 
+mod abi;
 mod address;
 mod audio;
 mod backing;
