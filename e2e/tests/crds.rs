@@ -17,16 +17,18 @@ fn prepared() -> (&'static ApiServer, String) {
     let (code, text) =
         server.kubectl(&["apply", "--server-side", "--warnings-as-errors", "-f", &format!("{CHART}/templates")]);
     assert_eq!(code, 0, "{text}");
-    for kind in Kind::ALL {
-        // kubectl gives up on a CRD that has no status yet.
-        let name = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}.ostler.dev", kind.plural());
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while !is_established(&server.api().get(&name).unwrap()) {
-            assert!(Instant::now() < deadline, "{name} is not established");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
+    Kind::ALL.iter().for_each(|kind| wait_until_established(server, *kind));
     (server, server.namespace("crds"))
+}
+
+fn wait_until_established(server: &ApiServer, kind: Kind) {
+    // kubectl gives up on a CRD that has no status yet.
+    let name = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}.ostler.dev", kind.plural());
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !is_established(&server.api().get(&name).unwrap()) {
+        assert!(Instant::now() < deadline, "{name} is not established");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn is_established(crd: &Value) -> bool {
@@ -147,6 +149,37 @@ fn uninstalling_the_chart_keeps_the_definitions() {
     let (_, text) = separate.kubectl(&["get", "crd", "-o", "name"]);
     assert_eq!(text.lines().count(), Kind::ALL.len(), "{text}");
     drop((server, namespace));
+}
+
+#[test]
+fn guests_can_graduate_to_a_next_version() {
+    let separate = ApiServer::start().unwrap();
+    let mut definition = crd(Kind::Domain);
+    let versions = definition["spec"]["versions"].as_array_mut().unwrap();
+    let mut next = versions[0].clone();
+    next["name"] = json!("v1alpha2");
+    next["storage"] = json!(false);
+    versions.push(next);
+    let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    std::fs::write(file.path(), definition.to_string()).unwrap();
+    // Both versions live in one object, which etcd takes up to a length.
+    let (code, text) =
+        separate.kubectl(&["apply", "--server-side", "--warnings-as-errors", "-f", file.path().to_str().unwrap()]);
+    assert_eq!(code, 0, "{text}");
+    wait_until_established(&separate, Kind::Domain);
+    let namespace = separate.namespace("graduate");
+    separate.api().create(&path(Kind::Domain, &namespace), &smallest(Kind::Domain, "web")).unwrap();
+    let next = format!("/apis/ostler.dev/v1alpha2/namespaces/{namespace}/domains/web");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let found = loop {
+        match separate.api().get(&next) {
+            Ok(found) => break found,
+            Err(error) => assert!(Instant::now() < deadline, "{error:#}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(found["apiVersion"], "ostler.dev/v1alpha2");
+    assert_eq!(found["spec"]["runStrategy"], "Always");
 }
 
 /// One object, a change of its spec or status, and what is said of it.
