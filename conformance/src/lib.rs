@@ -4,6 +4,7 @@
 //! the code with nothing but what its manifest line says. [`SUITES`] is the one table of what is served; a suite that a corpus
 //! has and no code serves counts as none passed.
 
+mod capabilities;
 mod case;
 mod compare;
 mod documents;
@@ -59,6 +60,7 @@ const SUITES: &[(&str, Judge)] = &[
     ("real-generic-pool", documents::storage_pool_of_test_driver),
     ("real-storage-pool", documents::storage_pool),
     ("real-generic-volume", documents::storage_volume_of_test_driver),
+    ("qemucapabilities", capabilities::of_emulator),
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];

@@ -97,6 +97,12 @@ impl Writer {
         escape(&mut self.out, text);
     }
 
+    /// Writes character data, and the end tag on the same line even if there is none.
+    pub fn inline_text(&mut self, text: &str) {
+        self.raw_start();
+        escape(&mut self.out, text);
+    }
+
     /// Writes `content`, which is XML already, as the element's whole content.
     pub fn raw(&mut self, content: &str) {
         if content.is_empty() {

@@ -13,32 +13,11 @@ use uuid::Uuid;
 use crate::check;
 use crate::complete::{Host, complete};
 use crate::driver::Core;
-use crate::probe::{Capabilities, Machine};
+use crate::probe::{Accelerated, Accelerator, Capabilities, Cpu, Flags, Machine};
 
-/// Device models that completion or a check ask the emulator for, by name. A test holds it against the code.
-const DEVICES: &[&str] = &[
-    "ahci",
-    "i82801b11-bridge",
-    "ioh3420",
-    "lsi53c895a",
-    "nec-usb-xhci",
-    "pci-bridge",
-    "pcie-pci-bridge",
-    "pcie-root-port",
-    "piix3-usb-uhci",
-    "piix4-usb-uhci",
-    "qemu-xhci",
-    "usb-ehci",
-    "usb-kbd",
-    "usb-mouse",
-    "usb-tablet",
-    "virtio-balloon-pci",
-    "virtio-keyboard-pci",
-    "virtio-mouse-pci",
-    "virtio-scsi-pci",
-    "virtio-serial-pci",
-    "virtio-tablet-pci",
-];
+/// Device models of which no flag tells and that completion or a check ask the emulator for, by name. A test holds it
+/// against the code.
+const DEVICES: &[&str] = &["usb-mouse", "usb-tablet", "virtio-balloon-pci", "virtio-serial-pci"];
 
 /// How the names of QEMU's network devices begin: an interface may name any of them as its model.
 const NETWORK_DEVICES: &[&str] = &[
@@ -68,16 +47,43 @@ struct Facts {
     form: u32,
     arch: String,
     emulator: PathBuf,
-    version: String,
+    version: u32,
     kvm: bool,
-    /// Name, most CPUs, and alias; the default comes first.
-    machines: Vec<(String, u32, Option<String>)>,
+    flags: Flags,
+    /// By what machine types have in common: most differ in name, alias and age only.
+    machines: Vec<(MachineShape, Vec<MachineName>)>,
     devices: BTreeSet<String>,
-    cpus: BTreeSet<String>,
+    cpus: Vec<String>,
+}
+
+/// What many machine types have in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MachineShape {
+    max_cpus: u32,
+    hotplug_cpus: bool,
+    default_cpu: Option<String>,
+    numa_mem_supported: bool,
+    default_ram_id: Option<String>,
+    acpi: Option<bool>,
+}
+
+/// What each has of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MachineName {
+    #[serde(rename = "n")]
+    name: String,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    alias: Option<String>,
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    is_default: bool,
+    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
+    deprecated: bool,
 }
 
 /// The form that is written and read.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The driver's checks against one host's facts. Pure.
 #[derive(Clone, Debug)]
@@ -90,13 +96,17 @@ impl Checker {
     /// The checks of a host that told these facts; `None` if they are of a form that is not known.
     pub fn from_facts(facts: &Value) -> Option<Self> {
         let facts = Facts::deserialize(facts).ok().filter(|facts| facts.form == FORM)?;
-        let Facts { form: _, arch, emulator, version, kvm, machines, devices, cpus } = facts;
-        let machines = machines.into_iter().enumerate();
+        let Facts { form: _, arch, emulator, version, kvm, flags, machines, devices: others, cpus } = facts;
         let machines =
-            machines.map(|(at, (name, cpu_max, alias))| Machine { name, alias, is_default: at == 0, cpu_max });
-        let commands = BTreeSet::new();
-        let capabilities = Arc::new(Capabilities { version, machines: machines.collect(), devices, commands, cpus });
-        Some(Checker { host: Host { emulator, capabilities, kvm }, arch })
+            machines.into_iter().flat_map(|(shape, names)| names.into_iter().map(move |name| shape.with(name)));
+        let cpus = cpus.into_iter().map(|name| Cpu { name, ..Cpu::default() });
+        let accelerated = Accelerated { host_cpu: None, cpus: cpus.collect(), machines: machines.collect() };
+        let mut capabilities =
+            Capabilities { version, flags, arch: arch.clone(), others, tcg: accelerated, ..Capabilities::default() };
+        if kvm {
+            capabilities.kvm = capabilities.tcg.clone();
+        }
+        Some(Checker { host: Host { emulator, capabilities: Arc::new(capabilities), kvm }, arch })
     }
 
     /// Whether the facts are about what `definition` would run with: the host's own architecture and default emulator.
@@ -140,26 +150,59 @@ pub(crate) async fn facts(core: &Core) -> Result<Value> {
 }
 
 fn facts_of(host: &Host) -> Value {
-    let Capabilities { version, machines, devices, commands: _, cpus } = &*host.capabilities;
+    let capabilities = &*host.capabilities;
+    let accelerator = if host.kvm { capabilities.best_accelerator() } else { Accelerator::Tcg };
+    let Accelerated { host_cpu: _, cpus, machines } = capabilities.accelerated(accelerator);
     let is_asked_for = |name: &&String| {
         DEVICES.contains(&name.as_str()) || NETWORK_DEVICES.iter().any(|beginning| name.starts_with(beginning))
     };
-    let mut machines: Vec<&Machine> = machines.iter().collect();
-    machines.sort_by_key(|machine| !machine.is_default);
+    let mut by_shape: Vec<(MachineShape, Vec<MachineName>)> = Vec::new();
+    for machine in machines {
+        let (shape, name) = split(machine.clone());
+        match by_shape.iter_mut().find(|(known, _)| *known == shape) {
+            Some((_, names)) => names.push(name),
+            None => by_shape.push((shape, vec![name])),
+        }
+    }
     let facts = Facts {
         form: FORM,
         arch: std::env::consts::ARCH.to_owned(),
         emulator: host.emulator.clone(),
-        version: version.clone(),
+        version: capabilities.version,
         kvm: host.kvm,
-        machines: machines
-            .iter()
-            .map(|machine| (machine.name.clone(), machine.cpu_max, machine.alias.clone()))
-            .collect(),
-        devices: devices.iter().filter(is_asked_for).cloned().collect(),
-        cpus: cpus.clone(),
+        flags: capabilities.flags,
+        machines: by_shape,
+        devices: capabilities.others.iter().filter(is_asked_for).cloned().collect(),
+        cpus: cpus.iter().map(|cpu| cpu.name.clone()).collect(),
     };
     serde_json::to_value(facts).expect("the facts have only text keys")
+}
+
+fn split(machine: Machine) -> (MachineShape, MachineName) {
+    let Machine { name, alias, is_default, deprecated, .. } = machine;
+    let Machine { max_cpus, hotplug_cpus, default_cpu, numa_mem_supported, default_ram_id, acpi, .. } = machine;
+    let shape = MachineShape { max_cpus, hotplug_cpus, default_cpu, numa_mem_supported, default_ram_id, acpi };
+    (shape, MachineName { name, alias, is_default, deprecated })
+}
+
+impl MachineShape {
+    fn with(&self, name: MachineName) -> Machine {
+        let MachineShape { max_cpus, hotplug_cpus, default_cpu, numa_mem_supported, default_ram_id, acpi } =
+            self.clone();
+        let MachineName { name, alias, is_default, deprecated } = name;
+        Machine {
+            name,
+            alias,
+            is_default,
+            max_cpus,
+            hotplug_cpus,
+            default_cpu,
+            numa_mem_supported,
+            default_ram_id,
+            deprecated,
+            acpi,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +213,7 @@ mod tests {
 
     use super::*;
     use crate::args;
-    use crate::probe::qemu_10;
+    use crate::probe::{flag_of_type, qemu_10};
 
     fn host() -> Host {
         Host { emulator: "/usr/bin/qemu-system-x86_64".into(), capabilities: Arc::new(qemu_10()), kvm: false }
@@ -185,7 +228,8 @@ mod tests {
     }
 
     fn is_told(name: &str) -> bool {
-        DEVICES.contains(&name) || NETWORK_DEVICES.iter().any(|beginning| name.starts_with(beginning))
+        let is_named = DEVICES.contains(&name) || flag_of_type(name).is_some();
+        is_named || NETWORK_DEVICES.iter().any(|beginning| name.starts_with(beginning))
     }
 
     #[test]
@@ -243,7 +287,7 @@ mod tests {
         let checker = Checker::from_facts(&facts_of(&host())).unwrap();
         let expected = qemu_10();
         assert_eq!(checker.host.capabilities.machine(None), expected.machine(None));
-        for machine in &expected.machines {
+        for machine in &expected.tcg.machines {
             assert_eq!(checker.host.capabilities.machine(Some(&machine.name)), Some(machine));
         }
     }
@@ -286,13 +330,14 @@ mod tests {
     fn facts_are_a_few_kilobytes() {
         let mut capabilities = qemu_10();
         // As many as QEMU 10 has for x86_64, with names as long.
-        capabilities.devices.extend((0..600).map(|at| format!("some-device-model-{at}")));
-        capabilities.machines.extend((0..100).map(|at| Machine {
+        capabilities.others.extend((0..600).map(|at| format!("some-device-model-{at}")));
+        capabilities.tcg.machines.extend((0..100).map(|at| Machine {
             name: format!("pc-i440fx-{at}.1"),
-            cpu_max: 255,
+            max_cpus: 255,
             ..Machine::default()
         }));
-        capabilities.cpus.extend((0..130).map(|at| format!("Cascadelake-Server-v{at}")));
+        let cpu = |at| Cpu { name: format!("Cascadelake-Server-v{at}"), ..Cpu::default() };
+        capabilities.tcg.cpus.extend((0..130).map(cpu));
         let size = facts_of(&Host { capabilities: Arc::new(capabilities), ..host() }).to_string().len();
         assert!(size < 8 << 10, "{size} bytes");
     }

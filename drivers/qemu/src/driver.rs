@@ -237,12 +237,17 @@ impl Connection for QemuDriver {
         let info = rustix::system::sysinfo();
         Ok(HostFacts {
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            hypervisor_version: Some(capabilities.version.clone()),
+            hypervisor_version: Some(capabilities.version_text()),
             cpus: std::thread::available_parallelism()
                 .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
             memory_bytes: info.totalram * u64::from(info.mem_unit),
             accelerators: kvm.into_iter().chain([Accelerator::Tcg]).collect(),
-            machines: capabilities.machines.iter().map(|machine| machine.name.clone()).collect(),
+            machines: capabilities
+                .accelerated(capabilities.best_accelerator())
+                .machines
+                .iter()
+                .map(|machine| machine.name.clone())
+                .collect(),
         })
     }
 

@@ -31,3 +31,7 @@ mod warnings;
 pub use checker::Checker;
 pub use config::{Config, FailurePoints, Services};
 pub use driver::QemuDriver;
+pub use probe::{
+    Accelerated, Accelerator, Capabilities, Cpu, CpuData, CpuProperty, CpuValue, Flag, Flags, Gic, HostCpu, Hyperv,
+    Machine, Sev, Sgx, Stamp,
+};

@@ -1,12 +1,20 @@
 //! What the emulator and this host can do: asked once, then remembered.
 
+mod ask;
 mod cache;
 mod capabilities;
+mod flags;
 mod kvm;
+mod saved;
+mod types;
 
 #[cfg(test)]
-pub(crate) use capabilities::tests::qemu_10;
-pub(crate) use capabilities::{Capabilities, Machine};
+pub(crate) use self::{capabilities::tests::qemu_10, types::flag_of_type};
+pub use capabilities::{
+    Accelerated, Accelerator, Capabilities, Cpu, CpuData, CpuProperty, CpuValue, Gic, HostCpu, Hyperv, Machine, Sev,
+    Sgx, Stamp,
+};
+pub use flags::{Flag, Flags};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -56,7 +64,7 @@ impl Probe {
         let found = blocking(move || match load(&file, &wanted) {
             Some(capabilities) => Ok(capabilities),
             None => {
-                let found = capabilities::ask(&path, credentials)?;
+                let found = ask::ask(&path, credentials)?;
                 store(&file, &wanted, &found);
                 Ok(found)
             }

@@ -69,12 +69,12 @@ fn check_memory(domain: &Domain, problems: &mut Problems) {
 fn check_cpus(domain: &Domain, host: &Host, problems: &mut Problems) {
     let vcpus = domain.vcpus();
     let machine = host.capabilities.machine(domain.os.r#type.machine.as_deref());
-    if let Some(machine) = machine.filter(|machine| machine.cpu_max > 0 && vcpus > machine.cpu_max) {
+    if let Some(machine) = machine.filter(|machine| machine.max_cpus > 0 && vcpus > machine.max_cpus) {
         problems.unsupported(
             "vcpu.count",
             format!(
                 "{vcpus} virtual CPUs are too many: the machine type {} has {} at most",
-                machine.name, machine.cpu_max
+                machine.name, machine.max_cpus
             ),
         );
     }
@@ -103,7 +103,7 @@ fn check_cpus(domain: &Domain, host: &Host, problems: &mut Problems) {
         Some(CpuMode::Custom) | None => {
             let name = cpu.model.as_ref().and_then(|model| model.name.as_deref()).unwrap_or_default();
             problems.unless(
-                host.capabilities.cpus.contains(name),
+                host.capabilities.has_cpu(name),
                 "cpu.model.name",
                 format!("the emulator has no CPU model '{name}'"),
             );

@@ -134,16 +134,17 @@ fn a_newer_emulator_and_a_working_kvm_change_nothing_that_was_completed() {
     let first = complete(&spec, None, &host()).unwrap();
     assert_eq!(first.os.r#type.machine.as_deref(), Some("pc-q35-10.0"));
     let mut newer = crate::probe::qemu_10();
-    for machine in &mut newer.machines {
+    for machine in &mut newer.tcg.machines {
         machine.alias = None;
     }
     for alias in ["pc", "q35"] {
         let name = if alias == "pc" { "pc-i440fx-99.0" } else { "pc-q35-99.0" };
-        newer.machines.push(crate::probe::Machine {
+        newer.tcg.machines.push(crate::probe::Machine {
             name: name.into(),
             alias: Some(alias.into()),
             is_default: alias == "pc",
-            cpu_max: 288,
+            max_cpus: 288,
+            ..crate::probe::Machine::default()
         });
     }
     let newer = Host { kvm: true, ..host_with(newer) };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Raised when what is asked changes, so that what an older version found is asked again.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The program, and what else its abilities depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
