@@ -1,15 +1,15 @@
 //! Short-lived programs: run to their end, within a deadline.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use crate::passwd::Credentials;
-use crate::pidfd::Process;
+use crate::pidfd::{PidFd, Process};
 
 /// A program to run. Its environment is empty but for a path and the C locale.
 #[derive(Clone, Debug)]
@@ -84,27 +84,8 @@ impl Run {
     ///
     /// # Errors
     /// The operating system's; "timed out", with the program killed.
-    pub fn output(self) -> io::Result<Output> {
-        let mut command = Command::new(&self.program);
-        command
-            .args(&self.args)
-            .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LC_ALL", "C");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        if let Some(credentials) = self.credentials {
-            // SAFETY: between fork and exec it only makes system calls; what it needs was made before.
-            unsafe { command.pre_exec(move || become_user(&credentials)) };
-        }
-        if self.is_bound {
-            let us = rustix::process::getpid();
-            // After the user, with whose change the kernel forgets it. SAFETY: as above.
-            unsafe { command.pre_exec(move || end_with(us)) };
-        }
-        let mut child = command
-            .spawn()
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.program.display())))?;
-        let handle = Process::of(child.id().try_into().map_err(io::Error::other)?)?.open()?;
+    pub fn output(mut self) -> io::Result<Output> {
+        let (mut child, handle) = self.spawn()?;
         let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let input = self.input;
         // A program that reads nothing closes the pipe: no fault of it.
@@ -116,15 +97,96 @@ impl Run {
         }
         let status = child.wait()?;
         if !in_time {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("{} took more than {:?}", self.program.display(), self.timeout),
-            ));
+            return Err(too_long(&self.program, self.timeout));
         }
         drop(writer);
         let [stdout, stderr] = readers.map(|reader| reader.join().expect("reading does not panic"));
         Ok(Output { status, stdout, stderr })
     }
+
+    /// Runs it for as long as `talk` speaks with it, by lines; then it is ended. What it says on standard error is dropped.
+    ///
+    /// # Errors
+    /// The operating system's; "timed out", with the program killed.
+    pub fn talk<T>(mut self, talk: impl FnOnce(&mut Talk) -> T) -> io::Result<T> {
+        let (mut child, handle) = self.spawn()?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let stderr = thread::spawn(move || read_all(stderr));
+        // Its end ends both sides of the talk.
+        let watch = thread::spawn(move || {
+            let in_time = handle.as_ref().is_none_or(|handle| handle.wait(self.timeout));
+            if let Some(handle) = handle.filter(|_| !in_time) {
+                let _ = handle.kill();
+            }
+            in_time
+        });
+        let said = match (stdin, stdout) {
+            (Some(stdin), Some(stdout)) => Some(talk(&mut Talk { stdin, stdout: BufReader::new(stdout) })),
+            _ => None,
+        };
+        child.kill()?;
+        child.wait()?;
+        let in_time = watch.join().expect("waiting does not panic");
+        drop(stderr.join());
+        said.filter(|_| in_time).ok_or_else(|| too_long(&self.program, self.timeout))
+    }
+
+    fn spawn(&mut self) -> io::Result<(Child, Option<PidFd>)> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LC_ALL", "C");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        if let Some(credentials) = self.credentials.take() {
+            // SAFETY: between fork and exec it only makes system calls; what it needs was made before.
+            unsafe { command.pre_exec(move || become_user(&credentials)) };
+        }
+        if self.is_bound {
+            let us = rustix::process::getpid();
+            // After the user, with whose change the kernel forgets it. SAFETY: as above.
+            unsafe { command.pre_exec(move || end_with(us)) };
+        }
+        let child = command
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.program.display())))?;
+        let handle = Process::of(child.id().try_into().map_err(io::Error::other)?)?.open()?;
+        Ok((child, handle))
+    }
+}
+
+/// The other side of a running program.
+#[derive(Debug)]
+pub struct Talk {
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Talk {
+    /// Sends it a line.
+    ///
+    /// # Errors
+    /// The operating system's: it has ended.
+    pub fn say(&mut self, line: &str) -> io::Result<()> {
+        self.stdin.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// Waits for its next line.
+    ///
+    /// # Errors
+    /// The operating system's; "unexpected end" when it has ended.
+    pub fn hear(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        match self.stdout.read_line(&mut line)? {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has ended")),
+            _ => Ok(line),
+        }
+    }
+}
+
+fn too_long(program: &Path, timeout: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("{} took more than {timeout:?}", program.display()))
 }
 
 /// Takes on `credentials`; standard ways keep no further groups.
@@ -173,6 +235,21 @@ mod tests {
         let error = Run::new("sleep").args(["1000"]).timeout(Duration::from_millis(50)).output().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(Run::new("there-is-no-such-program").output().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn talks_by_lines_until_there_is_no_more_to_say() {
+        let script = "while read line; do echo \"heard $line\"; done";
+        let talk = |talk: &mut Talk| -> io::Result<Vec<String>> {
+            ["a", "b"].iter().map(|line| talk.say(line).and_then(|()| talk.hear())).collect()
+        };
+        let heard = Run::new("sh").args(["-c", script]).talk(talk).unwrap().unwrap();
+        assert_eq!(heard, ["heard a\n", "heard b\n"]);
+        let ended = Run::new("true").talk(Talk::hear).unwrap().unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+        let silent =
+            Run::new("sleep").args(["1000"]).timeout(Duration::from_millis(50)).talk(|talk| talk.hear().is_err());
+        assert_eq!(silent.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     /// Run by the test below, as a program that is killed.

@@ -32,6 +32,6 @@ pub use checker::Checker;
 pub use config::{Config, FailurePoints, Services};
 pub use driver::QemuDriver;
 pub use probe::{
-    Accelerated, Accelerator, Capabilities, Cpu, CpuData, CpuProperty, CpuValue, Flag, Flags, Gic, HostCpu, Hyperv,
-    Machine, Sev, Sgx, Stamp,
+    Accelerated, Accelerator, AskError, Capabilities, Cpu, CpuData, CpuProperty, CpuValue, Flag, Flags, Gic, HostCpu,
+    Hyperv, Link, Machine, Sev, Sgx, Stamp,
 };

@@ -1,11 +1,16 @@
 //! What the emulator and this host can do: asked once, then remembered.
 
+mod accelerated;
 mod ask;
 mod cache;
 mod capabilities;
 mod flags;
 mod kvm;
+mod link;
+mod process;
+mod properties;
 mod saved;
+mod schema;
 mod types;
 
 #[cfg(test)]
@@ -15,6 +20,7 @@ pub use capabilities::{
     Sgx, Stamp,
 };
 pub use flags::{Flag, Flags};
+pub use link::{AskError, Link};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -64,7 +70,7 @@ impl Probe {
         let found = blocking(move || match load(&file, &wanted) {
             Some(capabilities) => Ok(capabilities),
             None => {
-                let found = ask::ask(&path, credentials)?;
+                let found = process::ask(&path, credentials.as_ref())?;
                 store(&file, &wanted, &found);
                 Ok(found)
             }

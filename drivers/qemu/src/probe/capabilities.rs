@@ -222,6 +222,15 @@ pub struct Hyperv {
     pub features: Vec<String>,
 }
 
+impl Sev {
+    /// Takes in what the CPU says in leaf 0x8000001f: how many keys there are (ecx), and the first of those that need not
+    /// keep registers secret (edx).
+    pub fn count_guests(&mut self, ecx: u32, edx: u32) {
+        self.max_guests = (ecx + 1).saturating_sub(edx);
+        self.max_es_guests = edx.saturating_sub(1);
+    }
+}
+
 impl Accelerator {
     /// All, the best first.
     pub const ALL: [Accelerator; 3] = [Accelerator::Kvm, Accelerator::Hvf, Accelerator::Tcg];
@@ -258,7 +267,7 @@ impl Accelerated {
                 let is_named = |machine: &&Machine| machine.name == name || machine.alias.as_deref() == Some(name);
                 self.machines.iter().find(is_named)
             }
-            None => self.machines.iter().find(|machine| machine.is_default),
+            None => self.machines.first(),
         }
     }
 

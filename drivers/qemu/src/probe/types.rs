@@ -131,7 +131,7 @@ pub(super) const TYPES: &[(&str, Flag)] = &[
     ("sev-guest", Flag::SevGuest),
     ("sev-snp-guest", Flag::SevSnpGuest),
     ("s390-pv-guest", Flag::S390PvGuest),
-    ("chardev-qemu-vdagent", Flag::ChardevQemuVdagent),
+    ("virtio-blk-pci-non-transitional", Flag::VirtioPciNonTransitional),
     ("max-x86_64-cpu", Flag::X86MaxCpu),
     ("max-i386-cpu", Flag::X86MaxCpu),
     ("max-arm-cpu", Flag::ArmMaxCpu),
