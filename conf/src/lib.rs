@@ -11,9 +11,11 @@
 extern crate self as ostler_conf;
 
 pub mod backup;
+pub mod capabilities;
 pub mod checkpoint;
 pub mod diff;
 pub mod domain;
+pub mod domain_capabilities;
 pub mod encryption;
 pub mod filter_ref;
 pub mod host_address;
@@ -35,8 +37,10 @@ pub mod values;
 pub mod xml;
 
 pub use backup::Backup;
+pub use capabilities::Capabilities;
 pub use checkpoint::Checkpoint;
 pub use domain::Domain;
+pub use domain_capabilities::DomainCapabilities;
 pub use host_interface::HostInterface;
 pub use network::Network;
 pub use network_port::NetworkPort;

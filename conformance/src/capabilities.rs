@@ -2,7 +2,10 @@
 
 use std::io;
 
-use ostler_driver_qemu::{Capabilities, Flag, Flags, Link};
+use ostler_conf::capabilities::{CapableHost, HostCpu, Iommu, PowerManagement};
+use ostler_conf::format;
+use ostler_conf::values::YesNo;
+use ostler_driver_qemu::{Accelerated, Capabilities, Flag, Flags, Link, guest_capabilities};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -18,6 +21,46 @@ pub(super) fn of_emulator(case: &Case) -> Verdict {
         None => replay(case, &input)?,
     };
     same_text(&expected, &found.to_saved())
+}
+
+/// The guests of an emulator of which only the flags are known, on a host with KVM of which nothing is known.
+pub(super) fn of_host(case: &Case) -> Verdict {
+    let expected = case.expected_xml()?.ok_or("no expected document")?;
+    let mut emulator = Capabilities::from_saved(&case.input()?).map_err(|error| error.to_string())?;
+    for accelerated in [&mut emulator.kvm, &mut emulator.hvf, &mut emulator.tcg] {
+        *accelerated = Accelerated::default();
+    }
+    emulator.emulator = case.param("binary").as_str().unwrap_or_default().to_owned();
+    let host = CapableHost {
+        uuid: None,
+        cpu: host_cpu(&emulator.arch),
+        power_management: Some(PowerManagement::default()),
+        iommu: Some(Iommu { support: YesNo(false) }),
+        migration_features: None,
+        netprefix: None,
+        topology: None,
+        cache: None,
+        memory_bandwidth: None,
+        secmodels: Vec::new(),
+    };
+    let guests = vec![guest_capabilities(&emulator, true)];
+    same_text(&expected, &format(&ostler_conf::Capabilities { host, guests }))
+}
+
+fn host_cpu(arch: &str) -> HostCpu {
+    HostCpu {
+        arch: arch.to_owned(),
+        abilities: None,
+        model: None,
+        vendor: None,
+        microcode: None,
+        signature: None,
+        counters: Vec::new(),
+        topology: None,
+        maxphysaddr: None,
+        features: Vec::new(),
+        pages: Vec::new(),
+    }
 }
 
 /// The emulator is asked, and the recorded one answers. Files' times and our own version count as nothing.

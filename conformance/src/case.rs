@@ -97,6 +97,11 @@ impl Case {
         Ok(self.file(&self.line["expect"]["xml"])?.map(|text| text.replace("\\\n", "")))
     }
 
+    /// A path of the corpus's data.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
     fn file(&self, name: &Value) -> Result<Option<String>, String> {
         let Some(name) = name.as_str() else { return Ok(None) };
         let path = self.data.join(name);

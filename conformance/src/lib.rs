@@ -8,6 +8,7 @@ mod capabilities;
 mod case;
 mod compare;
 mod documents;
+mod domain_capabilities;
 mod domains;
 mod moments;
 mod network_update;
@@ -61,6 +62,8 @@ const SUITES: &[(&str, Judge)] = &[
     ("real-storage-pool", documents::storage_pool),
     ("real-generic-volume", documents::storage_volume_of_test_driver),
     ("qemucapabilities", capabilities::of_emulator),
+    ("qemucaps2xml", capabilities::of_host),
+    ("domaincaps", domain_capabilities::of_driver),
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];

@@ -131,6 +131,12 @@ impl Writer {
         self.end_tag_line();
     }
 
+    /// Leaves a line empty, as libvirt does between the parts of a long document.
+    pub fn blank_line(&mut self) {
+        self.end_tag_line();
+        self.out.push('\n');
+    }
+
     /// What was written.
     pub fn finish(self) -> String {
         self.out

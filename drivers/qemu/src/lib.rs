@@ -14,10 +14,12 @@ mod check;
 mod checker;
 mod complete;
 mod config;
+mod domain_capabilities;
 mod domains;
 mod driver;
 mod entry;
 mod guest;
+mod guest_capabilities;
 mod images;
 mod log;
 mod monitor;
@@ -30,7 +32,9 @@ mod warnings;
 
 pub use checker::Checker;
 pub use config::{Config, FailurePoints, Services};
+pub use domain_capabilities::{CpuModelFacts, CpuModels, DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
 pub use driver::QemuDriver;
+pub use guest_capabilities::guest_capabilities;
 pub use probe::{
     Accelerated, Accelerator, AskError, Capabilities, Cpu, CpuData, CpuProperty, CpuValue, Flag, Flags, Gic, HostCpu,
     Hyperv, Link, Machine, Sev, Sgx, Stamp,

@@ -1,0 +1,91 @@
+//! What guests of a type on a machine can have.
+
+use std::collections::BTreeMap;
+
+use ostler_conf::domain::{DomainType, TpmVersion};
+use ostler_conf::domain_capabilities::HostModel;
+use ostler_conf::format;
+use ostler_conf::xml::Value as _;
+use ostler_driver_qemu::{
+    Capabilities, CpuModelFacts, CpuModels, DomainHost, DomainQuery, LoaderFacts, domain_capabilities,
+};
+use serde_json::Value;
+
+use super::case::{Case, Verdict};
+use super::compare::same_text;
+
+/// The case's driver tells. Only QEMU's is served.
+pub(super) fn of_driver(case: &Case) -> Verdict {
+    match case.param("driver").as_str() {
+        Some("qemu") => of_qemu(case),
+        other => Err(format!("driver {} is not served", other.unwrap_or("unknown"))),
+    }
+}
+
+fn of_qemu(case: &Case) -> Verdict {
+    let expected = case.expected_xml()?.ok_or("no expected document")?;
+    let mut emulator = Capabilities::from_saved(&case.input()?).map_err(|error| error.to_string())?;
+    emulator.emulator = text(case.param("emulator"));
+    if let Some(sev) = &mut emulator.sev {
+        // What the cases' host says in leaf 0x8000001f.
+        sev.count_guests(509, 451);
+    }
+    let r#type = DomainType::parse(case.param("virt_type").as_str().unwrap_or_default())?;
+    let machine = case.param("machine").as_str();
+    let name = emulator.machine(machine).map_or_else(String::new, |machine| machine.name.clone());
+    let versions = texts(case.param("tpm_versions_supported")).into_iter();
+    let descriptors = descriptors(case);
+    let host = DomainHost {
+        kvm_max_vcpus: Some(i32::MAX as u32),
+        loader: LoaderFacts::of(
+            descriptors.iter().map(String::as_str),
+            &emulator.arch,
+            &name,
+            texts(case.param("loader_values_override")),
+        ),
+        tpm_versions: versions.map(|version| TpmVersion::parse(&version)).collect::<Result<_, _>>()?,
+        pci_backends: vec!["default".to_owned(), "vfio".to_owned()],
+    };
+    let found = domain_capabilities(&emulator, DomainQuery { r#type, machine }, &host, &NoModels);
+    same_text(&expected, &format(&found))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(text).collect()
+}
+
+/// Firmware descriptors by name; those of the folders that count more come later.
+fn descriptors(case: &Case) -> Vec<String> {
+    const FOLDERS: &[&str] = &["usr/share/qemu/firmware", "etc/qemu/firmware", "home/user/.config/qemu/firmware"];
+    let mut by_name = BTreeMap::new();
+    for root in texts(case.param("firmware_dirs")) {
+        for folder in FOLDERS {
+            let entries = std::fs::read_dir(case.data(&root).join(folder));
+            for entry in entries.into_iter().flatten().flatten() {
+                by_name.insert(entry.file_name(), std::fs::read_to_string(entry.path()).unwrap_or_default());
+            }
+        }
+    }
+    by_name.into_values().collect()
+}
+
+/// No table of CPU models is at hand.
+struct NoModels;
+
+impl CpuModels for NoModels {
+    fn model(&self, _: &str, _: &str) -> Option<CpuModelFacts> {
+        None
+    }
+
+    fn feature(&self, _: &str, qemu_name: &str) -> String {
+        qemu_name.to_owned()
+    }
+
+    fn host_model(&self, _: &str, _: DomainType, _: &Capabilities) -> Option<HostModel> {
+        None
+    }
+}
