@@ -14,6 +14,7 @@ mod node_devices;
 mod ratchet;
 mod schema;
 mod titles;
+mod virstorage;
 
 use std::path::Path;
 
@@ -59,6 +60,7 @@ const SUITES: &[(&str, Judge)] = &[
     ("real-generic-pool", documents::storage_pool_of_test_driver),
     ("real-storage-pool", documents::storage_pool),
     ("real-generic-volume", documents::storage_volume_of_test_driver),
+    ("virstorage", virstorage::judge),
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];
