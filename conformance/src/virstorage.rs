@@ -90,7 +90,9 @@ fn layer(layer: &Layer) -> String {
         network.map_or("none", |source| source.protocol.word()),
         or_null(network.and_then(|source| source.hosts.first()).and_then(|host| host.name.as_deref())),
     );
-    if let (Some(name), Some(data)) = (&header.data_file, &layer.data_file) {
+    // libvirt doesn't look for the data of an image that stands on another, and fails to start its guest. We do look.
+    let is_looked_for = header.backing.is_none();
+    if let (Some(name), Some(data), true) = (&header.data_file, &layer.data_file, is_looked_for) {
         let path = or_null(data.path());
         printed += &format!(
             "\ndataFileRaw: {name}\n\n\ndataFileStoreSource:\npath: {path}\ncapacity: 0\nencryption: 0\ntype:{}\nformat:raw\n",
