@@ -4,6 +4,7 @@ mod abi;
 mod address;
 mod audio;
 mod backing;
+mod backing_string;
 mod carry_over;
 mod char_source;
 mod chardev;
@@ -58,6 +59,7 @@ pub use audio::{
     PulseStream, SdlAudio, SdlDriver, SdlStream,
 };
 pub use backing::{BackingChain, BackingImage, ImageFormat, MetadataCache, Mirror, MirrorJob, MirrorReady};
+pub use backing_string::{BackingString, BackingStringError};
 pub use char_source::{
     CharProtocol, CharSource, CharSourceChannel, CharSourceDevice, CharSourceEnd, CharSourceFile, CharSourceNmdm,
     CharSourcePath, CharSourcePlain, CharSourceTcp, CharSourceUdp, CharSourceUnix, CharSourceUnixMode,

@@ -94,7 +94,20 @@ impl Case {
     /// # Errors
     /// Not readable.
     pub fn expected_xml(&self) -> Result<Option<String>, String> {
-        Ok(self.file(&self.line["expect"]["xml"])?.map(|text| text.replace("\\\n", "")))
+        self.expected_file("xml")
+    }
+
+    /// The expected text under this name, its continued lines joined; `None`: it is not compared.
+    ///
+    /// # Errors
+    /// Not readable.
+    pub fn expected_file(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(self.file(&self.line["expect"][name])?.map(|text| text.replace("\\\n", "")))
+    }
+
+    /// Where the corpus has this file or folder.
+    pub fn data_file(&self, name: &str) -> PathBuf {
+        self.data.join(name)
     }
 
     /// A path of the corpus's data.

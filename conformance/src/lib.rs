@@ -16,6 +16,7 @@ mod node_devices;
 mod ratchet;
 mod schema;
 mod titles;
+mod virstorage;
 
 use std::path::Path;
 
@@ -64,6 +65,7 @@ const SUITES: &[(&str, Judge)] = &[
     ("qemucapabilities", capabilities::of_emulator),
     ("qemucaps2xml", capabilities::of_host),
     ("domaincaps", domain_capabilities::of_driver),
+    ("virstorage", virstorage::judge),
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];

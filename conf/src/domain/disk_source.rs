@@ -475,6 +475,31 @@ words! {
     pub enum SliceKind { Storage = "storage", }
 }
 
+impl NetworkDiskSource {
+    /// An image that is reached by this protocol, and nothing more.
+    pub fn new(protocol: NetworkProtocol) -> Self {
+        NetworkDiskSource {
+            protocol,
+            name: None,
+            query: None,
+            tls: None,
+            tls_hostname: None,
+            hosts: Vec::new(),
+            snapshot: None,
+            config: None,
+            initiator: None,
+            ssl: None,
+            cookies: None,
+            readahead: None,
+            timeout: None,
+            reconnect: None,
+            known_hosts: None,
+            identity: None,
+            common: SourceCommon::default(),
+        }
+    }
+}
+
 impl DiskSource {
     /// The path on the host, where it is one.
     pub fn path(&self) -> Option<&str> {

@@ -9,6 +9,7 @@
 mod config;
 mod connection;
 mod download;
+mod image;
 mod lock;
 mod pools;
 mod qcow2;
@@ -18,6 +19,7 @@ mod volumes;
 
 pub use config::Config;
 pub use connection::StorageDriver;
+pub use image::{Backing, Chain, Found, Header, ImageError, Layer, header, probe};
 pub use pools::check_pool_anywhere;
 pub use qcow2::{Layout, create as create_qcow2};
 pub use volumes::check_volume_anywhere;

@@ -1,4 +1,4 @@
-//! The qcow2 image format, version 3: making an empty image, reading an image's header, making it larger.
+//! The qcow2 image format, version 3: making an empty image, making one larger.
 //!
 //! Source: QEMU, docs/interop/qcow2.txt. Numbers are big-endian. An empty image is four regions of whole clusters:
 //! header, reference count table, one reference count block, and the level 1 table.
@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+
+use crate::image::qcow::{EXTENSION_BACKING_FORMAT, MAX_BACKING_LENGTH, Qcow2};
 
 const MAGIC: u32 = 0x5146_49fb;
 const HEADER_LENGTH: u32 = 104;
@@ -15,10 +17,7 @@ const CLUSTER_BITS: u32 = 16;
 const REFCOUNT_ORDER: u32 = 4;
 /// QEMU refuses a larger level 1 table.
 const MAX_L1_BYTES: u64 = 32 << 20;
-const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;
 const COMPATIBLE_LAZY_REFCOUNTS: u64 = 1;
-/// QEMU refuses longer names of backing files.
-const MAX_BACKING_LENGTH: usize = 1023;
 
 /// What an image is to be.
 #[derive(Clone, Debug, Default)]
@@ -29,12 +28,6 @@ pub struct Layout<'a> {
     pub backing: Option<(&'a str, &'a str)>,
     /// Reference counts are written late.
     pub lazy_refcounts: bool,
-}
-
-/// What an image's header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Info {
-    pub(crate) virtual_size: u64,
 }
 
 fn invalid(message: impl Into<String>) -> io::Error {
@@ -112,42 +105,6 @@ fn header(layout: &Layout<'_>, virtual_size: u64, l1_size: u64, l1_at: u64, tabl
     Ok(header)
 }
 
-/// The parts of a header that we read.
-struct Header {
-    cluster_bits: u32,
-    virtual_size: u64,
-    l1_size: u32,
-    snapshots: u32,
-    incompatible: u64,
-}
-
-fn read_header(file: &File) -> io::Result<Header> {
-    let mut bytes = [0; HEADER_LENGTH as usize];
-    file.read_exact_at(&mut bytes, 0)?;
-    let u32_at = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-    let u64_at = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-    let not_qcow2 = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("no qcow2 image: {what}"));
-    if u32_at(0) != MAGIC {
-        return Err(not_qcow2("its first bytes are others"));
-    }
-    let version = u32_at(4);
-    if !(2..=3).contains(&version) {
-        return Err(not_qcow2("its version is neither 2 nor 3"));
-    }
-    let cluster_bits = u32_at(20);
-    if !(9..=21).contains(&cluster_bits) {
-        return Err(not_qcow2("its cluster size is impossible"));
-    }
-    // Version 2 ends before the feature bits.
-    let incompatible = if version >= 3 { u64_at(72) } else { 0 };
-    Ok(Header { cluster_bits, virtual_size: u64_at(24), l1_size: u32_at(36), snapshots: u32_at(60), incompatible })
-}
-
-/// Reads an image's header. Only what the format itself says is read; a backing file's name in it is not trusted.
-pub(crate) fn info(file: &File) -> io::Result<Info> {
-    read_header(file).map(|header| Info { virtual_size: header.virtual_size })
-}
-
 /// Makes an image larger; the caller holds its locks and makes the change durable.
 ///
 /// The level 1 table occupies whole clusters, of which the unused rest is zero, so up to their end (4 TiB with clusters of
@@ -157,7 +114,7 @@ pub(crate) fn info(file: &File) -> io::Result<Info> {
 /// `Unsupported` where the table would have to move, or for an image with internal snapshots or unknown features;
 /// the operating system's.
 pub(crate) fn grow(file: &File, virtual_size: u64) -> io::Result<()> {
-    let header = read_header(file)?;
+    let header = Qcow2::read(file)?;
     let unsupported = |what: &str| {
         io::Error::new(io::ErrorKind::Unsupported, format!("this qcow2 image can't be made larger here: {what}"))
     };
@@ -181,9 +138,7 @@ pub(crate) fn grow(file: &File, virtual_size: u64) -> io::Result<()> {
     bytes.extend(virtual_size.to_be_bytes());
     bytes.extend(0_u32.to_be_bytes()); // no encryption: checked with the incompatible features' kin by QEMU, and never made here
     bytes.extend(u32::try_from(l1_size).map_err(|_| unsupported("its table of clusters is too large"))?.to_be_bytes());
-    let mut old = [0; 4];
-    file.read_exact_at(&mut old, 32)?;
-    if old != [0; 4] {
+    if header.encryption != 0 {
         return Err(unsupported("it is encrypted"));
     }
     file.write_all_at(&bytes, 24)
@@ -220,7 +175,7 @@ mod tests {
         for virtual_size in [0, 1, 512, 64 << 10, (512 << 20) - 1, 10 << 30, 5 << 40, 1 << 50] {
             let (_directory, path, file) = made(&Layout { virtual_size, ..Layout::default() });
             check(&path);
-            assert_eq!(info(&file).unwrap().virtual_size, virtual_size.next_multiple_of(512));
+            assert_eq!(Qcow2::read(&file).unwrap().virtual_size, virtual_size.next_multiple_of(512));
         }
     }
 
@@ -246,7 +201,7 @@ mod tests {
         for virtual_size in [1 << 20, 3 << 30, 1 << 40, 4 << 40] {
             grow(&file, virtual_size).unwrap();
             check(&path);
-            assert_eq!(info(&file).unwrap().virtual_size, virtual_size);
+            assert_eq!(Qcow2::read(&file).unwrap().virtual_size, virtual_size);
         }
         assert_eq!(grow(&file, 5 << 40).unwrap_err().kind(), io::ErrorKind::Unsupported);
         assert_eq!(grow(&file, 1 << 20).unwrap_err().kind(), io::ErrorKind::InvalidInput);

@@ -13,6 +13,7 @@ use rustix::fs::{CWD, RenameFlags};
 use uuid::Uuid;
 
 use crate::download;
+use crate::image::qcow::Qcow2;
 use crate::lock;
 use crate::pools::{Pool, check_name};
 use crate::qcow2;
@@ -383,7 +384,7 @@ fn make_anew(path: &Path) -> io::Result<File> {
 
 fn capacity_of(file: &File, format: &str) -> io::Result<u64> {
     match format {
-        "qcow2" => qcow2::info(file).map(|info| info.virtual_size),
+        "qcow2" => Qcow2::read(file).map(|header| header.virtual_size),
         _ => file.metadata().map(|metadata| metadata.len()),
     }
 }
