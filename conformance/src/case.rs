@@ -115,6 +115,40 @@ impl Case {
         self.data.join(name)
     }
 
+    /// An expectation by name, as text.
+    pub fn param_of_expect(&self, name: &str) -> &str {
+        self.line["expect"][name].as_str().unwrap_or_default()
+    }
+
+    /// The expected message; `None`: none is stored.
+    ///
+    /// # Errors
+    /// Not readable.
+    pub fn expected_error(&self) -> Result<Option<String>, String> {
+        self.file(&self.line["expect"]["error"])
+    }
+
+    /// The text of the file that a parameter names.
+    ///
+    /// # Errors
+    /// Not readable.
+    pub fn param_file(&self, name: &str) -> Result<Option<String>, String> {
+        self.file(&self.line["params"][name])
+    }
+
+    /// A file or folder of the corpus.
+    pub fn data_path(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
+    /// The text of a file of the corpus.
+    ///
+    /// # Errors
+    /// Not readable.
+    pub fn data_text(&self, name: &str) -> Result<String, String> {
+        self.file(&Value::String(name.to_owned()))?.ok_or_else(|| format!("no file {name}"))
+    }
+
     fn file(&self, name: &Value) -> Result<Option<String>, String> {
         let Some(name) = name.as_str() else { return Ok(None) };
         let path = self.data.join(name);

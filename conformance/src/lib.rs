@@ -13,6 +13,7 @@ mod domains;
 mod moments;
 mod network_update;
 mod node_devices;
+mod qemu_args;
 mod ratchet;
 mod schema;
 mod titles;
@@ -56,7 +57,10 @@ const SUITES: &[(&str, Judge)] = &[
     ("metadata", titles::set_then_get::<Domain>),
     ("qemuxmlconf", domains::canonical),
     ("qemuxmlconf/inputs", domains::without_driver),
+    ("qemuxmlconf/args", qemu_args::wrapped),
     ("real-qemu-domain", domains::canonical),
+    ("real-qemu-domain/args", qemu_args::words),
+    ("real-qemu-tcg/args", qemu_args::words),
     ("real-generic-network", documents::network_of_test_driver),
     ("real-bridge-network", documents::network_of_bridge_driver),
     ("real-generic-pool", documents::storage_pool_of_test_driver),

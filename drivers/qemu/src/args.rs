@@ -1,103 +1,185 @@
-//! The command line: a pure function of a definition, the emulator's abilities and what was opened for this run.
+//! The command line: a pure function of a definition, the emulator's abilities, the driver's settings and what was found and
+//! opened for this run. One file for each family of devices; [`FAMILIES`] is libvirt's order of them.
 
 mod address;
+mod audio;
 mod boot;
+mod channel;
 mod chardev;
+mod clock;
+mod console;
 mod controller;
+mod cpu;
+mod crypto;
 pub(crate) mod disk;
+mod environment;
+mod firmware;
+mod graphics;
+mod hub;
+mod input;
 pub(crate) mod interface;
+mod iommu;
+mod iothread;
+mod launch_security;
 mod machine;
-mod small_devices;
+mod memballoon;
+mod memory;
+mod memory_device;
+mod monitor;
+mod numa;
+mod nvram;
+mod panic;
+mod parallel;
+mod platform;
+mod power;
+mod props;
+mod pstore;
+mod redirdev;
+mod rng;
+mod runtime;
+mod secret;
+mod serial;
+mod settings;
+mod shmem;
+mod smartcard;
+mod smbios;
+mod sound;
+mod throttle;
+mod topology;
+mod tpm;
+mod video;
+mod virtio;
+mod vmcoreinfo;
+mod vsock;
+mod watchdog;
 
 pub(crate) use controller::driver as controller_driver;
-pub(crate) use small_devices::input_driver;
-
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+pub(crate) use input::driver as input_driver;
+pub use runtime::{
+    Chain, CharFds, Image, MasterKey, Monitor, Runtime, SecretName, SevFacts, Tap, TpmFacts, VsockFacts,
+};
+pub use settings::{HostNode, HugepageMount, Server, Settings, Tls};
 
 use ostler_conf::Domain;
 use ostler_driver::Result;
 use serde_json::Value;
 
 use self::boot::BootOrder;
+use self::props::{Props, escape, on_off, options};
+use crate::probe::{Capabilities, Flag};
 
-/// What was found and opened for one run of a guest.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Runtime {
-    /// The listening socket of the monitor.
-    pub(crate) monitor: i32,
-    /// The image of each disk that has one, with the chain below it, by target.
-    pub(crate) images: BTreeMap<String, Chain>,
-    /// The tap device of each interface that has one, by alias.
-    pub(crate) taps: BTreeMap<String, Tap>,
-    /// What character devices were opened for, by alias.
-    pub(crate) chardevs: BTreeMap<String, CharFds>,
+/// All that a command line is made of.
+#[derive(Debug)]
+pub(crate) struct Setup<'a> {
+    /// The guest, its devices with their aliases, its memory in whole blocks.
+    pub(crate) domain: &'a Domain,
+    /// What its emulator can do.
+    pub(crate) capabilities: &'a Capabilities,
+    /// How the driver is set up.
+    pub(crate) settings: &'a Settings,
+    /// What was found and opened for this run.
+    pub(crate) runtime: &'a Runtime,
+    /// Which device the firmware tries when.
+    pub(crate) boot: BootOrder,
 }
 
-/// An image with those that it stands on.
+/// What a QEMU is started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Chain {
-    /// The images, top first.
-    pub(crate) images: Vec<Image>,
-    /// Whether these are all: then QEMU is not to follow what an image says.
-    pub(crate) is_whole: bool,
+pub struct CommandLine {
+    /// Its environment, whole and in order.
+    pub env: Vec<(String, String)>,
+    /// The program and its arguments.
+    pub args: Vec<String>,
 }
 
-/// An image as QEMU opens it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Image {
-    /// The file or block device.
-    pub(crate) path: PathBuf,
-    /// QEMU's name of the format.
-    pub(crate) format: String,
-    /// Whether it is a block device.
-    pub(crate) is_block: bool,
-}
+/// What writes a family's part of the command line.
+type Family = fn(&Setup<'_>, &mut Args) -> Result<()>;
 
-/// An open tap device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tap {
-    /// The device.
-    pub(crate) fd: i32,
-    /// The kernel's virtio back end for it.
-    pub(crate) vhost: Option<i32>,
-}
+/// The families, in libvirt's order: a device comes after the bus that it sits on.
+const FAMILIES: &[Family] = &[
+    machine::name,
+    secret::master_key,
+    firmware::flash,
+    machine::machine,
+    machine::accelerator,
+    cpu::cpu,
+    firmware::rom,
+    memory::memory,
+    topology::all,
+    iothread::all,
+    throttle::all,
+    numa::all,
+    machine::uuid,
+    smbios::all,
+    machine::generation,
+    monitor::all,
+    clock::all,
+    power::all,
+    boot::all,
+    iommu::all,
+    controller::globals,
+    controller::before_hubs,
+    hub::all,
+    controller::after_hubs,
+    memory_device::all,
+    disk::all,
+    interface::all,
+    smartcard::all,
+    serial::all,
+    parallel::all,
+    channel::all,
+    console::all,
+    tpm::all,
+    input::all,
+    audio::all,
+    graphics::all,
+    video::all,
+    sound::all,
+    watchdog::all,
+    redirdev::all,
+    machine::incoming,
+    memballoon::all,
+    rng::all,
+    nvram::all,
+    vmcoreinfo::all,
+    launch_security::all,
+    machine::by_hand,
+    machine::sandbox,
+    panic::all,
+    shmem::all,
+    vsock::all,
+    crypto::all,
+    pstore::all,
+    machine::async_teardown,
+    machine::messages,
+];
 
-/// What was opened for a character device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CharFds {
-    /// A listening socket.
-    pub(crate) socket: Option<i32>,
-    /// A file that output goes to.
-    pub(crate) file: Option<i32>,
-    /// A file that output goes to as well.
-    pub(crate) log: Option<i32>,
-}
-
-/// The arguments of a QEMU that runs `domain`, whose devices have their aliases.
+/// What a QEMU that runs `domain` is started with.
 ///
 /// # Errors
 /// What QEMU can't do; `check` refuses it before.
-pub(crate) fn arguments(domain: &Domain, runtime: &Runtime) -> Result<Vec<String>> {
-    let mut args = Args::default();
-    let boot = BootOrder::of(domain);
-    machine::before_devices(domain, runtime, &mut args)?;
-    controller::all(domain, &mut args)?;
-    disk::all(domain, runtime, &boot, &mut args)?;
-    interface::all(domain, runtime, &boot, &mut args)?;
-    chardev::all(domain, runtime, &mut args)?;
-    small_devices::all(domain, &mut args)?;
-    args.option("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-    args.option("-msg", "timestamp=on");
-    for arg in domain.qemu_commandline.iter().flat_map(|commandline| &commandline.args) {
-        args.list.push(arg.value.clone());
+pub fn command_line(
+    domain: &Domain,
+    capabilities: &Capabilities,
+    settings: &Settings,
+    runtime: &Runtime,
+) -> Result<CommandLine> {
+    let mut domain = domain.clone();
+    crate::alias::assign(&mut domain);
+    memory::align(&mut domain)?;
+    let setup = Setup { domain: &domain, capabilities, settings, runtime, boot: BootOrder::of(&domain) };
+    let list = vec![domain.devices.emulator.clone().unwrap_or_default()];
+    let mut args = Args { env: environment::inherited(&setup), list, sets: 0 };
+    for family in FAMILIES {
+        family(&setup, &mut args)?;
     }
-    Ok(args.list)
+    Ok(CommandLine { env: args.env, args: args.list })
 }
 
 /// A command line that grows.
 #[derive(Debug, Default)]
-struct Args {
+pub(crate) struct Args {
+    env: Vec<(String, String)>,
     list: Vec<String>,
     /// The next set of descriptors.
     sets: u32,
@@ -108,20 +190,44 @@ impl Args {
         self.list.push(name.to_owned());
     }
 
-    fn option(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn option(&mut self, name: &str, value: impl Into<String>) {
         self.list.extend([name.to_owned(), value.into()]);
     }
 
-    fn json(&mut self, name: &str, value: &Value) {
+    pub(crate) fn json(&mut self, name: &str, value: &Value) {
         self.option(name, value.to_string());
     }
 
-    fn device(&mut self, value: &Value) {
-        self.json("-device", value);
+    fn env(&mut self, name: &str, value: impl Into<String>) {
+        self.env.push((name.to_owned(), value.into()));
+    }
+
+    /// An object. All QEMUs that we take read them as JSON.
+    pub(crate) fn object(&mut self, props: Props) {
+        self.json("-object", &props.into_value());
+    }
+
+    /// A device, as the guest's overrides want it.
+    pub(crate) fn device(&mut self, setup: &Setup<'_>, props: Props) {
+        let value = overridden(setup.domain, props.into_value());
+        if setup.capabilities.has(Flag::DeviceJsonHotplug) {
+            self.json("-device", &value);
+        } else {
+            self.option("-device", options(&value, "driver"));
+        }
+    }
+
+    /// The host's side of an interface.
+    pub(crate) fn netdev(&mut self, setup: &Setup<'_>, value: &Value) {
+        if setup.capabilities.has(Flag::NetdevJson) {
+            self.json("-netdev", value);
+        } else {
+            self.option("-netdev", options(value, "type"));
+        }
     }
 
     /// A descriptor by a path that QEMU can open.
-    fn descriptor(&mut self, fd: i32, what: &str) -> String {
+    pub(crate) fn descriptor(&mut self, fd: i32, what: &str) -> String {
         let set = self.sets;
         self.sets += 1;
         self.option("-add-fd", format!("set={set},fd={fd},opaque={what}"));
@@ -129,23 +235,37 @@ impl Args {
     }
 }
 
-/// A text in a list of options: commas are doubled.
-fn escape(text: &str) -> String {
-    text.replace(',', ",,")
+/// A device's properties after `<qemu:override>`: each that is named there is taken out, and put at the end with its value.
+fn overridden(domain: &Domain, mut value: Value) -> Value {
+    use ostler_conf::domain::QemuPropertyKind as Kind;
+    let id = value["id"].as_str().map(str::to_owned);
+    let devices = domain.qemu_override.iter().flat_map(|all| &all.devices);
+    let properties = devices
+        .filter(|device| Some(&device.alias) == id.as_ref())
+        .flat_map(|device| &device.frontend)
+        .flat_map(|frontend| &frontend.properties);
+    for property in properties {
+        let Some(members) = value.as_object_mut() else { break };
+        members.shift_remove(&property.name);
+        let text = property.value.as_deref().unwrap_or_default();
+        let replaced = match property.r#type {
+            Kind::Remove => continue,
+            Kind::String => Value::from(text),
+            Kind::Unsigned => text.parse::<u64>().map(Value::from).unwrap_or(Value::Null),
+            Kind::Signed => text.parse::<i64>().map(Value::from).unwrap_or(Value::Null),
+            Kind::Bool => Value::from(text == "true"),
+        };
+        members.insert(property.name.clone(), replaced);
+    }
+    value
 }
 
 /// A JSON object without the members that are null.
 fn object(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    Value::Object(
-        members
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    )
+    Props::default().extend(members).into_value()
 }
 
-fn alias(alias: &Option<ostler_conf::domain::Alias>) -> &str {
+pub(crate) fn alias(alias: &Option<ostler_conf::domain::Alias>) -> &str {
     alias.as_ref().map_or("", |alias| &alias.name)
 }
 

@@ -17,7 +17,20 @@ use crate::probe::{Accelerated, Accelerator, Capabilities, Cpu, Flags, Machine};
 
 /// Device models of which no flag tells and that completion or a check ask the emulator for, by name. A test holds it
 /// against the code.
-const DEVICES: &[&str] = &["usb-mouse", "usb-tablet", "virtio-balloon-pci", "virtio-serial-pci"];
+const DEVICES: &[&str] = &[
+    "ich9-usb-uhci1",
+    "ich9-usb-uhci2",
+    "ich9-usb-uhci3",
+    "spapr-vscsi",
+    "usb-ccid",
+    "usb-mouse",
+    "usb-tablet",
+    "virtio-balloon-pci",
+    "virtio-input-host-pci",
+    "virtio-scsi-pci-non-transitional",
+    "virtio-scsi-pci-transitional",
+    "virtio-serial-pci",
+];
 
 /// How the names of QEMU's network devices begin: an interface may name any of them as its model.
 const NETWORK_DEVICES: &[&str] = &[

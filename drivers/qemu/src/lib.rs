@@ -23,6 +23,7 @@ mod guest_capabilities;
 mod images;
 mod log;
 mod monitor;
+pub mod offline;
 mod probe;
 mod readable;
 mod start;

@@ -17,11 +17,12 @@ use ostler_util::spawn::{FIRST_FD, Spawn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::args::{self, Chain, Runtime, arguments};
+use crate::args::{self, Chain, Monitor as MonitorPlace, Runtime, Settings, command_line};
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
 use crate::guest::{self, Guest};
 use crate::monitor::{Monitor, MonitorError};
+use crate::probe::Capabilities;
 use crate::readable::readable;
 use crate::store::{Phase, Status};
 use crate::{alias, check, images, log, stop, warnings};
@@ -118,6 +119,7 @@ async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) {
 
 async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options: StartOptions) -> Result<()> {
     let uuid = entry.uuid;
+    let capabilities = core.host_for(&status.definition, None).await?.capabilities;
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
     intend(core, entry, status).await?;
     core.point("intended")?;
@@ -128,7 +130,7 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     let ports = interfaces::open(core, uuid, &mut status.definition, &mut runtime, &mut descriptors).await?;
     core.point("ports made")?;
     status.nodes = args::disk::node_names(&status.definition, &runtime);
-    let process = spawn(core, uuid, &status.definition, runtime, descriptors).await?;
+    let process = spawn(core, uuid, &status.definition, capabilities, runtime, descriptors).await?;
     core.point("spawned")?;
     // QEMU takes its time to begin; the network is plugged in meanwhile.
     let (greeted, plugged) = tokio::join!(greet(core, uuid, &process), interfaces::plug(core, &ports));
@@ -219,14 +221,21 @@ async fn spawn(
     core: &Arc<Core>,
     uuid: Uuid,
     domain: &Domain,
+    capabilities: Arc<Capabilities>,
     mut runtime: Runtime,
     mut descriptors: Descriptors,
 ) -> Result<Process> {
     let (core, domain) = (core.clone(), domain.clone());
     blocking(move || {
-        runtime.monitor = descriptors.add(listen(&core.running.monitor(uuid))?);
+        let monitor = core.running.monitor(uuid);
+        runtime.dir = monitor.parent().unwrap_or(&monitor).to_owned();
+        runtime.short_name = uuid.to_string();
+        runtime.now = now();
+        runtime.monitor = MonitorPlace::Descriptor(descriptors.add(listen(&monitor)?));
         chardevs::open(&core.running, uuid, &domain, &mut runtime, &mut descriptors)?;
-        let args = arguments(&domain, &runtime)?;
+        let line = command_line(&domain, &capabilities, &settings(), &runtime)?;
+        let (program, args) =
+            line.args.split_first().ok_or_else(|| Error::new(ErrorCode::InternalError, "no emulator"))?;
         let group = core.cgroup(uuid);
         let join = || {
             group.create()?;
@@ -236,9 +245,9 @@ async fn spawn(
         let log = core.running.log(uuid);
         let output = log::open(&log).map_err(|error| Error::system(format!("open {}", log.display()), error))?;
         let spawn = Spawn {
-            program: domain.devices.emulator.clone().unwrap_or_default().into(),
-            args: args.into_iter().map(Into::into).collect(),
-            env: environment(&domain),
+            program: program.into(),
+            args: args.iter().map(Into::into).collect(),
+            env: line.env.into_iter().map(|(name, value)| format!("{name}={value}").into()).collect(),
             directory: "/".into(),
             credentials: core.credentials.clone(),
             cgroups,
@@ -253,20 +262,15 @@ async fn spawn(
     .await
 }
 
-fn environment(domain: &Domain) -> Vec<std::ffi::OsString> {
-    let mut env = vec![
-        "LC_ALL=C".to_owned(),
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
-        "HOME=/".into(),
-    ];
-    let clock = domain.clock.as_ref();
-    if let Some(zone) = clock.and_then(|clock| clock.timezone.as_ref()) {
-        env.push(format!("TZ={zone}"));
-    }
-    for variable in domain.qemu_commandline.iter().flat_map(|commandline| &commandline.env) {
-        env.push(format!("{}={}", variable.name, variable.value.as_deref().unwrap_or_default()));
-    }
-    env.into_iter().map(Into::into).collect()
+/// What guests of this host have in common. What needs more than this is refused before (`check`).
+fn settings() -> Settings {
+    const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    Settings { env: [("PATH".to_owned(), PATH.to_owned())].into(), ..Settings::default() }
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A listening socket at `path`: whoever connects before QEMU accepts is not refused.

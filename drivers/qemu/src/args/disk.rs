@@ -11,11 +11,11 @@ use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 use serde_json::{Value, json};
 
-use super::boot::BootOrder;
-use super::{Args, Chain, Image, Runtime, address, alias, object};
+use super::{Args, Chain, Image, Runtime, Setup, address, alias, object};
 use crate::complete::{MachineFamily, family};
 
-pub(super) fn all(domain: &Domain, runtime: &Runtime, boot: &BootOrder, args: &mut Args) -> Result<()> {
+pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    let Setup { domain, runtime, boot, .. } = setup;
     let first = first_numbers(domain, runtime);
     for (at, disk) in domain.devices.disks.iter().enumerate() {
         let nodes = chain(disk, runtime).map(|chain| nodes(disk, chain, first[at])).unwrap_or_default();
@@ -23,7 +23,8 @@ pub(super) fn all(domain: &Domain, runtime: &Runtime, boot: &BootOrder, args: &m
             args.json("-blockdev", node);
         }
         let top = nodes.first().and_then(|node| node["node-name"].as_str());
-        args.device(&device(domain, disk, top, boot.disk(at))?);
+        let device = device(domain, disk, top, boot.disk(at))?;
+        args.device(setup, device.into());
     }
     Ok(())
 }

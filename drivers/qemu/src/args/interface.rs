@@ -5,17 +5,16 @@ use ostler_conf::domain::{Interface, InterfaceSource};
 use ostler_driver::Result;
 use serde_json::{Value, json};
 
-use super::boot::BootOrder;
-use super::{Args, Runtime, Tap, address, alias, object};
+use super::{Args, Setup, Tap, address, alias, object};
 
-pub(super) fn all(domain: &Domain, runtime: &Runtime, boot: &BootOrder, args: &mut Args) -> Result<()> {
+pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    let Setup { domain, runtime, boot, .. } = setup;
     for (at, interface) in domain.devices.interfaces.iter().enumerate() {
         let tap = runtime.taps.get(alias(&interface.alias)).copied();
-        args.json(
-            "-netdev",
-            &netdev(interface, tap.map(|tap: Tap| (tap.fd.to_string(), tap.vhost.map(|fd| fd.to_string())))),
-        );
-        args.device(&device(domain, interface, boot.interface(at))?);
+        let tap = tap.map(|tap: Tap| (tap.fd.to_string(), tap.vhost.map(|fd| fd.to_string())));
+        args.netdev(setup, &netdev(interface, tap));
+        let device = device(domain, interface, boot.interface(at))?;
+        args.device(setup, device.into());
     }
     Ok(())
 }

@@ -1,164 +1,286 @@
-//! All that comes before the devices.
+//! The guest's name and identity, its machine, and what QEMU itself may do.
 
-use ostler_conf::Domain;
-use ostler_conf::domain::{ClockOffset, CpuFeaturePolicy as Policy, CpuMode, DomainType, TickPolicy, TimerName};
-use ostler_driver::{Error, Result};
-use ostler_util::ErrorCode;
-use serde_json::json;
+use ostler_conf::domain::{
+    Clock, DomainType, IoapicDriver, IommuModel, KeywrapCipherName, MemoryModel, Sound, SoundModel, TimerName,
+};
+use ostler_driver::Result;
 
-use super::{Args, Runtime, escape};
-use crate::complete::{MachineFamily, family};
+use super::platform::{Platform, is_arm, is_ppc64, is_s390};
+use super::{Args, Props, Setup, alias, environment, escape, firmware, on_off};
+use crate::probe::{Accelerator, Flag, Machine};
 
-pub(super) fn before_devices(domain: &Domain, runtime: &Runtime, args: &mut Args) -> Result<()> {
-    args.option("-name", format!("guest={},debug-threads=on", escape(&domain.name)));
+pub(super) fn name(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    let behavior = setup.domain.qemu_deprecation.as_ref().and_then(|deprecation| deprecation.behavior.as_deref());
+    let policy = match behavior {
+        Some("omit") => Some(("accept", Some("hide"))),
+        Some("reject") => Some(("reject", Some("hide"))),
+        Some("crash") => Some(("crash", Some("hide"))),
+        _ => None,
+    };
+    if let Some((input, output)) = policy {
+        let output = output.map(|output| format!(",deprecated-output={output}")).unwrap_or_default();
+        args.option("-compat", format!("deprecated-input={input}{output}"));
+    }
+    args.option("-name", format!("guest={},debug-threads=on", escape(&setup.domain.name)));
     args.flag("-S");
-    args.option("-machine", machine(domain));
-    args.option(
-        "-accel",
-        match domain.r#type {
-            Some(DomainType::Kvm) => "kvm",
-            // `check` refuses what is neither.
-            _ => "tcg",
-        },
-    );
-    args.option("-cpu", cpu(domain)?);
-    memory(domain, args);
-    args.option("-overcommit", "mem-lock=off");
-    args.option("-smp", smp(domain));
-    args.option("-uuid", domain.uuid.unwrap_or_default().to_string());
-    args.option("-display", "none");
-    args.flag("-no-user-config");
-    args.flag("-nodefaults");
-    args.option("-chardev", format!("socket,id=charmonitor,fd={},server=on,wait=off", runtime.monitor));
-    args.option("-mon", "chardev=charmonitor,id=monitor,mode=control");
-    clock(domain, args);
-    args.flag("-no-shutdown");
-    sleep_states(domain, args);
-    boot(domain, args);
     Ok(())
 }
 
-fn timer(domain: &Domain, name: TimerName) -> Option<&ostler_conf::domain::Timer> {
-    domain.clock.as_ref().and_then(|clock| clock.timers.iter().find(|timer| timer.name == name))
+pub(super) fn uuid(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    args.option("-uuid", setup.domain.uuid.unwrap_or_default().to_string());
+    Ok(())
 }
 
-fn on_off(on: bool) -> &'static str {
-    if on { "on" } else { "off" }
+/// The property of a timer, where the clock has one.
+pub(super) fn is_present(clock: Option<&Clock>, name: TimerName) -> Option<bool> {
+    let timer = clock?.timers.iter().find(|timer| timer.name == name)?;
+    timer.present.map(|present| present.0)
 }
 
-fn machine(domain: &Domain) -> String {
+/// A list of options that grows.
+struct List(String);
+
+impl List {
+    fn add(&mut self, name: &str, value: &str) {
+        self.0.push_str(&format!(",{name}={value}"));
+    }
+
+    fn switch(&mut self, name: &str, on: Option<bool>) {
+        if let Some(on) = on {
+            self.add(name, on_off(on));
+        }
+    }
+}
+
+pub(super) fn machine(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    let domain = setup.domain;
     let name = domain.os.r#type.machine.as_deref().unwrap_or_default();
-    let dump = domain.memory.as_ref().and_then(|memory| memory.dump_core).is_some_and(|on| on.0);
-    let hpet = timer(domain, TimerName::Hpet)
-        .and_then(|timer| timer.present)
-        .map(|present| format!(",hpet={}", on_off(present.0)));
-    let acpi = on_off(domain.features.as_ref().is_some_and(|features| features.acpi));
-    format!(
-        "{name},usb=off,dump-guest-core={},memory-backend=pc.ram{},acpi={acpi}",
-        on_off(dump),
-        hpet.unwrap_or_default()
-    )
-}
-
-fn cpu(domain: &Domain) -> Result<String> {
-    let Some(cpu) = &domain.cpu else { return Ok("qemu64".into()) };
-    let mut text = match cpu.mode {
-        Some(CpuMode::HostPassthrough) => {
-            let migratable = cpu.migratable.map(|on| format!(",migratable={}", on_off(on.0)));
-            format!("host{}", migratable.unwrap_or_default())
-        }
-        Some(CpuMode::Maximum) => {
-            let migratable = cpu.migratable.map(|on| format!(",migratable={}", on_off(on.0)));
-            format!("max{}", migratable.unwrap_or_default())
-        }
-        Some(CpuMode::Custom) | None => {
-            cpu.model.as_ref().and_then(|model| model.name.clone()).unwrap_or_else(|| "qemu64".into())
-        }
-        Some(CpuMode::HostModel) => {
-            return Err(Error::new(ErrorCode::ConfigUnsupported, "the CPU mode host-model can't be expanded yet")
-                .at("cpu.mode"));
-        }
-    };
-    for feature in &cpu.features {
-        let on = match feature.policy.unwrap_or(Policy::Require) {
-            Policy::Force | Policy::Require | Policy::Optional => true,
-            Policy::Disable | Policy::Forbid => false,
+    let mut list = List(format!("{name},usb=off"));
+    features(setup, &mut list);
+    if domain.devices.iommu.as_ref().is_some_and(|iommu| iommu.model == IommuModel::Smmuv3) {
+        list.add("iommu", "smmuv3");
+    }
+    for cipher in domain.keywrap.iter().flat_map(|keywrap| &keywrap.ciphers).filter(|_| is_s390(domain)) {
+        let option = match cipher.name {
+            KeywrapCipherName::Aes => "aes-key-wrap",
+            KeywrapCipherName::Dea => "dea-key-wrap",
         };
-        text.push_str(&format!(",{}={}", feature.name, on_off(on)));
+        list.add(option, on_off(cipher.state.0));
     }
-    if let Some(present) = timer(domain, TimerName::Kvmclock).and_then(|timer| timer.present) {
-        text.push_str(&format!(",kvmclock={}", on_off(present.0)));
+    let dump = domain.memory.as_ref().and_then(|memory| memory.dump_core).map(|on| on.0);
+    list.add("dump-guest-core", on_off(dump.unwrap_or(setup.settings.dump_guest_core)));
+    if domain.memory_backing.as_ref().is_some_and(|backing| backing.nosharepages) {
+        list.add("mem-merge", "off");
     }
-    if timer(domain, TimerName::Hypervclock).and_then(|timer| timer.present).is_some_and(|present| present.0) {
-        text.push_str(",hv-time=on");
+    if domain.devices.memories.iter().any(|memory| memory.model == MemoryModel::Nvdimm) {
+        list.add("nvdimm", "on");
     }
-    if let Some(eoi) = domain.features.as_ref().and_then(|features| features.apic.as_ref()?.eoi) {
-        text.push_str(&format!(",kvm-pv-eoi={}", on_off(eoi.0)));
+    let numa = domain.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref()).filter(|numa| !numa.cells.is_empty());
+    if numa.is_some_and(|numa| numa.interconnects.is_some() || numa.cells.iter().any(|cell| !cell.caches.is_empty())) {
+        list.add("hmat", "on");
     }
-    Ok(text)
-}
-
-fn memory(domain: &Domain, args: &mut Args) {
-    let kib = domain.memory_kib();
-    args.option("-m", format!("size={kib}k"));
-    args.json("-object", &json!({ "qom-type": "memory-backend-ram", "id": "pc.ram", "size": kib * 1024 }));
-}
-
-fn smp(domain: &Domain) -> String {
-    let most = domain.vcpus();
-    let current = domain.vcpu.as_ref().and_then(|vcpu| vcpu.current).unwrap_or(most);
-    let max = if current < most { format!(",maxcpus={most}") } else { String::new() };
-    match domain.cpu.as_ref().and_then(|cpu| cpu.topology.as_ref()) {
-        None => format!("{current}{max},sockets={most},cores=1,threads=1"),
-        Some(t) => {
-            let part =
-                |name: &str, count: Option<u32>| count.map(|count| format!(",{name}={count}")).unwrap_or_default();
-            let middle = part("dies", t.dies) + &part("clusters", t.clusters);
-            format!("{current}{max},sockets={}{middle},cores={},threads={}", t.sockets, t.cores, t.threads)
-        }
+    sgx(setup, &mut list);
+    if let Some(ram) = setup.default_ram().filter(|_| numa.is_none()) {
+        list.add("memory-backend", ram);
     }
-}
-
-fn clock(domain: &Domain, args: &mut Args) {
-    let base = match domain.clock.as_ref().map(|clock| clock.offset) {
-        // A time zone of its own comes by the environment.
-        Some(ClockOffset::Localtime | ClockOffset::Timezone) => "localtime",
-        Some(ClockOffset::Utc | ClockOffset::Variable | ClockOffset::Absolute) | None => "utc",
-    };
-    let catches_up = timer(domain, TimerName::Rtc).and_then(|timer| timer.tickpolicy) == Some(TickPolicy::Catchup);
-    args.option("-rtc", format!("base={base}{}", if catches_up { ",driftfix=slew" } else { "" }));
-    match timer(domain, TimerName::Pit).and_then(|timer| timer.tickpolicy) {
-        Some(TickPolicy::Delay) => args.option("-global", "kvm-pit.lost_tick_policy=delay"),
-        Some(TickPolicy::Discard) => args.option("-global", "kvm-pit.lost_tick_policy=discard"),
-        Some(TickPolicy::Catchup | TickPolicy::Merge) | None => {}
+    if let Some(model) = compatible_cpu(setup) {
+        list.add("max-cpu-compat", &model);
     }
-}
-
-fn sleep_states(domain: &Domain, args: &mut Args) {
-    let Some(pm) = &domain.pm else { return };
-    let device = match domain.os.r#type.machine.as_deref().and_then(family) {
-        Some(MachineFamily::Q35) => "ICH9-LPC",
-        Some(MachineFamily::I440fx) | None => "PIIX4_PM",
-    };
-    for (state, property) in [(&pm.suspend_to_mem, "disable_s3"), (&pm.suspend_to_disk, "disable_s4")] {
-        if let Some(enabled) = state.as_ref().and_then(|state| state.enabled) {
-            args.option("-global", format!("{device}.{property}={}", u8::from(!enabled.0)));
-        }
+    if domain.launch_security.is_some() {
+        list.add("confidential-guest-support", "lsec0");
     }
-}
-
-fn boot(domain: &Domain, args: &mut Args) {
-    let menu = domain.os.bootmenu.as_ref().and_then(|menu| {
-        let enable = menu.enable?;
-        let timeout = menu.timeout.filter(|_| enable.0).map(|ms| format!("splash-time={ms},")).unwrap_or_default();
-        Some(format!("menu={},{timeout}", on_off(enable.0)))
-    });
-    args.option("-boot", format!("{}strict=on", menu.unwrap_or_default()));
-    for (option, value) in
-        [("-kernel", &domain.os.kernel), ("-initrd", &domain.os.initrd), ("-append", &domain.os.cmdline)]
+    for (at, node) in firmware::nodes(domain).into_iter().enumerate() {
+        list.add(&format!("pflash{at}"), &node);
+    }
+    if let Some(present) =
+        is_present(domain.clock.as_ref(), TimerName::Hpet).filter(|_| setup.capabilities.has(Flag::MachineHpet))
     {
-        if let Some(value) = value {
-            args.option(option, value.clone());
+        list.add("hpet", on_off(present));
+    }
+    let speaker = domain.devices.sounds.iter().find(|sound| sound.model == SoundModel::Pcspk);
+    let audio = |sound: &Sound| sound.audio.as_ref().map(|audio| audio.id).or(setup.first_audio());
+    if let Some(audio) = speaker.and_then(audio) {
+        list.add("pcspk-audiodev", &format!("audio{audio}"));
+    }
+    if let Some(loadparm) = setup.boot.loadparm().filter(|_| setup.has_machine_loadparm()) {
+        list.add("loadparm", loadparm);
+    }
+    if setup.machine_knows_acpi() {
+        list.add("acpi", on_off(setup.has_acpi()));
+    }
+    args.option("-machine", list.0);
+    Ok(())
+}
+
+impl Setup<'_> {
+    /// What the machine calls its memory, where it has one piece.
+    pub(super) fn default_ram(&self) -> Option<&str> {
+        self.machine_type()?.default_ram_id.as_deref()
+    }
+
+    /// What the emulator says of the guest's machine type.
+    pub(super) fn machine_type(&self) -> Option<&Machine> {
+        let accelerator = Accelerator::of(self.domain.r#type.unwrap_or(DomainType::Qemu));
+        self.capabilities.accelerated(accelerator).machine(self.domain.os.r#type.machine.as_deref())
+    }
+
+    /// Whether ACPI is switched by a property of the machine.
+    pub(super) fn machine_knows_acpi(&self) -> bool {
+        self.machine_type().is_some_and(|machine| machine.acpi == Some(true))
+    }
+
+    pub(super) fn has_acpi(&self) -> bool {
+        self.domain.features.as_ref().is_some_and(|features| features.acpi)
+    }
+
+    fn has_machine_loadparm(&self) -> bool {
+        is_s390(self.domain) && !self.capabilities.has(Flag::VirtioCcwLoadparm)
+    }
+}
+
+fn features(setup: &Setup<'_>, list: &mut List) {
+    let domain = setup.domain;
+    let Some(features) = &domain.features else {
+        gic(setup, list);
+        return;
+    };
+    let state = |state: &Option<ostler_conf::domain::FeatureState>| state.as_ref()?.state.map(|on| on.0);
+    list.switch("vmport", state(&features.vmport));
+    list.switch("smm", features.smm.as_ref().map(|smm| smm.state.is_none_or(|on| on.0)));
+    list.switch("i8042", state(&features.ps2));
+    gic(setup, list);
+    match features.ioapic {
+        Some(IoapicDriver::Qemu) => list.add("kernel_irqchip", "split"),
+        Some(IoapicDriver::Kvm) => list.add("kernel_irqchip", "on"),
+        None => {}
+    }
+    if is_ppc64(domain) {
+        if let Some(hpt) = &features.hpt {
+            if let Some(resizing) = hpt.resizing {
+                list.add("resize-hpt", resizing.word());
+            }
+            if let Some(size) = &hpt.maxpagesize {
+                list.add("cap-hpt-max-page-size", &format!("{}k", size.0.kib()));
+            }
+        }
+        list.switch("cap-htm", state(&features.htm));
+        list.switch("cap-nested-hv", state(&features.nested_hv));
+        list.switch("cap-ccf-assist", state(&features.ccf_assist));
+        let words = [
+            ("cap-cfpc", features.cfpc.map(|value| value.word())),
+            ("cap-sbbc", features.sbbc.map(|value| value.word())),
+            ("cap-ibs", features.ibs.map(|value| value.word())),
+        ];
+        for (name, word) in words {
+            if let Some(word) = word {
+                list.add(name, word);
+            }
         }
     }
+    list.switch("ras", state(&features.ras));
+    if let Some(aia) = features.aia {
+        list.add("aia", aia.word());
+    }
+}
+
+/// The interrupt controller of ARM's generic machine.
+fn gic(setup: &Setup<'_>, list: &mut List) {
+    let domain = setup.domain;
+    let version = domain.features.as_ref().and_then(|features| features.gic.as_ref()?.version.as_deref());
+    if is_arm(domain) && Platform::of(domain) == Platform::ArmVirt {
+        if let Some(version) = version {
+            list.add("gic-version", version);
+        }
+    }
+}
+
+/// Enclave memory is part of the machine.
+fn sgx(setup: &Setup<'_>, list: &mut List) {
+    let enclaves = setup.domain.devices.memories.iter().filter(|memory| memory.model == MemoryModel::SgxEpc);
+    for (at, memory) in enclaves.enumerate() {
+        let name = alias(&memory.alias);
+        list.add(&format!("sgx-epc.{at}.memdev"), &format!("mem{name}"));
+        if let Some(node) = memory.target.node {
+            list.add(&format!("sgx-epc.{at}.node"), &node.to_string());
+        }
+    }
+}
+
+/// A POWER host can play an older processor: the host's own, limited.
+fn compatible_cpu(setup: &Setup<'_>) -> Option<String> {
+    let cpu = setup.domain.cpu.as_ref().filter(|_| is_ppc64(setup.domain))?;
+    if cpu.mode != Some(ostler_conf::domain::CpuMode::HostModel) {
+        return None;
+    }
+    Some(cpu.model.as_ref()?.name.as_ref()?.to_lowercase())
+}
+
+pub(super) fn accelerator(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    let features = setup.domain.features.as_ref();
+    let text = match setup.domain.r#type {
+        Some(DomainType::Kvm) => {
+            let ring = features.and_then(|features| features.kvm.as_ref()?.dirty_ring.as_ref());
+            let size = ring.filter(|ring| ring.state.is_some_and(|on| on.0)).and_then(|ring| ring.size);
+            format!("kvm{}", size.map(|size| format!(",dirty-ring-size={size}")).unwrap_or_default())
+        }
+        Some(DomainType::Hvf) => "hvf".to_owned(),
+        _ => {
+            let cache = features.and_then(|features| features.tcg.as_ref()?.tb_cache.as_ref());
+            let size = cache.map(|cache| format!(",tb-size={}", cache.0.kib() >> 10));
+            format!("tcg{}", size.unwrap_or_default())
+        }
+    };
+    args.option("-accel", text);
+    let smm = features.and_then(|features| features.smm.as_ref());
+    if let Some(tseg) = smm.and_then(|smm| smm.tseg.as_ref()) {
+        args.option("-global", format!("mch.extended-tseg-mbytes={}", tseg.0.bytes() >> 20));
+    }
+    Ok(())
+}
+
+/// The guest comes from somewhere else.
+pub(super) fn incoming(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    if let Some(uri) = &setup.runtime.incoming {
+        args.option("-incoming", uri.clone());
+    }
+    Ok(())
+}
+
+/// What QEMU may never do.
+pub(super) fn sandbox(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    if setup.capabilities.has(Flag::SeccompSandbox) {
+        args.option("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    }
+    Ok(())
+}
+
+/// The guest's memory is given back after QEMU has ended.
+pub(super) fn async_teardown(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    let wanted = setup.domain.features.as_ref().and_then(|features| features.async_teardown);
+    if wanted.is_some_and(|on| on.0) {
+        args.option("-run-with", "async-teardown=on");
+    }
+    Ok(())
+}
+
+pub(super) fn messages(_: &Setup<'_>, args: &mut Args) -> Result<()> {
+    args.option("-msg", "timestamp=on");
+    Ok(())
+}
+
+/// What the definition adds by hand.
+pub(super) fn by_hand(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    for arg in setup.domain.qemu_commandline.iter().flat_map(|commandline| &commandline.args) {
+        args.list.push(arg.value.clone());
+    }
+    environment::by_hand(setup, args);
+    Ok(())
+}
+
+/// The guest's generation.
+pub(super) fn generation(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    if let Some(id) = setup.domain.genid.as_ref().and_then(|generation| generation.id) {
+        args.device(setup, Props::driver("vmgenid").put("guid", id.to_string()).put("id", "vmgenid0"));
+    }
+    Ok(())
 }

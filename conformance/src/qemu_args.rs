@@ -1,0 +1,472 @@
+//! Suites of QEMU's command line: what a start of a complete definition would run.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use ostler_conf::domain::{
+    CharSource, CharSourceUnixMode, DiskSource, GraphicsKind, Listen, TpmBackend, VideoDriverName,
+};
+use ostler_conf::{Domain, Network, Size, parse};
+use ostler_driver_qemu::offline::command_line::{
+    Chain, CharFds, CommandLine, HostNode, HugepageMount, Image, MasterKey, Monitor, Runtime, SecretName, Server,
+    Settings, Tap, Tls, TpmFacts, VsockFacts, command_line, name_devices,
+};
+use ostler_driver_qemu::{Capabilities, Flag, Machine};
+use ostler_util::ErrorCode;
+
+use super::case::{Case, Outcome, Verdict};
+
+/// The command line of a case's complete document, compared as it is written in the corpus: one option a line.
+pub(super) fn wrapped(case: &Case) -> Verdict {
+    if case.is_refused_when_read() {
+        return Err("refused when it is read: there is no command line to compare".to_owned());
+    }
+    let made = run(case);
+    if case.outcome() == Outcome::Refused {
+        return refusal(case, made);
+    }
+    let expected = case.data_text(case.param_of_expect("args"))?;
+    compare(&lines(&expected), &lines(&wrap(&made.map_err(|error| format!("refused: {error}"))?)))
+}
+
+/// The command line of a case, compared word by word.
+pub(super) fn words(case: &Case) -> Verdict {
+    let name = case.param_of_expect("args");
+    if name.is_empty() {
+        return Err("no command line to compare".to_owned());
+    }
+    let expected: Vec<String> = split(&case.data_text(name)?);
+    let line = run(case).map_err(|error| format!("refused: {error}"))?;
+    let env = line.env.iter().map(|(name, value)| format!("{name}={value}"));
+    let made: Vec<String> = env.chain(line.args).collect();
+    let made: Vec<String> = options(&made).into_iter().map(|option| mask(&option)).collect();
+    compare(&options(&expected), &made)
+}
+
+/// Numbers of descriptors are masked in what was recorded.
+fn mask(option: &str) -> String {
+    let mut masked = option.to_owned();
+    for name in ["fd", "vhostfd"] {
+        let start = format!("\"{name}\":\"");
+        if let Some(at) = masked.find(&start).map(|at| at + start.len()) {
+            let end = masked[at..].find('"').map_or(masked.len(), |length| at + length);
+            masked.replace_range(at..end, "FD");
+        }
+    }
+    masked
+}
+
+/// Whether a refusal is of the class that is expected.
+fn refusal(case: &Case, made: Result<CommandLine, ostler_driver::Error>) -> Verdict {
+    let expected = case.expected_error()?.unwrap_or_default();
+    let class = expected.split(':').next().unwrap_or_default();
+    let code = match class {
+        "unsupported configuration" => ErrorCode::ConfigUnsupported,
+        "internal error" => ErrorCode::InternalError,
+        "operation failed" => ErrorCode::OperationFailed,
+        "XML error" => ErrorCode::XmlError,
+        other => return Err(format!("an error class that is not known: '{other}'")),
+    };
+    match made {
+        Ok(_) => Err(format!("accepted, a refusal was expected: {}", expected.trim())),
+        Err(error) if error.code == code => Ok(None),
+        Err(error) => Err(format!("refused with {} ({error}), expected: {}", error.code, expected.trim())),
+    }
+}
+
+fn run(case: &Case) -> Result<CommandLine, ostler_driver::Error> {
+    let failed = |message: String| ostler_driver::Error::new(ErrorCode::NoSupport, message);
+    let document = case.expected_xml().map_err(failed)?.ok_or_else(|| failed("no document".to_owned()))?;
+    let mut domain = parse::<Domain>(&document).map_err(|error| failed(error.to_string()))?.value;
+    name_devices(&mut domain);
+    give_ports(case, &mut domain);
+    let capabilities = capabilities(case).map_err(failed)?;
+    let settings = settings(case).map_err(failed)?;
+    let runtime = runtime(case, &document, &domain).map_err(failed)?;
+    command_line(&domain, &capabilities, &settings, &runtime)
+}
+
+/// The ports that a start would choose.
+fn give_ports(case: &Case, domain: &mut Domain) {
+    let has_tls = case.param("driver_config")["spiceTLS"].as_bool() == Some(true);
+    for graphics in &mut domain.devices.graphics {
+        match &mut graphics.kind {
+            GraphicsKind::Vnc(vnc) if vnc.autoport.is_some_and(|on| on.0) => vnc.port = Some(5900),
+            GraphicsKind::Spice(spice) if spice.autoport.is_some_and(|on| on.0) => {
+                spice.port = Some(5901);
+                spice.tls_port = has_tls.then_some(5902);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The case's emulator. Where the case says so, machine types are known by their aliases only.
+fn capabilities(case: &Case) -> Result<Capabilities, String> {
+    thread_local! {
+        /// A file is long, and many cases have the same.
+        static READ: RefCell<BTreeMap<String, Capabilities>> = RefCell::default();
+    }
+    let file = case.param("caps_file").as_str().ok_or("the case has no emulator")?;
+    let read = || Capabilities::from_saved(&case.data_text(file)?).map_err(|error| error.to_string());
+    let mut capabilities = READ.with_borrow_mut(|known| {
+        if let Some(known) = known.get(file) {
+            return Ok(known.clone());
+        }
+        let found = read()?;
+        known.insert(file.to_owned(), found.clone());
+        Ok::<_, String>(found)
+    })?;
+    if case.param("strip_machine_aliases").as_bool() == Some(true) && case.param("caps_version") == "latest" {
+        for accelerated in [&mut capabilities.kvm, &mut capabilities.hvf, &mut capabilities.tcg] {
+            let mut aliases = Vec::new();
+            for machine in &mut accelerated.machines {
+                if let Some(alias) = machine.alias.take() {
+                    aliases.push(Machine { name: alias, ..machine.clone() });
+                }
+            }
+            accelerated.machines.append(&mut aliases);
+        }
+    }
+    let flags = |name: &str| -> Result<Vec<Flag>, String> {
+        let words = case.param(name).as_array().cloned().unwrap_or_default();
+        let flag = |word: &serde_json::Value| {
+            Flag::from_word(word.as_str().unwrap_or_default()).ok_or_else(|| format!("an unknown flag {word}"))
+        };
+        words.iter().map(flag).collect()
+    };
+    flags("caps_add")?.into_iter().for_each(|flag| capabilities.flags.insert(flag));
+    flags("caps_del")?.into_iter().for_each(|flag| capabilities.flags.remove(flag));
+    Ok(capabilities)
+}
+
+/// The tests of libvirt set up their driver so; the case says what is otherwise.
+fn settings(case: &Case) -> Result<Settings, String> {
+    let config = case.param("driver_config");
+    let is_on = |name: &str| config[name].as_bool() == Some(true);
+    let tls = |name: &str, on: &str, verify: &str, secret: &str| Tls {
+        on: is_on(on),
+        dir: format!("/etc/pki/libvirt-{name}").into(),
+        verify: verify.is_empty() || is_on(verify),
+        secret: config[secret].as_str().and_then(|uuid| uuid.parse().ok()),
+    };
+    let is_real = case.param("firmware_dir").is_string();
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let user = if is_real { "root" } else { "test" };
+    let path = if is_real { "/usr/sbin:/usr/bin:/sbin:/bin" } else { "/bin" };
+    let mut env: BTreeMap<String, String> =
+        [variable("PATH", path), variable("USER", user), variable("LOGNAME", user)].into();
+    let own = case.param("env").as_object().into_iter().flatten();
+    env.extend(own.filter_map(|(name, value)| Some(variable(name, value.as_str()?))));
+    let page = |dir: &str, mib: u64, is_default| HugepageMount {
+        dir: format!("{dir}/libvirt/qemu").into(),
+        page: Size::from_mib(mib),
+        is_default,
+    };
+    let hugepages = if is_real {
+        vec![page("/dev/hugepages", 2, true), page("/dev/hugepages1G", 1024, false)]
+    } else {
+        vec![page("/dev/hugepages2M", 2, true), page("/dev/hugepages1G", 1024, false)]
+    };
+    Ok(Settings {
+        env,
+        memory_dir: "/var/lib/libvirt/qemu/ram".into(),
+        dbus_dir: "/var/run/libvirt/qemu/dbus".into(),
+        channel_dir: "/run/libvirt/qemu/channel".into(),
+        passt_dir: "/var/run/libvirt/qemu/passt".into(),
+        hugepages,
+        dump_guest_core: is_on("dumpGuestCore"),
+        vnc: Server {
+            tls: tls("vnc", "vncTLS", "vncTLSx509verify", "vncTLSx509secretUUID"),
+            sasl: is_on("vncSASL"),
+            password: None,
+            auto_socket: is_on("vncAutoUnixSocket"),
+            allow_host_audio: is_on("vncAllowHostAudio"),
+        },
+        spice: Server {
+            tls: tls("spice", "spiceTLS", "", ""),
+            sasl: false,
+            password: (!is_real).then(|| "123456".to_owned()),
+            auto_socket: is_on("spiceAutoUnixSocket"),
+            allow_host_audio: false,
+        },
+        chardev_tls: tls("chardev", "chardevTLS", "chardevTLSx509verify", "chardevTLSx509secretUUID"),
+        nbd_tls: tls("nbd", "nbdTLS", "", "nbdTLSx509secretUUID"),
+        vxhs_tls: tls("vxhs", "vxhsTLS", "", "vxhsTLSx509secretUUID"),
+        sasl_dir: "/etc/sasl2".into(),
+        nodes: if is_real { Vec::new() } else { host_nodes(case)? },
+    })
+}
+
+/// The nodes of the cases' host.
+fn host_nodes(case: &Case) -> Result<Vec<HostNode>, String> {
+    (0..4)
+        .map(|id| {
+            let list = case.data_text(&format!("vircaps2xmldata/linux-basic/system/node/node{id}/cpulist"))?;
+            let set: ostler_util::CpuSet = list.trim().parse().map_err(|error| format!("node {id}: {error}"))?;
+            Ok(HostNode { id, cpus: set.iter().collect() })
+        })
+        .collect()
+}
+
+/// What a start would have found and opened.
+fn runtime(case: &Case, document: &str, domain: &Domain) -> Result<Runtime, String> {
+    let is_real = case.param("firmware_dir").is_string();
+    let short_name = format!("-1-{}", domain.name.chars().take(20).collect::<String>());
+    let dir = std::path::PathBuf::from(format!("/var/lib/libvirt/qemu/domain-{short_name}"));
+    let key = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
+    let iv = || std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
+    Ok(Runtime {
+        master_key: Some(MasterKey { file: dir.join("master-key.aes"), key, iv }),
+        monitor: if is_real { Monitor::Path(dir.join("monitor.sock")) } else { Monitor::Descriptor(1729) },
+        short_name,
+        dir,
+        now: 1_234_567_890,
+        utc_offset: -30 * 60,
+        auto_nodes: (0..4).collect(),
+        secrets: secrets(document),
+        incoming: incoming(case),
+        images: images(domain),
+        taps: taps(domain),
+        chardevs: chardevs(domain, is_real),
+        tpms: tpms(domain),
+        videos: videos(domain),
+        vsock: domain.devices.vsock.as_ref().map(|_| VsockFacts { fd: 6789, cid: 42 }),
+        listen_addresses: listen_addresses(case, domain)?,
+        host_model: None,
+        render_node: Some("/dev/dri/foo".to_owned()),
+        sev: None,
+    })
+}
+
+fn incoming(case: &Case) -> Option<String> {
+    let uri = case.param("migrate_from").as_str()?;
+    Some(match uri {
+        "stdio" => format!("fd:{}", case.param("migrate_fd")),
+        other => other.to_owned(),
+    })
+}
+
+/// All secrets of the cases have the same value, whatever names them.
+fn secrets(document: &str) -> BTreeMap<SecretName, Vec<u8>> {
+    const VALUE: &[u8] = b"AQCVn5hO6HzFAhAAq0NCv8jtJcIcE+HOBlMQ1A";
+    let attributes = |name: &str| {
+        let start = format!(" {name}='");
+        let texts = document.split(&start).skip(1).filter_map(|rest| rest.split('\'').next());
+        texts.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let by_uuid = attributes("uuid").into_iter().chain(attributes("secret"));
+    let by_uuid = by_uuid.chain(["6fd3f62d-9fe7-4a4e-a869-7acd6376d8ea".to_owned()]);
+    let by_uuid = by_uuid.filter_map(|uuid| uuid.parse().ok().map(SecretName::Uuid));
+    by_uuid.chain(attributes("usage").into_iter().map(SecretName::Usage)).map(|name| (name, VALUE.to_vec())).collect()
+}
+
+fn images(domain: &Domain) -> BTreeMap<String, Chain> {
+    let image = |disk: &ostler_conf::domain::Disk| {
+        let source = disk.source.as_ref()?;
+        let image = Image {
+            path: source.path()?.into(),
+            format: disk.format().word().to_owned(),
+            is_block: matches!(source, DiskSource::Block(_)),
+        };
+        Some((disk.name.clone(), Chain { images: vec![image], is_whole: false }))
+    };
+    domain.devices.disks.iter().filter_map(image).collect()
+}
+
+fn taps(domain: &Domain) -> BTreeMap<String, Tap> {
+    let names = domain.devices.interfaces.iter().filter_map(|interface| interface.alias.as_ref());
+    (3..).zip(names).map(|(fd, alias)| (alias.name.clone(), Tap { fd, vhost: None })).collect()
+}
+
+fn chardevs(domain: &Domain, is_real: bool) -> BTreeMap<String, CharFds> {
+    if is_real {
+        return BTreeMap::new();
+    }
+    let devices = &domain.devices;
+    let mut found = BTreeMap::new();
+    let mut add = |alias: &Option<ostler_conf::domain::Alias>, source: Option<&CharSource>, has_log: bool| {
+        let is_listening = matches!(source, Some(CharSource::Unix(unix)) if unix.mode == Some(CharSourceUnixMode::Bind) || unix.path.is_none());
+        let is_file = matches!(source, Some(CharSource::File(_)));
+        let fds = CharFds {
+            socket: is_listening.then_some(1729),
+            file: is_file.then_some(1750),
+            log: has_log.then_some(1751),
+        };
+        found.insert(alias.as_ref().map_or_else(String::new, |alias| alias.name.clone()), fds);
+    };
+    devices.serials.iter().for_each(|device| add(&device.alias, device.source.as_ref(), device.log.is_some()));
+    devices.parallels.iter().for_each(|device| add(&device.alias, device.source.as_ref(), device.log.is_some()));
+    devices.channels.iter().for_each(|device| add(&device.alias, device.source.as_ref(), device.log.is_some()));
+    for console in &devices.consoles {
+        if console.target.as_ref().is_some_and(|t| t.r#type != Some(ostler_conf::domain::ConsoleTargetKind::Serial)) {
+            add(&console.alias, console.source.as_ref(), console.log.is_some());
+        }
+    }
+    devices.redirdevs.iter().for_each(|device| add(&device.alias, Some(&device.source), false));
+    for rng in &devices.rngs {
+        if let ostler_conf::domain::RngBackend::Egd(egd) = &rng.backend {
+            add(&rng.alias, Some(&egd.source), false);
+        }
+    }
+    for card in &devices.smartcards {
+        if let ostler_conf::domain::SmartcardMode::Passthrough(mode) = &card.mode {
+            add(&card.alias, Some(&mode.source), false);
+        }
+    }
+    found
+}
+
+fn tpms(domain: &Domain) -> BTreeMap<String, TpmFacts> {
+    let facts = |tpm: &ostler_conf::domain::Tpm| {
+        let name = tpm.alias.as_ref()?.name.clone();
+        match tpm.backend {
+            TpmBackend::Passthrough(_) => Some((name, TpmFacts::Passthrough { device: 1730, cancel: 1731 })),
+            TpmBackend::Emulator(_) => Some((name, TpmFacts::Emulator("/dev/test".into()))),
+            TpmBackend::External(_) => None,
+        }
+    };
+    domain.devices.tpms.iter().filter_map(facts).collect()
+}
+
+fn videos(domain: &Domain) -> BTreeMap<String, i32> {
+    let is_program = |video: &&ostler_conf::domain::Video| {
+        video.driver.as_ref().and_then(|driver| driver.name) == Some(VideoDriverName::Vhostuser)
+    };
+    let programs = domain.devices.videos.iter().filter(is_program).filter_map(|video| video.alias.as_ref());
+    programs.map(|alias| (alias.name.clone(), 1729)).collect()
+}
+
+/// The network `A;B` is defined by the file `A.xml`.
+fn listen_addresses(case: &Case, domain: &Domain) -> Result<BTreeMap<String, String>, String> {
+    let mut found = BTreeMap::new();
+    for graphics in &domain.devices.graphics {
+        let listens = match &graphics.kind {
+            GraphicsKind::Vnc(vnc) => &vnc.listens,
+            GraphicsKind::Spice(spice) => &spice.listens,
+            _ => continue,
+        };
+        for listen in &listens.0 {
+            if let Listen::Network(listen) = listen {
+                let file = listen.network.split(';').next().unwrap_or_default();
+                let text = case.data_text(&format!("networkxml2xmlin/{file}.xml"))?;
+                let network = parse::<Network>(&text).map_err(|error| error.to_string())?.value;
+                let address = network.ips.iter().find_map(|ip| ip.address.as_ref());
+                found.extend(address.map(|address| (listen.network.clone(), address.to_string())));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// As the corpus writes a command line: what belongs together is one line.
+fn wrap(line: &CommandLine) -> String {
+    let mut text = String::new();
+    for (name, value) in &line.env {
+        text.push_str(&format!("{name}={} \\\n", quote(value)));
+    }
+    let is_option = |word: &String| word.starts_with('-');
+    for (at, word) in line.args.iter().enumerate() {
+        let shares_line = at > 0
+            && !is_option(word)
+            && line.args[..at].iter().any(is_option)
+            && (is_option(&line.args[at - 1]) || line.args[at + 1..].iter().any(is_option));
+        if at > 0 {
+            text.push_str(if shares_line { " " } else { " \\\n" });
+        }
+        text.push_str(&quote(word));
+    }
+    text + "\n"
+}
+
+/// A word as a shell reads it.
+fn quote(word: &str) -> String {
+    let is_special = |c: char| "\r\t\n !\"#$&'()*;<>?[\\]^`{|}~".contains(c);
+    if !word.is_empty() && !word.contains(is_special) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The words of a line, as a shell reads them.
+fn split(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut is_quoted, mut is_word) = (Vec::new(), String::new(), false, false);
+    let mut chars = line.trim_end().chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => (is_quoted, is_word) = (!is_quoted, true),
+            '\\' if !is_quoted => {
+                word.extend(chars.next());
+                is_word = true;
+            }
+            ' ' if !is_quoted => {
+                if is_word {
+                    words.push(std::mem::take(&mut word));
+                }
+                is_word = false;
+            }
+            other => {
+                word.push(other);
+                is_word = true;
+            }
+        }
+    }
+    if is_word {
+        words.push(word);
+    }
+    words
+}
+
+/// One option a line, with its value.
+fn options(words: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.starts_with('-') && !line.contains(' ') && !word.starts_with('-') => {
+                *line = format!("{line} {word}");
+            }
+            _ => lines.push(word.clone()),
+        }
+    }
+    lines
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.split('\n').map(str::to_owned).collect()
+}
+
+/// Whether both are the same; else the first option that differs, and what else is missing.
+fn compare(expected: &[String], made: &[String]) -> Verdict {
+    if expected == made {
+        return Ok(None);
+    }
+    let shown = |line: Option<&String>| match line.map(|line| line.trim_end_matches(" \\")) {
+        Some(line) if line.chars().count() > 400 => line.chars().take(400).collect::<String>() + "…",
+        Some(line) => line.to_owned(),
+        None => "the end".to_owned(),
+    };
+    let first = expected.iter().zip(made).take_while(|(theirs, ours)| theirs == ours).count();
+    let missing = expected.iter().skip(first + 1).filter(|line| !made.contains(line));
+    let also: Vec<String> = missing.take(8).map(|line| shown(Some(line))).collect();
+    let also = if also.is_empty() { String::new() } else { format!("; also missing: {}", also.join(" ¦ ")) };
+    Err(format!("expected {} ¦ got {}{also}", shown(expected.get(first)), shown(made.get(first))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_wrapped_as_the_corpus_does() {
+        let line = CommandLine {
+            env: vec![("A".into(), String::new())],
+            args: ["/q", "sub", "-S", "-o", "a b", "-m", "1", "x"].map(str::to_owned).to_vec(),
+        };
+        assert_eq!(wrap(&line), "A='' \\\n/q \\\nsub \\\n-S \\\n-o 'a b' \\\n-m 1 \\\nx\n");
+    }
+
+    #[test]
+    fn words_are_split_as_a_shell_does() {
+        assert_eq!(split("A=1 -o 'a b' 'it'\\''s' \\[::\\] ''\n"), ["A=1", "-o", "a b", "it's", "[::]", ""]);
+    }
+}

@@ -1,0 +1,156 @@
+//! What was found and opened for one run of a guest.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+/// The facts of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Runtime {
+    /// The guest's folder.
+    pub dir: PathBuf,
+    /// What names the guest in folders that guests share.
+    pub short_name: String,
+    /// The key that secrets are handed over under, with the file that holds it.
+    pub master_key: Option<MasterKey>,
+    /// What the monitor is heard on.
+    pub monitor: Monitor,
+    /// The seconds since 1970 at which the guest starts.
+    pub now: i64,
+    /// How far the host's time zone is ahead of UTC then, in seconds.
+    pub utc_offset: i64,
+    /// The host's NUMA nodes for those guests that leave the choice to the host.
+    pub auto_nodes: Vec<u32>,
+    /// The values of secrets, by what names them.
+    pub secrets: BTreeMap<SecretName, Vec<u8>>,
+    /// Where a saved or migrating guest comes from.
+    pub incoming: Option<String>,
+    /// The image of each disk that has one, with the chain below it, by target.
+    pub images: BTreeMap<String, Chain>,
+    /// The tap device of each interface that has one, by alias.
+    pub taps: BTreeMap<String, Tap>,
+    /// What character devices were opened for, by alias.
+    pub chardevs: BTreeMap<String, CharFds>,
+    /// What TPMs were opened for, by alias.
+    pub tpms: BTreeMap<String, TpmFacts>,
+    /// The open sockets of video devices that are programs of their own, by alias.
+    pub videos: BTreeMap<String, i32>,
+    /// What the vsock device was opened for.
+    pub vsock: Option<VsockFacts>,
+    /// The addresses that graphics which listen on a network have there, by the network.
+    pub listen_addresses: BTreeMap<String, String>,
+    /// The host's processor as `-cpu` says it, for a guest that is to have one like it.
+    pub host_model: Option<String>,
+    /// The host's first graphics processor.
+    pub render_node: Option<String>,
+    /// The processor's encryption of memory.
+    pub sev: Option<SevFacts>,
+}
+
+/// The key under which secrets are handed to QEMU.
+#[derive(Clone, Debug)]
+pub struct MasterKey {
+    /// The file that QEMU reads it from.
+    pub file: PathBuf,
+    /// The key.
+    pub key: [u8; 32],
+    /// Makes the initial vector of the next secret: one that repeats is for tests only.
+    pub iv: fn() -> [u8; 16],
+}
+
+/// What the monitor is heard on.
+#[derive(Clone, Debug)]
+pub enum Monitor {
+    /// A listening socket that QEMU inherits.
+    Descriptor(i32),
+    /// A socket that QEMU makes.
+    Path(PathBuf),
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Monitor::Descriptor(-1)
+    }
+}
+
+/// What names a secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretName {
+    /// Its identity.
+    Uuid(Uuid),
+    /// What it is used for.
+    Usage(String),
+}
+
+/// An image with those that it stands on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// The images, top first.
+    pub images: Vec<Image>,
+    /// Whether these are all: then QEMU is not to follow what an image says.
+    pub is_whole: bool,
+}
+
+/// An image as QEMU opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The file or block device.
+    pub path: PathBuf,
+    /// QEMU's name of the format.
+    pub format: String,
+    /// Whether it is a block device.
+    pub is_block: bool,
+}
+
+/// An open tap device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// The device.
+    pub fd: i32,
+    /// The kernel's virtio back end for it.
+    pub vhost: Option<i32>,
+}
+
+/// What was opened for a character device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CharFds {
+    /// A listening socket.
+    pub socket: Option<i32>,
+    /// A file that output goes to.
+    pub file: Option<i32>,
+    /// A file that output goes to as well.
+    pub log: Option<i32>,
+}
+
+/// What was opened for a TPM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TpmFacts {
+    /// The host's device and the file that cancels its commands.
+    Passthrough {
+        /// The device.
+        device: i32,
+        /// The file.
+        cancel: i32,
+    },
+    /// The socket of the program that plays one.
+    Emulator(PathBuf),
+}
+
+/// What a vsock device was opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VsockFacts {
+    /// The kernel's back end.
+    pub fd: i32,
+    /// The number that was chosen where the guest names none.
+    pub cid: u32,
+}
+
+/// What the processor says of its encryption of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SevFacts {
+    /// The bit of a page's address that marks encryption.
+    pub cbitpos: u32,
+    /// How many bits of addresses it takes.
+    pub reduced_phys_bits: u32,
+}
