@@ -14,6 +14,7 @@ mod moments;
 mod network_update;
 mod node_devices;
 mod qemu_args;
+mod qemu_block;
 mod ratchet;
 mod schema;
 mod titles;
@@ -61,6 +62,7 @@ const SUITES: &[(&str, Judge)] = &[
     ("real-qemu-domain", domains::canonical),
     ("real-qemu-domain/args", qemu_args::words),
     ("real-qemu-tcg/args", qemu_args::words),
+    ("qemublock", qemu_block::judge),
     ("real-generic-network", documents::network_of_test_driver),
     ("real-bridge-network", documents::network_of_bridge_driver),
     ("real-generic-pool", documents::storage_pool_of_test_driver),

@@ -3,6 +3,7 @@
 
 mod address;
 mod audio;
+pub mod block;
 mod boot;
 mod channel;
 mod chardev;

@@ -31,6 +31,7 @@ mod stop;
 mod store;
 mod warnings;
 
+pub use args::block;
 pub use checker::Checker;
 pub use config::{Config, FailurePoints, Services};
 pub use domain_capabilities::{CpuModelFacts, CpuModels, DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
