@@ -1,15 +1,19 @@
 //! Suites of QEMU's command line: what a start of a complete definition would run.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ostler_conf::domain::{
-    CharSource, CharSourceUnixMode, DiskSource, GraphicsKind, Listen, TpmBackend, VideoDriverName,
+    BlockSource, BootDevice, CharSource, CharSourceUnixMode, DirSource, Disk, DiskSource, EthernetSource, FileSource,
+    GraphicsKind, Hostdev, HostdevSource, ImageFormatName, Interface, InterfaceSource, Listen, NetworkDiskSource,
+    NetworkHost, NetworkProtocol, PciAddress, SourceCommon, StartupPolicy, TpmBackend, VideoDriverName, VolumeMode,
 };
-use ostler_conf::{Domain, Network, Size, parse};
+use ostler_conf::network_port::Plug;
+use ostler_conf::values::Hex;
+use ostler_conf::{Domain, Network, Size, StoragePool, parse};
 use ostler_driver_qemu::offline::command_line::{
-    Chain, CharFds, CommandLine, HostNode, HugepageMount, Image, MasterKey, Monitor, Runtime, SecretName, Server,
-    Settings, Tap, Tls, TpmFacts, VsockFacts, command_line, name_devices,
+    Chain, CharFds, CommandLine, FdGroup, HostNode, HugepageMount, Image, MasterKey, Monitor, NetworkPort, Runtime,
+    SecretName, Server, Settings, Tap, Tls, TpmFacts, VsockFacts, command_line, name_devices, queues, wants_vhost,
 };
 use ostler_driver_qemu::{Capabilities, Flag, Machine};
 use ostler_util::ErrorCode;
@@ -78,6 +82,10 @@ fn run(case: &Case) -> Result<CommandLine, ostler_driver::Error> {
     let failed = |message: String| ostler_driver::Error::new(ErrorCode::NoSupport, message);
     let document = case.expected_xml().map_err(failed)?.ok_or_else(|| failed("no document".to_owned()))?;
     let mut domain = parse::<Domain>(&document).map_err(|error| failed(error.to_string()))?.value;
+    if is_converted(case) {
+        domain.devices.interfaces.iter_mut().for_each(as_converted);
+        domain.os.boot.retain(|entry| entry.dev != BootDevice::Network);
+    }
     name_devices(&mut domain);
     give_ports(case, &mut domain);
     let capabilities = capabilities(case).map_err(failed)?;
@@ -99,6 +107,18 @@ fn give_ports(case: &Case, domain: &mut Domain) {
             _ => {}
         }
     }
+}
+
+/// Whether libvirt did not start the guest, but told what it would run.
+fn is_converted(case: &Case) -> bool {
+    case.param("firmware_dir").is_string()
+}
+
+/// What libvirt tells of an interface of a guest that it doesn't start: a tap device of one queue, whatever was asked for.
+fn as_converted(interface: &mut Interface) {
+    let Interface { mac, model, alias, rom, acpi, address, .. } = interface.clone();
+    let source = InterfaceSource::Ethernet(EthernetSource::default());
+    *interface = Interface { mac, model, alias, rom, acpi, address, ..Interface::new(interface.name.clone(), source) };
 }
 
 /// The case's emulator. Where the case says so, machine types are known by their aliases only.
@@ -226,8 +246,19 @@ fn runtime(case: &Case, document: &str, domain: &Domain) -> Result<Runtime, Stri
         auto_nodes: (0..4).collect(),
         secrets: secrets(document),
         incoming: incoming(case),
-        images: images(domain),
-        taps: taps(domain),
+        images: images(case, domain)?,
+        taps: taps(domain, !is_real),
+        missing: missing(domain),
+        ports: ports(case, domain)?,
+        fd_groups: fd_groups(case),
+        vdpa: vdpa(case, domain),
+        vhost_scsi: of_hostdevs(domain, |source| matches!(source, HostdevSource::ScsiHost(_)).then_some(3)),
+        scsi_generic: of_hostdevs(domain, |source| match source {
+            HostdevSource::Scsi(scsi) if scsi.adapter.is_some() => Some("sg0".to_owned()),
+            _ => None,
+        }),
+        usb: BTreeMap::new(),
+        nbdkit: nbdkit(case),
         chardevs: chardevs(domain, is_real),
         tpms: tpms(domain),
         videos: videos(domain),
@@ -261,22 +292,131 @@ fn secrets(document: &str) -> BTreeMap<SecretName, Vec<u8>> {
     by_uuid.chain(attributes("usage").into_iter().map(SecretName::Usage)).map(|name| (name, VALUE.to_vec())).collect()
 }
 
-fn images(domain: &Domain) -> BTreeMap<String, Chain> {
-    let image = |disk: &ostler_conf::domain::Disk| {
-        let source = disk.source.as_ref()?;
-        let image = Image {
-            path: source.path()?.into(),
-            format: disk.format().word().to_owned(),
-            is_block: matches!(source, DiskSource::Block(_)),
+/// What volumes of pools are; all else stands in the definition. A volume's name tells what it is (`block+cdrom`), and where.
+fn images(case: &Case, domain: &Domain) -> Result<BTreeMap<String, Chain>, String> {
+    let mut images = BTreeMap::new();
+    for disk in &domain.devices.disks {
+        let Some(DiskSource::Volume(volume)) = &disk.source else { continue };
+        let Ok(text) = case.data_text(&format!("storagepoolxml2xmlout/{}.xml", volume.pool)) else { continue };
+        let pool = parse::<StoragePool>(&text).map_err(|error| error.to_string())?.value;
+        let (kind, name) = volume.volume.split_once('+').unwrap_or(("block", &volume.volume));
+        let path = Some(format!("/some/{kind}/device/{name}"));
+        let common = volume.common.clone();
+        let mut format = disk.format();
+        let source = if volume.mode == Some(VolumeMode::Direct) {
+            direct(&pool, name, common)
+        } else {
+            match kind {
+                "file" => DiskSource::File(FileSource { file: path, fdgroup: None, common }),
+                "dir" => {
+                    format = ImageFormatName::Fat;
+                    DiskSource::Dir(DirSource { dir: path, common })
+                }
+                _ => DiskSource::Block(BlockSource { dev: path, common }),
+            }
         };
-        Some((disk.name.clone(), Chain { images: vec![image], is_whole: false }))
-    };
-    domain.devices.disks.iter().filter_map(image).collect()
+        let image = Image { source, format, metadata_cache: None, is_host_cdrom: false };
+        images.insert(disk.name.clone(), Chain { images: vec![image], is_whole: false });
+    }
+    Ok(images)
 }
 
-fn taps(domain: &Domain) -> BTreeMap<String, Tap> {
-    let names = domain.devices.interfaces.iter().filter_map(|interface| interface.alias.as_ref());
-    (3..).zip(names).map(|(fd, alias)| (alias.name.clone(), Tap { fd, vhost: None })).collect()
+/// A LUN of an iSCSI pool, not as the host sees it, but as QEMU reaches it.
+fn direct(pool: &StoragePool, volume: &str, common: SourceCommon) -> DiskSource {
+    let source = pool.source.as_ref();
+    let target = source.and_then(|source| source.devices.first()).map(|device| device.path.clone()).unwrap_or_default();
+    let host = source.and_then(|source| source.hosts.first()).map(|host| host.name.clone());
+    let lun = volume.rsplit(':').next().unwrap_or_default();
+    DiskSource::Network(NetworkDiskSource {
+        name: Some(format!("{target}/{lun}")),
+        hosts: vec![NetworkHost { name: host, ..NetworkHost::default() }],
+        common,
+        ..NetworkDiskSource::new(NetworkProtocol::Iscsi)
+    })
+}
+
+/// Each interface's descriptors are counted from the same numbers, as the cases' stand-ins do.
+fn taps(domain: &Domain, has_vhost: bool) -> BTreeMap<String, Tap> {
+    let tap = |interface: &Interface| {
+        let first = match interface.source {
+            InterfaceSource::Ethernet(_) => 3,
+            InterfaceSource::Network(_) | InterfaceSource::Bridge(_) | InterfaceSource::Direct(_) => 102,
+            _ => return None,
+        };
+        let count = i32::try_from(queues(interface)).unwrap_or(1);
+        let vhosts = if has_vhost && wants_vhost(interface) { (44..44 + count).collect() } else { Vec::new() };
+        Some((interface.alias.as_ref()?.name.clone(), Tap { fds: (first..first + count).collect(), vhosts }))
+    };
+    domain.devices.interfaces.iter().filter_map(tap).collect()
+}
+
+/// The pool `inactive` is not active: disks of it are missing.
+fn missing(domain: &Domain) -> BTreeSet<String> {
+    let is_missing = |disk: &&Disk| match &disk.source {
+        Some(DiskSource::Volume(volume)) => {
+            volume.pool == "inactive" && volume.common.startup_policy == Some(StartupPolicy::Optional)
+        }
+        _ => false,
+    };
+    domain.devices.disks.iter().filter(is_missing).map(|disk| disk.name.clone()).collect()
+}
+
+/// The network `A;B` makes ports as the file `B.xml` says.
+fn ports(case: &Case, domain: &Domain) -> Result<BTreeMap<String, NetworkPort>, String> {
+    let mut found = BTreeMap::new();
+    for interface in &domain.devices.interfaces {
+        let InterfaceSource::Network(source) = &interface.source else { continue };
+        let (Some((_, port)), Some(alias)) = (source.network.split_once(';'), &interface.alias) else { continue };
+        let text = case.data_text(&format!("virnetworkportxml2xmldata/{port}.xml"))?;
+        let port = parse::<ostler_conf::NetworkPort>(&text).map_err(|error| error.to_string())?.value;
+        if let Some(Plug::HostdevPci(plug)) = &port.plug {
+            found.insert(
+                alias.name.clone(),
+                NetworkPort::Hostdev(PciAddress {
+                    domain: Some(Hex(plug.address.domain.0)),
+                    function: Some(Hex(plug.address.function.0)),
+                    ..PciAddress::new(plug.address.bus.0, plug.address.slot.0)
+                }),
+            );
+        }
+    }
+    Ok(found)
+}
+
+fn fd_groups(case: &Case) -> BTreeMap<String, FdGroup> {
+    let groups = case.param("fd_groups").as_array().cloned().unwrap_or_default();
+    let group = |group: &serde_json::Value| {
+        let fds = group["fds"].as_array()?.iter().filter_map(|fd| i32::try_from(fd.as_i64()?).ok()).collect();
+        let is_writable = group["writable"].as_bool() == Some(true);
+        Some((group["name"].as_str()?.to_owned(), FdGroup { fds, is_writable }))
+    };
+    groups.iter().filter_map(group).collect()
+}
+
+/// The interfaces' vDPA devices have one number, the disks' are told by the case.
+fn vdpa(case: &Case, domain: &Domain) -> BTreeMap<String, i32> {
+    let interfaces = domain.devices.interfaces.iter().filter_map(|interface| match &interface.source {
+        InterfaceSource::Vdpa(source) => Some((source.dev.clone(), 1732)),
+        _ => None,
+    });
+    let told = case.param("vdpa_fds").as_object().cloned().unwrap_or_default();
+    let told = told.into_iter().filter_map(|(path, fd)| Some((path, i32::try_from(fd.as_i64()?).ok()?)));
+    interfaces.chain(told).collect()
+}
+
+fn of_hostdevs<T>(domain: &Domain, fact: impl Fn(&HostdevSource) -> Option<T>) -> BTreeMap<String, T> {
+    let fact = |hostdev: &Hostdev| Some((hostdev.alias.as_ref()?.name.clone(), fact(&hostdev.source)?));
+    domain.devices.hostdevs.iter().filter_map(fact).collect()
+}
+
+fn nbdkit(case: &Case) -> BTreeSet<String> {
+    let words = case.param("nbdkit_caps").as_array().cloned().unwrap_or_default();
+    let protocols = |word: &serde_json::Value| match word.as_str() {
+        Some("QEMU_NBDKIT_CAPS_PLUGIN_CURL") => vec!["http", "https", "ftp", "ftps", "tftp"],
+        Some("QEMU_NBDKIT_CAPS_PLUGIN_SSH") => vec!["ssh"],
+        _ => Vec::new(),
+    };
+    words.iter().flat_map(protocols).map(str::to_owned).collect()
 }
 
 fn chardevs(domain: &Domain, is_real: bool) -> BTreeMap<String, CharFds> {

@@ -38,8 +38,8 @@ pub(crate) fn assign(domain: &mut Domain) {
             }
         )* };
     }
-    number!(hostdevs: "hostdev");
     assign_interfaces(devices);
+    assign_hostdevs(devices);
     number!(filesystems: "fs", sounds: "sound", redirdevs: "redir", videos: "video", serials: "serial");
     number!(parallels: "parallel", channels: "channel", hubs: "hub", shmems: "shmem", smartcards: "smartcard");
     number!(tpms: "tpm", inputs: "input", watchdogs: "watchdog", rngs: "rng", panics: "panic", cryptos: "crypto");
@@ -82,6 +82,19 @@ fn assign_interfaces(devices: &mut ostler_conf::domain::Devices) {
             taken.insert(name.clone());
             interface.alias = named(name);
         }
+    }
+}
+
+/// Devices of the host are numbered after the interfaces that are some.
+fn assign_hostdevs(devices: &mut ostler_conf::domain::Devices) {
+    let names = devices.interfaces.iter().map(|interface| &interface.alias);
+    let names = names.chain(devices.hostdevs.iter().map(|hostdev| &hostdev.alias)).flatten();
+    let mut taken: std::collections::BTreeSet<String> = names.map(|alias| alias.name.clone()).collect();
+    for hostdev in devices.hostdevs.iter_mut().filter(|hostdev| hostdev.alias.is_none()) {
+        let name = (0..).map(|number: u32| format!("hostdev{number}")).find(|name| !taken.contains(name));
+        let name = name.unwrap_or_default();
+        taken.insert(name.clone());
+        hostdev.alias = named(name);
     }
 }
 
@@ -172,7 +185,7 @@ pub(crate) fn scsi_model(controllers: &[Controller], index: u32) -> Option<Model
 }
 
 /// `vda` → 0, `vdz` → 25, `vdaa` → 26.
-fn target_number(name: &str) -> u32 {
+pub(crate) fn target_number(name: &str) -> u32 {
     const PREFIXES: &[&str] = &["fd", "hd", "vd", "sd", "xvd", "ubd"];
     let letters = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or_default();
     let digit = |letter: u8| u32::from(letter.saturating_sub(b'a')) + 1;

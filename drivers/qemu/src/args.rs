@@ -14,8 +14,10 @@ mod cpu;
 mod crypto;
 pub(crate) mod disk;
 mod environment;
+mod filesystem;
 mod firmware;
 mod graphics;
+mod hostdev;
 mod hub;
 mod input;
 pub(crate) mod interface;
@@ -57,7 +59,8 @@ mod watchdog;
 pub(crate) use controller::driver as controller_driver;
 pub(crate) use input::driver as input_driver;
 pub use runtime::{
-    Chain, CharFds, Image, MasterKey, Monitor, Runtime, SecretName, SevFacts, Tap, TpmFacts, VsockFacts,
+    Chain, CharFds, FdGroup, Image, MasterKey, Monitor, NetworkPort, Runtime, SecretName, SevFacts, Tap, TpmFacts,
+    VsockFacts,
 };
 pub use settings::{HostNode, HugepageMount, Server, Settings, Tls};
 
@@ -100,6 +103,7 @@ type Family = fn(&Setup<'_>, &mut Args) -> Result<()>;
 const FAMILIES: &[Family] = &[
     machine::name,
     secret::master_key,
+    disk::managed_reservations,
     firmware::flash,
     machine::machine,
     machine::accelerator,
@@ -124,6 +128,7 @@ const FAMILIES: &[Family] = &[
     controller::after_hubs,
     memory_device::all,
     disk::all,
+    filesystem::all,
     interface::all,
     smartcard::all,
     serial::all,
@@ -138,6 +143,7 @@ const FAMILIES: &[Family] = &[
     sound::all,
     watchdog::all,
     redirdev::all,
+    hostdev::all,
     machine::incoming,
     memballoon::all,
     rng::all,
@@ -215,6 +221,18 @@ impl Args {
             self.json("-device", &value);
         } else {
             self.option("-device", options(&value, "driver"));
+        }
+    }
+
+    /// The device that gives a PCI device of s390 its identity there, before the device itself.
+    fn zpci(
+        &mut self,
+        setup: &Setup<'_>,
+        place: &Option<ostler_conf::domain::Address>,
+        of: &Option<ostler_conf::domain::Alias>,
+    ) {
+        if let Some(zpci) = address::zpci(setup.domain, place, of) {
+            self.device(setup, zpci);
         }
     }
 

@@ -4,9 +4,9 @@ mod qcow2;
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ostler_conf::domain::{BackingChain, Disk, DiskSource, ImageFormatName};
+use ostler_conf::domain::{BackingChain, Disk, DiskSource, FileSource, ImageFormatName, VolumeSource};
 use ostler_driver::{Error, ResolvedVolume, Result, Storage};
 use ostler_util::ErrorCode;
 
@@ -25,57 +25,59 @@ pub(crate) async fn resolve(disk: &Disk, storage: &dyn Storage) -> Result<Option
         field: error.field.or_else(|| Some(format!("devices.disks[{}].source", disk.name))),
         ..error
     };
-    let chain = match &disk.source {
-        None => return Ok(None),
-        Some(DiskSource::Volume(source)) => {
-            let volume = storage.resolve(&source.pool, &source.volume).await.map_err(at_source)?;
-            of_volume(disk, volume).map_err(at_source)?
-        }
-        Some(source) => {
-            let Some(path) = source.path().map(PathBuf::from) else { return Ok(None) };
-            let (format, backing) = (driver_name(disk.format()).to_owned(), disk.backing_chain.clone());
-            let found = tokio::task::spawn_blocking(move || of_file(path, format, backing));
-            found
-                .await
-                .unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())))
-                .map_err(at_source)?
-        }
-    };
-    Ok(Some(chain))
+    if let Some(DiskSource::Volume(source)) = &disk.source {
+        let volume = storage.resolve(&source.pool, &source.volume).await.map_err(at_source)?;
+        return of_volume(disk, source, volume).map(Some).map_err(at_source);
+    }
+    let Some(given) = Chain::defined(disk) else { return Ok(None) };
+    let backing = disk.backing_chain.clone();
+    let found = tokio::task::spawn_blocking(move || found(given, backing.as_ref()));
+    let chain = found.await.unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())));
+    chain.map(Some).map_err(at_source)
 }
 
-fn of_volume(disk: &Disk, volume: ResolvedVolume) -> Result<Chain> {
-    let chosen = disk.driver.as_ref().and_then(|driver| driver.r#type).map(|format| driver_name(format).to_owned());
-    let images = std::iter::once((volume.path, chosen.unwrap_or(volume.format))).chain(volume.backing);
-    let images = images.map(|(path, format)| image(path, plain(&format)));
+fn of_volume(disk: &Disk, source: &VolumeSource, volume: ResolvedVolume) -> Result<Chain> {
+    let mut top =
+        image(&volume.path, disk.driver.as_ref().and_then(|driver| driver.r#type).unwrap_or(plain(&volume.format)))?;
+    *top.source.common_mut() = source.common.clone();
+    top.is_host_cdrom = is_cdrom(&volume.path);
+    top.metadata_cache = Chain::defined(disk).and_then(|chain| chain.images.first()?.metadata_cache);
+    let below = volume.backing.iter().map(|(path, format)| image(path, plain(format)));
+    let images = std::iter::once(Ok(top)).chain(below);
     Ok(Chain { images: images.collect::<Result<_>>()?, is_whole: true })
 }
 
-fn of_file(path: PathBuf, format: String, backing: Option<BackingChain>) -> Result<Chain> {
-    let mut images = vec![image(path, &format)?];
-    match backing {
-        None => follow(&mut images)?,
-        Some(BackingChain(given)) => {
-            for below in &given {
-                let path = below
-                    .path()
-                    .map(PathBuf::from)
-                    .ok_or_else(|| unsupported("a backing image must be a file or a block device".into()))?;
-                let format = below.format.as_ref().and_then(|format| format.r#type).map(driver_name);
-                images.push(image(path, format.unwrap_or("raw"))?);
-            }
-            if given.last().is_some_and(|last| last.detect_below) {
-                follow(&mut images)?;
-            }
-        }
+/// A chain as the definition tells it, held against what is there.
+fn found(given: Chain, backing: Option<&BackingChain>) -> Result<Chain> {
+    let mut images = given.images.into_iter().map(present).collect::<Result<Vec<Image>>>()?;
+    let is_told = backing.is_some_and(|backing| backing.0.last().is_none_or(|last| !last.detect_below));
+    if !is_told {
+        follow(&mut images)?;
     }
     Ok(Chain { images, is_whole: true })
 }
 
+/// An image that must be there; what it is on this host counts, file or block device.
+fn present(given: Image) -> Result<Image> {
+    let (DiskSource::File(_) | DiskSource::Block(_), Some(path)) = (&given.source, given.path()) else {
+        return Ok(given);
+    };
+    let mut found = image(path, given.format)?;
+    *found.source.common_mut() = given.source.common().clone();
+    if let (DiskSource::File(found), DiskSource::File(FileSource { fdgroup, .. })) = (&mut found.source, &given.source)
+    {
+        found.fdgroup = fdgroup.clone();
+    }
+    found.is_host_cdrom = is_cdrom(path);
+    Ok(Image { metadata_cache: given.metadata_cache, ..found })
+}
+
 /// Adds what the last image says that it stands on, and so on.
 fn follow(images: &mut Vec<Image>) -> Result<()> {
-    while let Some(last) = images.last().filter(|last| last.format == "qcow2") {
-        let path = last.path.clone();
+    while let Some(last) = images.last().filter(|last| last.format == ImageFormatName::Qcow2) {
+        let Some(path) = last.path().map(Path::to_owned) else {
+            return Err(unsupported("what an image on another machine stands on is not looked up: the definition must tell it by <backingStore>".into()));
+        };
         let header = qcow2::backing(&path)
             .map_err(|error| Error::system(format!("read the header of {}", path.display()), error))?;
         let Some(qcow2::Backing { name, format }) = header else { break };
@@ -90,10 +92,10 @@ fn follow(images: &mut Vec<Image>) -> Result<()> {
             .filter(|_| is_plain)
             .ok_or_else(|| unsupported(format!("the image {} stands on no file", path.display())))?;
         let below = path.parent().unwrap_or(Path::new("/")).join(name);
-        if images.len() >= MAX_DEPTH || images.iter().any(|image| image.path == below) {
+        if images.len() >= MAX_DEPTH || images.iter().any(|image| image.path() == Some(&below)) {
             return Err(unsupported(format!("the chain of images below {} has no end", path.display())));
         }
-        images.push(image(below, plain(&format))?);
+        images.push(image(&below, plain(&format))?);
     }
     Ok(())
 }
@@ -102,33 +104,29 @@ fn unsupported(message: String) -> Error {
     Error::new(ErrorCode::ConfigUnsupported, message)
 }
 
-fn image(path: PathBuf, format: &str) -> Result<Image> {
-    let metadata = std::fs::metadata(&path).map_err(|error| missing(&path, error))?;
+fn image(path: &Path, format: ImageFormatName) -> Result<Image> {
+    let metadata = std::fs::metadata(path).map_err(|error| missing(path, error))?;
     let kind = metadata.file_type();
     if !kind.is_file() && !kind.is_block_device() {
         return Err(unsupported(format!("{} is neither a file nor a block device", path.display())));
     }
-    Ok(Image { path, format: format.to_owned(), is_block: kind.is_block_device() })
+    let format = if format == ImageFormatName::Iso { ImageFormatName::Raw } else { format };
+    Ok(Image::new(path, format, kind.is_block_device()))
 }
 
 fn missing(path: &Path, error: io::Error) -> Error {
     Error::system(format!("open the image {}", path.display()), error)
 }
 
-/// A CD image is raw bytes, and so are the formats that a block device may be said to have.
-fn plain(format: &str) -> &str {
-    match format {
-        "iso" | "host_device" | "file" => "raw",
-        other => other,
-    }
+/// Whether the kernel names a device as the host's drive for CDs.
+fn is_cdrom(path: &Path) -> bool {
+    path.starts_with("/dev/cdrom") || path.to_string_lossy().starts_with("/dev/sr")
 }
 
-/// QEMU's name of a format.
-pub(crate) const fn driver_name(format: ImageFormatName) -> &'static str {
-    match format {
-        ImageFormatName::Iso => "raw",
-        other => other.word(),
-    }
+/// The format of that name. A CD image is raw bytes, and so are the formats that a block device may be said to have.
+fn plain(word: &str) -> ImageFormatName {
+    let known = ImageFormatName::ALL.iter().copied().find(|format| format.word() == word);
+    known.filter(|format| *format != ImageFormatName::Iso).unwrap_or(ImageFormatName::Raw)
 }
 
 #[cfg(test)]
@@ -136,8 +134,8 @@ pub(crate) mod tests {
     use super::*;
 
     fn names(chain: Result<Chain>) -> Vec<(String, String)> {
-        let name = |image: &Image| image.path.file_name().unwrap().to_str().unwrap().to_owned();
-        chain.unwrap().images.iter().map(|image| (name(image), image.format.clone())).collect()
+        let name = |image: &Image| image.path().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        chain.unwrap().images.iter().map(|image| (name(image), image.format.word().to_owned())).collect()
     }
 
     #[test]
@@ -151,7 +149,10 @@ pub(crate) mod tests {
         qcow2::tests::write(&path("loop"), Some(("loop", Some("qcow2"))));
         qcow2::tests::write(&path("remote"), Some(("nbd://host/x", Some("raw"))));
         qcow2::tests::write(&path("lost"), Some(("nowhere", Some("raw"))));
-        let chain = |name: &str| of_file(path(name), "qcow2".into(), None);
+        let of = |name: &str, format: ImageFormatName, backing: Option<&BackingChain>| {
+            found(Chain { images: vec![Image::new(&path(name), format, false)], is_whole: false }, backing)
+        };
+        let chain = |name: &str| of(name, ImageFormatName::Qcow2, None);
         let expected =
             [("top", "qcow2"), ("middle", "qcow2"), ("base", "raw")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(names(chain("top")), expected);
@@ -164,7 +165,7 @@ pub(crate) mod tests {
             assert_eq!(chain(name).unwrap_err().code, code, "{name}");
         }
         // The same bytes as raw are just bytes.
-        assert_eq!(names(of_file(path("top"), "raw".into(), None)).len(), 1);
-        assert_eq!(names(of_file(path("top"), "qcow2".into(), Some(BackingChain::default()))).len(), 1);
+        assert_eq!(names(of("top", ImageFormatName::Raw, None)).len(), 1);
+        assert_eq!(names(of("top", ImageFormatName::Qcow2, Some(&BackingChain::default()))).len(), 1);
     }
 }

@@ -129,7 +129,7 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     core.point("claimed")?;
     let ports = interfaces::open(core, uuid, &mut status.definition, &mut runtime, &mut descriptors).await?;
     core.point("ports made")?;
-    status.nodes = args::disk::node_names(&status.definition, &runtime);
+    status.nodes = args::disk::node_names(&status.definition, &runtime, &capabilities)?;
     let process = spawn(core, uuid, &status.definition, capabilities, runtime, descriptors).await?;
     core.point("spawned")?;
     // QEMU takes its time to begin; the network is plugged in meanwhile.
@@ -210,7 +210,8 @@ pub(crate) async fn claim_images(core: &Core, uuid: Uuid, disk: &Disk) -> Result
             (0, false, true) => Access::Shared,
             _ => Access::Read,
         };
-        let claim = core.services.security.claim(uuid, &image.path, access, uid, gid).await;
+        let Some(path) = image.path() else { continue };
+        let claim = core.services.security.claim(uuid, path, access, uid, gid).await;
         claim.map_err(|error| error.at(format!("devices.disks[{}].source", disk.name)))?;
     }
     Ok(Some(chain))

@@ -18,6 +18,7 @@ use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 use serde_json::{Value, json};
 
+pub(super) use self::network::cookie_text;
 use super::object;
 
 /// QEMU's longest name of a node.
@@ -63,6 +64,8 @@ pub struct Access {
     pub descriptors: Option<Descriptors>,
     /// How much GlusterFS's library says.
     pub gluster_debug: Option<u32>,
+    /// The socket of the program that reaches it in QEMU's place, by the protocol of NBD.
+    pub socket: Option<String>,
 }
 
 /// Descriptors that were handed over beforehand.
@@ -200,6 +203,14 @@ impl Layer {
             ("discard", json!(discard.map(DiskDiscard::word))),
             ("detect-zeroes", json!(detect)),
         ]
+    }
+
+    /// What reaches its storage, without the names of nodes: for QEMU's older notation of drives.
+    ///
+    /// # Errors
+    /// What QEMU has no way to reach.
+    pub fn drive_place(&self) -> Result<Value> {
+        Ok(object(storage::members(self, storage::Purpose::Run)?))
     }
 
     /// What says where the image is and no more: no secrets, no ways of use.

@@ -63,6 +63,11 @@ impl Backend {
         Backend::new("socket").option("path", escape(path)).data("addr", address)
     }
 
+    /// A socket that QEMU makes, and waits at until the other side is there.
+    pub(crate) fn serving(path: &str) -> Self {
+        Self::connecting(path).switch("server", true)
+    }
+
     /// Connects anew, so many seconds after the other side went away.
     pub(crate) fn reconnect(self, setup: &Setup<'_>, seconds: Option<u32>) -> Self {
         let Some(seconds) = seconds else { return self };

@@ -1,249 +1,184 @@
-//! `<disk>`: the nodes of its image's chain, and the device on top.
+//! `<disk>`: the nodes of its image's chain with the objects that they need, and the device on top.
+
+mod device;
+mod layers;
 
 use std::collections::BTreeMap;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{
-    Address, ControllerModel, Disk, DiskBus, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard, DiskErrorPolicy,
-    DiskIo, DriveAddress, Tray,
-};
+use ostler_conf::domain::{Disk, DiskBus, DiskSource, ImageFormatName, VhostuserSource};
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Args, Chain, Image, Runtime, Setup, address, alias, object};
-use crate::complete::{MachineFamily, family};
+pub(crate) use self::device::{Seat, device, on_scsi};
+use self::layers::Facts;
+pub(crate) use self::layers::{Stack, layer_objects};
+use super::block::{Access, Below, Layer, Names};
+use super::platform::Platform;
+use super::{Args, Chain, Props, Runtime, Setup, Tls, alias, chardev, options};
+use crate::probe::{Capabilities, Flag};
+
+/// Whether a device of s390 can have a parameter for its boot loader of its own.
+pub(super) fn has_loadparm(setup: &Setup<'_>) -> bool {
+    setup.capabilities.has(Flag::VirtioCcwLoadparm)
+}
+
+/// The helper for persistent reservations that all disks of a guest share.
+pub(super) fn managed_reservations(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
+    let is_managed = |disk: &Disk| {
+        let reservations = disk.source.as_ref().and_then(|source| source.common().reservations.as_ref());
+        reservations.is_some_and(|reservations| reservations.managed.is_some_and(|managed| managed.0))
+    };
+    if setup.domain.devices.disks.iter().any(is_managed) {
+        let path = setup.runtime.dir.join("pr-helper0.sock").to_string_lossy().into_owned();
+        args.object(Props::object("pr-manager-helper", layers::MANAGED_RESERVATIONS).put("path", path));
+    }
+    Ok(())
+}
 
 pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
-    let Setup { domain, runtime, boot, .. } = setup;
-    let first = first_numbers(domain, runtime);
-    for (at, disk) in domain.devices.disks.iter().enumerate() {
-        let nodes = chain(disk, runtime).map(|chain| nodes(disk, chain, first[at])).unwrap_or_default();
-        for node in nodes.iter().rev() {
-            args.json("-blockdev", node);
+    floppy_controller(setup, args);
+    let first_set = args.sets;
+    let facts = Facts::new(setup.runtime, setup.capabilities, &setup.settings.nbd_tls);
+    let stacks = layers::all(setup.domain, &facts, first_set)?;
+    args.sets += stacks.iter().flatten().map(|stack| stack.sets).sum::<u32>();
+    for (at, (disk, stack)) in setup.domain.devices.disks.iter().zip(&stacks).enumerate() {
+        if layers::is_left_out(disk, setup.runtime) {
+            continue;
         }
-        let top = nodes.first().and_then(|node| node["node-name"].as_str());
-        let device = device(domain, disk, top, boot.disk(at))?;
-        args.device(setup, device.into());
+        // One whose image guests share is plugged in when its own part of it was made.
+        if disk.transient.as_ref().and_then(|transient| transient.share_backing).is_some_and(|shares| shares.0) {
+            continue;
+        }
+        if disk.target.bus == Some(DiskBus::Sd) {
+            card(args, disk, stack.as_ref())?;
+            continue;
+        }
+        if let Some(DiskSource::Vhostuser(source)) = &disk.source {
+            vhost_user(setup, args, disk, source);
+        }
+        if let Some(stack) = stack {
+            stack.write(setup, args)?;
+        }
+        let seat = Seat {
+            node: stack.as_ref().map(Stack::top),
+            boot: setup.boot.disk(at),
+            loadparm: disk.boot.as_ref().and_then(|boot| boot.loadparm.as_deref()).filter(|_| has_loadparm(setup)),
+            scsi_passthrough: device::scsi_passthrough(setup.capabilities),
+        };
+        args.zpci(setup, &disk.address, &disk.alias);
+        let props = device(setup.domain, disk, &seat)?;
+        args.device(setup, props);
     }
     Ok(())
 }
 
 /// The nodes of each disk, top first, by its alias.
-pub(crate) fn node_names(domain: &Domain, runtime: &Runtime) -> BTreeMap<String, Vec<String>> {
-    let first = first_numbers(domain, runtime);
-    let names = |(disk, first): (&Disk, &usize)| {
-        let nodes = nodes(disk, chain(disk, runtime)?, *first);
-        let names = nodes.iter().filter_map(|node| node["node-name"].as_str().map(str::to_owned)).collect();
-        Some((alias(&disk.alias).to_owned(), names))
+pub(crate) fn node_names(
+    domain: &Domain,
+    runtime: &Runtime,
+    capabilities: &Capabilities,
+) -> Result<BTreeMap<String, Vec<String>>> {
+    let stacks = layers::all(domain, &Facts::new(runtime, capabilities, &Tls::default()), 0)?;
+    let named = domain.devices.disks.iter().zip(&stacks);
+    Ok(named.filter_map(|(disk, stack)| Some((alias(&disk.alias).to_owned(), stack.as_ref()?.names()))).collect())
+}
+
+/// The chain of one disk with its first number, for a guest that runs already.
+pub(crate) fn stack(disk: &Disk, chain: &Chain, first: usize, capabilities: &Capabilities) -> Stack {
+    let runtime = Runtime::default();
+    let facts = Facts::new(&runtime, capabilities, &Tls::default());
+    layers::of(disk, chain, &mut layers::Numbers { node: first, set: 0 }, &facts)
+}
+
+/// How many nodes' numbers all disks take.
+pub(super) fn numbers(setup: &Setup<'_>) -> usize {
+    layers::count(setup.domain, &Facts::new(setup.runtime, setup.capabilities, &setup.settings.nbd_tls))
+}
+
+/// An image of the guest's flash memory.
+#[derive(Debug)]
+pub(super) struct Flash {
+    /// Its number.
+    pub(super) at: usize,
+    /// What holds it.
+    pub(super) source: DiskSource,
+    /// Its format.
+    pub(super) format: ImageFormatName,
+    /// The guest can't write.
+    pub(super) read_only: bool,
+}
+
+/// Writes the nodes of an image of flash memory.
+pub(super) fn flash(setup: &Setup<'_>, args: &mut Args, flash: Flash, is_program: bool) -> Result<()> {
+    let Flash { at, source, format, read_only } = flash;
+    let storage = format!("libvirt-pflash{at}-storage");
+    let names = Names {
+        auth: source.common().auth.as_ref().map(|_| format!("{storage}-auth-secret0")),
+        format: flash_has_format(setup, format, is_program).then(|| format!("libvirt-pflash{at}-format")),
+        storage,
+        ..Names::default()
     };
-    domain.devices.disks.iter().zip(&first).filter_map(names).collect()
+    let access = Access { read_only, gluster_debug: layers::GLUSTER_DEBUG, ..Access::default() };
+    let layer = Layer { source, format, access, names, data: None };
+    layer_objects(setup, args, &layer)?;
+    layer.nodes(&Below::Nothing)?.iter().for_each(|node| args.json("-blockdev", node));
+    Ok(())
 }
 
-/// An open tray holds nothing.
-fn chain<'a>(disk: &Disk, runtime: &'a Runtime) -> Option<&'a Chain> {
-    runtime.images.get(&disk.name).filter(|_| disk.target.tray != Some(Tray::Open))
+/// Whether an image of flash memory has a node of its format; that of the firmware itself has one at any rate.
+pub(super) fn flash_has_format(setup: &Setup<'_>, format: ImageFormatName, is_program: bool) -> bool {
+    is_program || format != ImageFormatName::Raw || !setup.capabilities.has(Flag::BlockjobBackingMaskProtocol)
 }
 
-/// Nodes are numbered from the last disk to the first, each chain from its top. An empty drive takes a number as well.
-fn first_numbers(domain: &Domain, runtime: &Runtime) -> Vec<usize> {
-    let mut next = 1;
-    let mut first: Vec<usize> = domain
-        .devices
-        .disks
-        .iter()
-        .rev()
-        .map(|disk| {
-            let number = next;
-            next += chain(disk, runtime).map_or(1, |chain| chain.images.len());
-            number
-        })
-        .collect();
-    first.reverse();
-    first
-}
-
-/// The nodes of a chain, top first: for each image its format's, and below that its storage's.
-pub(crate) fn nodes(disk: &Disk, chain: &Chain, first: usize) -> Vec<Value> {
-    let mut nodes = Vec::new();
-    for (depth, image) in chain.images.iter().enumerate() {
-        let number = first + depth;
-        let read_only = depth > 0 || disk.readonly;
-        let has_format = image.format != "raw";
-        if has_format {
-            let below = chain.images.get(depth + 1).map(|below| {
-                json!(format!("libvirt-{}-{}", number + 1, if below.format == "raw" { "storage" } else { "format" }))
-            });
-            let mut node = format_node(disk, image, number, read_only, depth == 0);
-            if can_have_backing(&image.format) && (below.is_some() || chain.is_whole) {
-                node["backing"] = below.unwrap_or(Value::Null);
-            }
-            nodes.push(node);
-        }
-        nodes.push(storage_node(disk, image, number, read_only, depth == 0, has_format));
+/// The floppy controller: where the machine has none of its own it is a device, and it knows the boot order of its drives.
+fn floppy_controller(setup: &Setup<'_>, args: &mut Args) {
+    let drives =
+        setup.domain.devices.disks.iter().enumerate().filter(|(_, disk)| disk.target.bus == Some(DiskBus::Fdc));
+    let drives: Vec<(usize, &Disk)> = drives.collect();
+    if drives.is_empty() {
+        return;
     }
-    nodes
-}
-
-fn format_node(disk: &Disk, image: &Image, number: usize, read_only: bool, is_top: bool) -> Value {
-    let mut members = vec![("node-name", json!(format!("libvirt-{number}-format"))), ("read-only", json!(read_only))];
-    if is_top {
-        members.extend([("discard", discard(disk)), ("detect-zeroes", detect_zeroes(disk))]);
-    }
-    members.extend([
-        ("cache", cache(disk)),
-        ("driver", json!(image.format)),
-        ("file", json!(format!("libvirt-{number}-storage"))),
-    ]);
-    object(members)
-}
-
-fn can_have_backing(format: &str) -> bool {
-    matches!(format, "qcow2" | "qcow" | "qed" | "vmdk")
-}
-
-fn storage_node(disk: &Disk, image: &Image, number: usize, read_only: bool, is_top: bool, has_format: bool) -> Value {
-    let driver = disk.driver.as_ref();
-    let aio = driver.and_then(|driver| driver.io).map(|io| match io {
-        DiskIo::Native => "native",
-        DiskIo::Threads => "threads",
-        DiskIo::IoUring => "io_uring",
+    let boots = drives.iter().filter_map(|(at, disk)| {
+        let letter = if device::drive(disk).is_some_and(|drive| drive.unit == 1) { 'B' } else { 'A' };
+        Some((format!("bootindex{letter}"), setup.boot.disk(*at)?))
     });
-    let kind = match (image.is_block, disk.device()) {
-        (true, DiskDevice::Cdrom) if image.path.starts_with("/dev/cdrom") || image.path.starts_with("/dev/sr0") => {
-            "host_cdrom"
-        }
-        (true, _) => "host_device",
-        (false, _) => "file",
-    };
-    let mut members = vec![
-        ("driver", json!(kind)),
-        ("filename", json!(image.path.to_string_lossy())),
-        ("aio", json!(aio)),
-        ("node-name", json!(format!("libvirt-{number}-storage"))),
-    ];
-    if has_format {
-        members.extend([("auto-read-only", json!(true)), ("discard", json!("unmap"))]);
+    if Platform::of(setup.domain) == Platform::Q35 {
+        let props = boots.fold(Props::driver("isa-fdc"), |props, (name, index)| props.put(&name, index));
+        args.device(setup, props);
     } else {
-        members.push(("read-only", json!(read_only)));
-        if is_top {
-            members.extend([("discard", discard(disk)), ("detect-zeroes", detect_zeroes(disk))]);
+        for (name, index) in boots {
+            args.option("-global", format!("isa-fdc.{name}={index}"));
         }
     }
-    members.push(("cache", cache(disk)));
-    object(members)
 }
 
-fn discard(disk: &Disk) -> Value {
-    json!(disk.driver.as_ref().and_then(|driver| driver.discard).map(DiskDiscard::word))
-}
-
-fn detect_zeroes(disk: &Disk) -> Value {
-    let wanted = disk.driver.as_ref().and_then(|driver| driver.detect_zeroes);
-    let discards = disk.driver.as_ref().and_then(|driver| driver.discard) == Some(DiskDiscard::Unmap);
-    // Zeroes can be discarded only where discards reach the image.
-    json!(wanted.map(|wanted| if wanted == DiskDetectZeroes::Unmap && !discards { "on" } else { wanted.word() }))
-}
-
-/// An image that others write to must not be cached on this host.
-fn cache_mode(disk: &Disk) -> Option<DiskCache> {
-    let given = disk.driver.as_ref().and_then(|driver| driver.cache).filter(|cache| *cache != DiskCache::Default);
-    given.or(if disk.shareable && !disk.readonly { Some(DiskCache::None) } else { None })
-}
-
-fn cache(disk: &Disk) -> Value {
-    let Some(mode) = cache_mode(disk) else { return Value::Null };
-    let direct = matches!(mode, DiskCache::None | DiskCache::Directsync);
-    json!({ "direct": direct, "no-flush": mode == DiskCache::Unsafe })
-}
-
-/// The device that the guest sees.
-pub(crate) fn device(domain: &Domain, disk: &Disk, node: Option<&str>, boot: Option<u32>) -> Result<Value> {
-    let unsupported = |what: &str| {
-        Error::new(ErrorCode::ConfigUnsupported, format!("QEMU has no {what}"))
-            .at(format!("devices.disks[{}].target.bus", disk.name))
+/// A memory card, which QEMU takes in its older notation only.
+fn card(args: &mut Args, disk: &Disk, stack: Option<&Stack>) -> Result<()> {
+    let Some(layer) = stack.and_then(|stack| stack.layers.first()) else {
+        return Err(Error::new(ErrorCode::ConfigUnsupported, "an SD card without an image can't be given to QEMU")
+            .at(format!("devices.disks[{}].source", disk.name)));
     };
-    let bus = disk.target.bus.ok_or_else(|| unsupported("disk without a bus"))?;
-    let driver = disk.driver.as_ref();
-    let mut members = Vec::new();
-    match bus {
-        DiskBus::Virtio => {
-            members.push(("driver", json!("virtio-blk-pci")));
-            members.push(("num-queues", json!(driver.and_then(|driver| driver.queues))));
-            members.extend(address::members(domain, &disk.address)?);
-        }
-        DiskBus::Usb => {
-            members.push(("driver", json!("usb-storage")));
-            members.extend(address::members(domain, &disk.address)?);
-        }
-        DiskBus::Ide | DiskBus::Sata | DiskBus::Scsi | DiskBus::Fdc => members.extend(drive(domain, disk, bus)?),
-        DiskBus::Xen | DiskBus::Uml | DiskBus::Sd | DiskBus::Nvme => {
-            return Err(unsupported(&format!("disk on the bus '{bus}'")));
-        }
-    }
-    let write_cache = cache_mode(disk)
-        .map(|mode| if matches!(mode, DiskCache::Writethrough | DiskCache::Directsync) { "off" } else { "on" });
-    let policy = |policy: Option<DiskErrorPolicy>| json!(policy.map(error_policy));
-    members.extend([
-        ("share-rw", json!(disk.shareable.then_some(true))),
-        ("drive", json!(node)),
-        ("id", json!(alias(&disk.alias))),
-        ("removable", json!(disk.target.removable.map(|on| on.0))),
-        ("bootindex", json!(boot)),
-        ("wwn", json!(disk.wwn.as_deref().and_then(|wwn| u64::from_str_radix(wwn, 16).ok()))),
-        ("rotation_rate", json!(disk.target.rotation_rate)),
-        ("write-cache", json!(write_cache)),
-        ("serial", json!(disk.serial)),
-        ("werror", policy(driver.and_then(|driver| driver.error_policy))),
-        ("rerror", policy(driver.and_then(|driver| driver.rerror_policy))),
-    ]);
-    Ok(object(members))
-}
-
-const fn error_policy(policy: DiskErrorPolicy) -> &'static str {
-    match policy {
-        DiskErrorPolicy::Stop => "stop",
-        DiskErrorPolicy::Report => "report",
-        DiskErrorPolicy::Ignore => "ignore",
-        DiskErrorPolicy::Enospace => "enospc",
-    }
-}
-
-/// The members of a device on a bus whose address is a drive's.
-fn drive(domain: &Domain, disk: &Disk, bus: DiskBus) -> Result<Vec<(&'static str, Value)>> {
-    let Some(Address::Drive(DriveAddress { controller, bus: line, target, unit })) = &disk.address else {
-        let message = format!("the disk '{}' has no address of type 'drive'", disk.name);
-        return Err(Error::new(ErrorCode::InternalError, message).at(format!("devices.disks[{}].address", disk.name)));
+    let file = match layer.source.path() {
+        Some(path) => json!({ "file": path }),
+        None => json!({ "file": layer.drive_place()? }),
     };
-    let part = |value: &Option<u32>| value.unwrap_or(0);
-    let (controller, line, target, unit) = (part(controller), part(line), part(target), part(unit));
-    let kind = |hd: &'static str, cd: &'static str| json!(if disk.device() == DiskDevice::Cdrom { cd } else { hd });
-    let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
-    Ok(match bus {
-        DiskBus::Ide => {
-            vec![("driver", kind("ide-hd", "ide-cd")), ("bus", json!(format!("ide.{line}"))), ("unit", json!(unit))]
-        }
-        DiskBus::Sata => {
-            let name = if controller == 0 && is_q35 { "ide".to_owned() } else { format!("sata{controller}") };
-            vec![("driver", kind("ide-hd", "ide-cd")), ("bus", json!(format!("{name}.{unit}")))]
-        }
-        DiskBus::Fdc => vec![("driver", json!("floppy")), ("unit", json!(unit))],
-        _ => {
-            let driver =
-                if disk.device() == DiskDevice::Lun { json!("scsi-block") } else { kind("scsi-hd", "scsi-cd") };
-            let mut members = vec![("driver", driver), ("bus", json!(format!("scsi{controller}.0")))];
-            let is_lsi =
-                crate::alias::scsi_model(&domain.devices.controllers, controller) == Some(ControllerModel::Lsilogic);
-            if is_lsi {
-                members.push(("scsi-id", json!(unit)));
-            } else {
-                members.extend([("channel", json!(line)), ("scsi-id", json!(target)), ("lun", json!(unit))]);
-            }
-            if disk.device() != DiskDevice::Lun {
-                let identity = disk.serial.clone().unwrap_or_else(|| format!("drive-{}", alias(&disk.alias)));
-                members.push(("device_id", json!(identity)));
-            }
-            members
-        }
-    })
+    let index = crate::alias::target_number(&disk.name);
+    let mut value = file;
+    value["format"] = json!(layer.format.word());
+    value["if"] = json!("sd");
+    value["index"] = json!(index);
+    if disk.readonly {
+        value["readonly"] = json!(true);
+    }
+    args.option("-drive", options(&value, ""));
+    Ok(())
+}
+
+/// A program that does the whole disk: QEMU only knows its socket.
+fn vhost_user(setup: &Setup<'_>, args: &mut Args, disk: &Disk, source: &VhostuserSource) {
+    let reconnect = source.reconnect.as_ref().and_then(super::interface::reconnect_seconds);
+    let backend = chardev::Backend::connecting(&source.path).reconnect(setup, reconnect);
+    chardev::write(setup, args, &format!("chr-vu-{}", alias(&disk.alias)), backend);
 }

@@ -1,12 +1,11 @@
 //! The firmware: a file in place of the machine's own, or flash of the guest's own.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{FirmwareFormat, LoaderKind};
+use ostler_conf::domain::{DiskSource, FileSource, FirmwareFormat, ImageFormatName, LoaderKind};
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
-use serde_json::json;
 
-use super::{Args, Setup, object};
+use super::{Args, Setup};
 
 /// The flash images, as QEMU's block layer knows them.
 pub(super) fn flash(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
@@ -16,79 +15,59 @@ pub(super) fn flash(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
         return Err(Error::new(ErrorCode::OperationFailed, message).at("os.firmware"));
     }
     for (at, image) in images(setup.domain).into_iter().enumerate() {
-        let storage = format!("libvirt-pflash{at}-storage");
-        match image.place {
-            Place::File(path) => {
-                let mut node =
-                    vec![("driver", json!("file")), ("filename", json!(path)), ("node-name", json!(storage))];
-                if image.has_format {
-                    node.extend([("auto-read-only", json!(true)), ("discard", json!("unmap"))]);
-                } else {
-                    node.push(("read-only", json!(image.is_read_only)));
-                }
-                args.json("-blockdev", &object(node));
-            }
-            Place::Elsewhere => {
-                let message = "firmware variables can only be in a file of the host yet";
-                return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("os.nvram.source"));
-            }
-        }
-        if image.has_format {
-            let node = [
-                ("node-name", json!(format!("libvirt-pflash{at}-format"))),
-                ("read-only", json!(image.is_read_only)),
-                ("driver", json!(image.format.word())),
-                ("file", json!(storage)),
-            ];
-            args.json("-blockdev", &object(node));
-        }
+        let flash =
+            super::disk::Flash { at, source: image.source, format: image.format, read_only: image.is_read_only };
+        super::disk::flash(setup, args, flash, image.is_program)?;
     }
     Ok(())
 }
 
 /// The node on top of each flash image.
-pub(super) fn nodes(domain: &Domain) -> Vec<String> {
-    let layer = |image: &FlashImage<'_>| if image.has_format { "format" } else { "storage" };
-    let images = images(domain);
+pub(super) fn nodes(setup: &Setup<'_>) -> Vec<String> {
+    let layer = |image: &FlashImage| {
+        if super::disk::flash_has_format(setup, image.format, image.is_program) { "format" } else { "storage" }
+    };
+    let images = images(setup.domain);
     images.iter().enumerate().map(|(at, image)| format!("libvirt-pflash{at}-{}", layer(image))).collect()
 }
 
-/// Where an image of a flash is.
-enum Place<'a> {
-    File(&'a str),
-    Elsewhere,
-}
-
-struct FlashImage<'a> {
-    place: Place<'a>,
-    format: FirmwareFormat,
+struct FlashImage {
+    source: DiskSource,
+    format: ImageFormatName,
     is_read_only: bool,
-    /// Whether the format has a node of its own: a raw image that is written has none.
-    has_format: bool,
+    /// The program is shared by guests: QEMU is told its format at any rate.
+    is_program: bool,
 }
 
-fn images(domain: &Domain) -> Vec<FlashImage<'_>> {
+fn images(domain: &Domain) -> Vec<FlashImage> {
     let Some(loader) = domain.os.loader.as_ref().filter(|loader| loader.r#type == Some(LoaderKind::Pflash)) else {
         return Vec::new();
     };
     let Some(path) = &loader.path else { return Vec::new() };
-    let format = loader.format.unwrap_or(FirmwareFormat::Raw);
-    // The program is shared by guests: QEMU is told its format at any rate.
     let is_read_only = loader.readonly.is_some_and(|on| on.0);
-    let mut images = vec![FlashImage { place: Place::File(path), format, is_read_only, has_format: true }];
+    let (source, format) = (file(path), image_format(loader.format));
+    let mut images = vec![FlashImage { source, format, is_read_only, is_program: true }];
     if let Some(nvram) = &domain.os.nvram {
-        let format = nvram.format.unwrap_or(FirmwareFormat::Raw);
-        let place = match (&nvram.path, &nvram.source) {
-            (Some(path), _) => Place::File(path),
-            (None, Some(source)) => match source.path() {
-                Some(path) if matches!(source, ostler_conf::domain::DiskSource::File(_)) => Place::File(path),
-                _ => Place::Elsewhere,
-            },
+        let source = match (&nvram.path, &nvram.source) {
+            (Some(path), _) => file(path),
+            (None, Some(source)) => source.clone(),
             (None, None) => return images,
         };
-        images.push(FlashImage { place, format, is_read_only: false, has_format: format != FirmwareFormat::Raw });
+        let format = image_format(nvram.format);
+        images.push(FlashImage { source, format, is_read_only: false, is_program: false });
     }
     images
+}
+
+fn file(path: &str) -> DiskSource {
+    DiskSource::File(FileSource { file: Some(path.to_owned()), ..FileSource::default() })
+}
+
+fn image_format(format: Option<FirmwareFormat>) -> ImageFormatName {
+    match format {
+        Some(FirmwareFormat::Qcow2) => ImageFormatName::Qcow2,
+        Some(FirmwareFormat::Raw) | None => ImageFormatName::Raw,
+    }
 }
 
 /// A file in place of the machine's own firmware; and whether flash is out of the guest's reach but in System Management Mode.

@@ -89,7 +89,7 @@ pub(super) fn machine(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     if domain.launch_security.is_some() {
         list.add("confidential-guest-support", "lsec0");
     }
-    for (at, node) in firmware::nodes(domain).into_iter().enumerate() {
+    for (at, node) in firmware::nodes(setup).into_iter().enumerate() {
         list.add(&format!("pflash{at}"), &node);
     }
     if let Some(present) =

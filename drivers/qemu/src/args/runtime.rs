@@ -1,8 +1,9 @@
 //! What was found and opened for one run of a guest.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
+use ostler_conf::domain::{BlockSource, DiskSource, FileSource, ImageFormatName, PciAddress};
 use uuid::Uuid;
 
 /// The facts of one run.
@@ -30,6 +31,22 @@ pub struct Runtime {
     pub images: BTreeMap<String, Chain>,
     /// The tap device of each interface that has one, by alias.
     pub taps: BTreeMap<String, Tap>,
+    /// Disks that the guest can do without and whose sources are not there, by target.
+    pub missing: BTreeSet<String>,
+    /// The ports of interfaces whose networks make them something else than taps, by alias.
+    pub ports: BTreeMap<String, NetworkPort>,
+    /// Groups of descriptors that were handed over beforehand, by name.
+    pub fd_groups: BTreeMap<String, FdGroup>,
+    /// The open vDPA devices, by their paths.
+    pub vdpa: BTreeMap<String, i32>,
+    /// The kernel's back ends of SCSI controllers that are handed through, by alias.
+    pub vhost_scsi: BTreeMap<String, i32>,
+    /// The names of generic SCSI devices (`sg0`), by the alias of the device that is handed through.
+    pub scsi_generic: BTreeMap<String, String>,
+    /// Where USB devices were found, by alias: bus and number.
+    pub usb: BTreeMap<String, (u32, u32)>,
+    /// The protocols of disks that nbdkit speaks in QEMU's place.
+    pub nbdkit: BTreeSet<String>,
     /// What character devices were opened for, by alias.
     pub chardevs: BTreeMap<String, CharFds>,
     /// What TPMs were opened for, by alias.
@@ -84,7 +101,7 @@ pub enum SecretName {
 }
 
 /// An image with those that it stands on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chain {
     /// The images, top first.
     pub images: Vec<Image>,
@@ -93,23 +110,59 @@ pub struct Chain {
 }
 
 /// An image as QEMU opens it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Image {
-    /// The file or block device.
-    pub path: PathBuf,
-    /// QEMU's name of the format.
-    pub format: String,
-    /// Whether it is a block device.
-    pub is_block: bool,
+    /// What holds it; no volume of a pool, but what that is.
+    pub source: DiskSource,
+    /// Its format.
+    pub format: ImageFormatName,
+    /// How much of its tables is kept in memory, in bytes.
+    pub metadata_cache: Option<u64>,
+    /// Whether the block device is the host's drive for CDs.
+    pub is_host_cdrom: bool,
+}
+
+impl Image {
+    /// A file or a block device.
+    pub fn new(path: &Path, format: ImageFormatName, is_block: bool) -> Self {
+        let path = Some(path.to_string_lossy().into_owned());
+        let source = if is_block {
+            DiskSource::Block(BlockSource { dev: path, ..BlockSource::default() })
+        } else {
+            DiskSource::File(FileSource { file: path, ..FileSource::default() })
+        };
+        Image { source, format, metadata_cache: None, is_host_cdrom: false }
+    }
+
+    /// The path on the host, where it is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.source.path().map(Path::new)
+    }
 }
 
 /// An open tap device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tap {
-    /// The device.
-    pub fd: i32,
-    /// The kernel's virtio back end for it.
-    pub vhost: Option<i32>,
+    /// The device, once for each queue.
+    pub fds: Vec<i32>,
+    /// The kernel's virtio back end for it, once for each queue.
+    pub vhosts: Vec<i32>,
+}
+
+/// What a network makes of an interface.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NetworkPort {
+    /// A device of the host, on PCI.
+    Hostdev(PciAddress),
+}
+
+/// Descriptors that were handed over beforehand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FdGroup {
+    /// QEMU's numbers of them.
+    pub fds: Vec<i32>,
+    /// Whether the file may be written by them.
+    pub is_writable: bool,
 }
 
 /// What was opened for a character device.

@@ -12,15 +12,17 @@ fn runtime(domain: &Domain, chains: &[(&str, &str)]) -> Runtime {
         if let Some(source) = disk.source.as_ref().filter(|source| source.path().is_some()) {
             let is_block = matches!(source, ostler_conf::domain::DiskSource::Block(_));
             let path = PathBuf::from(source.path().unwrap_or_default());
-            let format = disk.format().word().to_owned();
-            let mut chain = vec![Image { path, format, is_block }];
+            let format = disk.format();
+            let mut chain = vec![Image::new(&path, format, is_block)];
             let below = chains.iter().filter(|(target, _)| *target == disk.name);
-            chain.extend(below.map(|(_, path)| Image { path: path.into(), format: "qcow2".into(), is_block: false }));
+            chain.extend(
+                below.map(|(_, path)| Image::new(path.as_ref(), ostler_conf::domain::ImageFormatName::Qcow2, false)),
+            );
             runtime.images.insert(disk.name.clone(), Chain { is_whole: !chains.is_empty(), images: chain });
         }
     }
     for (fd, interface) in (26..).zip(&domain.devices.interfaces) {
-        runtime.taps.insert(super::alias(&interface.alias).to_owned(), Tap { fd, vhost: None });
+        runtime.taps.insert(super::alias(&interface.alias).to_owned(), Tap { fds: vec![fd], vhosts: Vec::new() });
     }
     for (name, source) in domain
         .devices
@@ -43,6 +45,7 @@ fn runtime(domain: &Domain, chains: &[(&str, &str)]) -> Runtime {
 fn capabilities() -> Capabilities {
     let mut capabilities = crate::probe::qemu_10();
     for flag in [
+        Flag::BlockjobBackingMaskProtocol,
         Flag::DeviceJsonHotplug,
         Flag::NetdevJson,
         Flag::SeccompSandbox,

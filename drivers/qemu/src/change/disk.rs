@@ -32,16 +32,19 @@ pub(super) async fn attach(core: &Arc<Core>, entry: &Arc<Entry>, guest: &Arc<Gue
     let alias = plugged.alias.as_ref().map(|alias| alias.name.clone()).unwrap_or_default();
     let chain = claim_images(core, entry.uuid, &plugged).await?;
     let first = free_number(guest).await?;
-    let nodes = chain.as_ref().map(|chain| args::disk::nodes(&plugged, chain, first)).unwrap_or_default();
-    let names: Vec<String> = nodes.iter().filter_map(|node| node["node-name"].as_str().map(str::to_owned)).collect();
-    let device = args::disk::device(&changed, &plugged, names.first().map(String::as_str), None)?;
+    let capabilities = core.host_for(&changed, None).await?.capabilities;
+    let stack = chain.as_ref().map(|chain| args::disk::stack(&plugged, chain, first, &capabilities));
+    let nodes = stack.as_ref().map(args::disk::Stack::nodes).transpose()?.unwrap_or_default();
+    let names = stack.as_ref().map(args::disk::Stack::names).unwrap_or_default();
+    let seat = args::disk::Seat { node: stack.as_ref().map(args::disk::Stack::top), ..args::disk::Seat::default() };
+    let device = args::disk::device(&changed, &plugged, &seat)?.into_value();
     let stored = guest.store(core, |status| {
         status.definition.devices.disks.push(plugged);
         status.nodes.insert(alias.clone(), names);
     });
     stored.await?;
     let make = async {
-        for node in nodes.iter().rev() {
+        for node in &nodes {
             guest.execute::<Value>("blockdev-add", node.clone()).await?;
         }
         guest.execute::<Value>("device_add", device).await

@@ -46,18 +46,19 @@ pub(super) async fn attach(core: &Arc<Core>, entry: &Arc<Entry>, guest: &Arc<Gue
     };
     let plugged = plugged.clone();
     guest.store(core, |status| status.definition.devices.interfaces.push(plugged.clone())).await?;
-    let device = args::interface::device(&changed, &plugged, None)?;
+    let device = args::interface::device(&changed, &plugged, &args::interface::Seat::default())?.into_value();
     let make = async {
-        let mut names = None;
+        let mut facts = args::interface::Facts::default();
         if let Some((tap, plug)) = opened {
             let vhost = interfaces::vhost(&plugged, is_kvm);
             let has_vhost = vhost.is_some();
             let tap_name = hand_over(guest, &alias, "fd", Some(tap)).await?;
             let vhost_name = hand_over(guest, &alias, "vhostfd", vhost).await?;
-            names = Some((tap_name, has_vhost.then_some(vhost_name)));
+            let vhosts = has_vhost.then_some(vhost_name).into_iter().collect();
+            facts.tap = Some(args::interface::TapNames { fds: vec![tap_name], vhosts });
             interfaces::plug_one(core, &plug).await?;
         }
-        guest.execute::<Value>("netdev_add", args::interface::netdev(&plugged, names)).await?;
+        guest.execute::<Value>("netdev_add", args::interface::netdev(&plugged, &facts)).await?;
         guest.execute::<Value>("device_add", device).await
     };
     if let Err(error) = make.await {

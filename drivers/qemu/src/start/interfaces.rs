@@ -42,7 +42,7 @@ pub(super) async fn open(
         let Some((fd, plug)) = open_one(core, uuid, &owner_name, interface).await? else { continue };
         let vhost = vhost(interface, is_kvm).map(|fd| descriptors.add(fd));
         let alias = interface.alias.as_ref().map(|alias| alias.name.clone()).unwrap_or_default();
-        runtime.taps.insert(alias, Tap { fd: descriptors.add(fd), vhost });
+        runtime.taps.insert(alias, Tap { fds: vec![descriptors.add(fd)], vhosts: vhost.into_iter().collect() });
         plugs.push(plug);
     }
     Ok(plugs)

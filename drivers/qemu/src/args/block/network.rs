@@ -3,7 +3,8 @@
 use ostler_conf::domain::{
     EncryptionFormat, HostTransport, NetworkDiskSource, NetworkHost, NetworkProtocol as Protocol,
 };
-use ostler_driver::Result;
+use ostler_driver::{Error, Result};
+use ostler_util::ErrorCode;
 use serde_json::{Value, json};
 
 use super::storage::{Members, Purpose};
@@ -63,11 +64,7 @@ fn nbd(layer: &Layer, source: &NetworkDiskSource, purpose: Purpose) -> Result<Me
 
 fn rbd(layer: &Layer, source: &NetworkDiskSource, purpose: Purpose) -> Result<Members> {
     let name = source.name.as_deref().unwrap_or_default();
-    let (pool, rest) = name.split_once('/').ok_or_else(|| wrong_name(source, "POOL/IMAGE"))?;
-    let (namespace, image) = match rest.split_once('/') {
-        Some((namespace, image)) => (Some(namespace), image),
-        None => (None, rest),
-    };
+    let (pool, image) = name.split_once('/').ok_or_else(|| wrong_name(source, "POOL/IMAGE"))?;
     let servers: Vec<Value> = source.hosts.iter().map(|host| plain(host, source.protocol)).collect();
     let user = layer.source.common().auth.as_ref().filter(|_| purpose == Purpose::Run);
     let encryption = layer.encryption().filter(|_| purpose == Purpose::Run && layer.is_decrypted_by_library());
@@ -84,7 +81,6 @@ fn rbd(layer: &Layer, source: &NetworkDiskSource, purpose: Purpose) -> Result<Me
     });
     Ok(vec![
         ("pool", json!(pool)),
-        ("namespace", json!(namespace)),
         ("image", json!(image)),
         ("snapshot", json!(source.snapshot)),
         ("conf", json!(source.config)),
@@ -149,7 +145,7 @@ fn curl(layer: &Layer, source: &NetworkDiskSource, purpose: Purpose) -> Result<M
 }
 
 /// HTTP cookies as the header has them.
-pub(super) fn cookie_text(source: &NetworkDiskSource) -> String {
+pub(in crate::args) fn cookie_text(source: &NetworkDiskSource) -> String {
     let cookies = source.cookies.iter().flat_map(|cookies| &cookies.cookies);
     cookies.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect::<Vec<_>>().join("; ")
 }
@@ -211,12 +207,13 @@ fn only_host(source: &NetworkDiskSource) -> Result<&NetworkHost> {
         [host] => Ok(host),
         hosts => {
             let count = hosts.len();
-            Err(unsupported(format!("a disk of the protocol '{}' has one <host>, not {count}", source.protocol)))
+            let message = format!("a disk of the protocol '{}' has one <host>, not {count}", source.protocol);
+            Err(Error::new(ErrorCode::InternalError, message))
         }
     }
 }
 
-fn wrong_name(source: &NetworkDiskSource, shape: &str) -> ostler_driver::Error {
+fn wrong_name(source: &NetworkDiskSource, shape: &str) -> Error {
     let name = source.name.as_deref().unwrap_or_default();
     unsupported(format!("the name '{name}' of a disk of the protocol '{}' is not {shape}", source.protocol))
 }

@@ -33,6 +33,9 @@ pub(super) fn members(layer: &Layer, purpose: Purpose) -> Result<Members> {
             ("pr-manager", json!(layer.names.reservations.as_ref().filter(|_| runs))),
         ]
     };
+    if let Some(socket) = layer.access.socket.as_ref().filter(|_| runs) {
+        return Ok(vec![("driver", json!("nbd")), ("server", json!({ "type": "unix", "path": socket }))]);
+    }
     Ok(match &layer.source {
         DiskSource::File(source) => file("file", &source.file),
         DiskSource::Block(source) => {

@@ -23,7 +23,9 @@ pub(super) fn of(source: &NetworkDiskSource) -> String {
         }
         _ => String::new(),
     };
+    // An export of NBD may begin with a slash of its own; a path of a web server has that one only.
     let path = match &source.name {
+        Some(name) if source.protocol != Protocol::Nbd => format!("/{}", escaped(name.trim_start_matches('/'))),
         Some(name) => format!("/{}", escaped(name)),
         None => String::new(),
     };
