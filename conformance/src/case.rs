@@ -110,11 +110,6 @@ impl Case {
         self.data.join(name)
     }
 
-    /// A path of the corpus's data.
-    pub fn data(&self, name: &str) -> PathBuf {
-        self.data.join(name)
-    }
-
     /// An expectation by name, as text.
     pub fn param_of_expect(&self, name: &str) -> &str {
         self.line["expect"][name].as_str().unwrap_or_default()

@@ -64,7 +64,7 @@ fn descriptors(case: &Case) -> Vec<String> {
     let mut by_name = BTreeMap::new();
     for root in texts(case.param("firmware_dirs")) {
         for folder in FOLDERS {
-            let entries = std::fs::read_dir(case.data(&root).join(folder));
+            let entries = std::fs::read_dir(case.data_file(&root).join(folder));
             for entry in entries.into_iter().flatten().flatten() {
                 by_name.insert(entry.file_name(), std::fs::read_to_string(entry.path()).unwrap_or_default());
             }
