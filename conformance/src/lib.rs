@@ -99,6 +99,7 @@ impl Suite {
 /// # Errors
 /// A corpus that can't be read, or has no suite of a chosen name.
 pub fn run(corpus: &Path, chosen: &[String]) -> anyhow::Result<Vec<Suite>> {
+    let corpus = &corpus.canonicalize().with_context(|| format!("find {}", corpus.display()))?;
     let folder = corpus.join("manifest");
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
