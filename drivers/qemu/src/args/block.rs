@@ -7,7 +7,6 @@ pub mod bitmaps;
 pub mod create;
 mod format;
 mod network;
-pub mod parse;
 mod storage;
 mod uri;
 

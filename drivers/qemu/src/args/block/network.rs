@@ -11,26 +11,6 @@ use super::storage::{Members, Purpose};
 use super::{Layer, unsupported, uri};
 use crate::args::object;
 
-/// The port that is meant where none is given.
-pub(super) const fn default_port(protocol: Protocol) -> u16 {
-    match protocol {
-        Protocol::Nbd => 10809,
-        Protocol::Sheepdog => 7000,
-        Protocol::Gluster => 24007,
-        Protocol::Iscsi => 3260,
-        Protocol::Http => 80,
-        Protocol::Https => 443,
-        Protocol::Ftp => 21,
-        Protocol::Ftps => 990,
-        Protocol::Tftp => 69,
-        Protocol::Ssh => 22,
-        Protocol::Vxhs => 9999,
-        Protocol::Nfs => 2049,
-        // Ceph's library has a choice of its own.
-        Protocol::Rbd => 0,
-    }
-}
-
 pub(super) fn members(layer: &Layer, source: &NetworkDiskSource, purpose: Purpose) -> Result<Members> {
     let mut members = vec![("driver", json!(source.protocol.word()))];
     members.extend(match source.protocol {
@@ -199,7 +179,7 @@ fn plain(host: &NetworkHost, protocol: Protocol) -> Value {
 }
 
 pub(super) fn port(host: &NetworkHost, protocol: Protocol) -> u16 {
-    host.port.filter(|port| *port > 0).unwrap_or(default_port(protocol))
+    host.port.filter(|port| *port > 0).or(protocol.default_port()).unwrap_or(0)
 }
 
 fn only_host(source: &NetworkDiskSource) -> Result<&NetworkHost> {
