@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod case;
+mod command;
 mod compare;
 mod documents;
 mod domain_capabilities;
@@ -17,6 +18,7 @@ mod qemu_args;
 mod qemu_block;
 mod ratchet;
 mod schema;
+mod storage_commands;
 mod titles;
 mod virstorage;
 
@@ -72,6 +74,8 @@ const SUITES: &[(&str, Judge)] = &[
     ("qemucaps2xml", capabilities::of_host),
     ("domaincaps", domain_capabilities::of_driver),
     ("virstorage", virstorage::judge),
+    ("storagepoolxml2argv", storage_commands::pool),
+    ("storagevolxml2argv", storage_commands::volume),
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];

@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod activation;
 mod config;
 mod connection;
 mod download;
@@ -13,13 +14,16 @@ mod image;
 mod lock;
 mod pools;
 mod qcow2;
+mod qemu_img;
 mod record;
 mod unsupported;
 mod volumes;
 
+pub use activation::{Command, activation};
 pub use config::Config;
 pub use connection::StorageDriver;
 pub use image::{Backing, Chain, Found, Header, ImageError, Layer, header, probe};
 pub use pools::check_pool_anywhere;
 pub use qcow2::{Layout, create as create_qcow2};
+pub use qemu_img::{Image as ImageOfVolume, creation};
 pub use volumes::check_volume_anywhere;
