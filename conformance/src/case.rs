@@ -63,6 +63,11 @@ impl Case {
         &self.line["params"][name]
     }
 
+    /// What is expected under this name; `Null` where nothing is.
+    pub fn expected(&self, name: &str) -> &Value {
+        &self.line["expect"][name]
+    }
+
     /// An expectation that stands in the manifest itself; `Null` where there is none.
     pub fn expected_value(&self) -> &Value {
         &self.line["expect"]["value"]

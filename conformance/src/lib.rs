@@ -16,6 +16,7 @@ mod network_update;
 mod node_devices;
 mod qemu_args;
 mod qemu_block;
+mod qemu_small;
 mod ratchet;
 mod schema;
 mod storage_commands;
@@ -76,6 +77,10 @@ const SUITES: &[(&str, Judge)] = &[
     ("virstorage", virstorage::judge),
     ("storagepoolxml2argv", storage_commands::pool),
     ("storagevolxml2argv", storage_commands::volume),
+    ("qemumemlock", qemu_small::locked),
+    ("qemucommandutil", qemu_small::options),
+    ("qemumigparams", qemu_small::migration_parameters),
+    ("qemunbdkit", qemu_small::nbdkit),
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];

@@ -69,6 +69,7 @@ use ostler_driver::Result;
 use serde_json::Value;
 
 use self::boot::BootOrder;
+pub use self::props::options as option_list;
 use self::props::{Props, escape, on_off, options};
 use crate::probe::{Capabilities, Flag};
 

@@ -21,8 +21,11 @@ mod entry;
 mod guest;
 mod guest_capabilities;
 mod images;
+mod locked_memory;
 mod log;
+mod migration_parameters;
 mod monitor;
+mod nbdkit;
 pub mod offline;
 mod probe;
 mod readable;
@@ -32,11 +35,15 @@ mod store;
 mod warnings;
 
 pub use args::block;
+pub use args::option_list;
 pub use checker::Checker;
 pub use config::{Config, FailurePoints, Services};
 pub use domain_capabilities::{CpuModelFacts, CpuModels, DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
 pub use driver::QemuDriver;
 pub use guest_capabilities::guest_capabilities;
+pub use locked_memory::{LockedMemory, locked_memory};
+pub use migration_parameters::MigrationParameters;
+pub use nbdkit::{Command as NbdkitCommand, Export, plugin as nbdkit_plugin};
 pub use probe::{
     Accelerated, Accelerator, AskError, Capabilities, Cpu, CpuData, CpuProperty, CpuValue, Flag, Flags, Gic, HostCpu,
     Hyperv, Link, Machine, Sev, Sgx, Stamp,

@@ -59,7 +59,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// `value` as a list of options. The member `first` leads, without its name; members of members have dots in their names.
-pub(crate) fn options(value: &Value, first: &str) -> String {
+pub fn options(value: &Value, first: &str) -> String {
     let mut parts = Vec::new();
     if let Some(leading) = value.get(first).and_then(Value::as_str) {
         parts.push(escape(leading));
