@@ -2,7 +2,7 @@
 //!
 //! Images are sacred. A file appears in a pool whole or not at all, never over another, and only after a record of it
 //! was made ([`record`]); what has no record is not ours and is never written, shrunk or deleted. Before a write to an
-//! image QEMU's own locks are taken ([`lock`]). No process is spawned: images are made and read here ([`qcow2`]).
+//! image QEMU's own locks are taken ([`lock`]). No process is spawned: images are made ([`qcow2`]) and read ([`image`]) here.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
