@@ -1,6 +1,6 @@
 //! Suites of QEMU's block layer.
 
-use ostler_conf::domain::{BackingImage, Disk, DiskDevice, DiskSource, ImageFormatName};
+use ostler_conf::domain::{BackingImage, BackingString, Disk, DiskDevice, DiskSource, ImageFormatName};
 use ostler_conf::encryption::Encryption;
 use ostler_conf::{Domain, StorageVolume, format, parse};
 use ostler_driver_qemu::block::bitmaps::AllContents;
@@ -59,7 +59,7 @@ fn source_there_and_back(case: &Case) -> Printed {
     let xml = case.param("xml").as_str().unwrap_or_default();
     let source = disk(&format!("<disk type='{kind}' device='disk'>{xml}<target dev='vda'/></disk>"))?.source;
     let place = bare(source.ok_or("the case has no source")?).sliced_place().map_err(error)?;
-    let parsed = block::parse::object(&serde_json::json!({ "file": place })).map_err(error)?;
+    let parsed = BackingString::of_json(&serde_json::json!({ "file": place })).map_err(error)?;
     let expected = case.expected_value().as_str().unwrap_or_default().to_owned();
     Ok(vec![(expected, source_text(parsed.source)?)])
 }
@@ -84,7 +84,7 @@ fn source_text(source: DiskSource) -> Result<String, String> {
 }
 
 fn header_to_properties(case: &Case) -> Printed {
-    let parsed = block::parse::backing_string(case.input()?.trim_end()).map_err(error)?;
+    let parsed = BackingString::parse(case.input()?.trim_end()).map_err(error)?;
     Ok(vec![(expected(case, "json")?, pretty(&bare(parsed.source).place().map_err(error)?))])
 }
 

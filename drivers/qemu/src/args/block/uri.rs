@@ -78,3 +78,25 @@ fn escaped(path: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use ostler_conf::domain::BackingString;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_the_same() {
+        for text in [
+            "/a/b.img",
+            "fat:/dir",
+            "nbd://host:10809/export",
+            "nbd+unix:///export?socket=/s",
+            "iscsi://host:3260/iqn.2016-09.com.example%3Ax/1",
+            "https://host:443/a%20b?x=y",
+        ] {
+            let source = BackingString::parse(text).unwrap().source;
+            assert_eq!(backing_string(&source).as_deref(), Some(text));
+        }
+    }
+}
