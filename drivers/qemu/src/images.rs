@@ -1,15 +1,19 @@
 //! The image of a disk with those that it stands on, found without guessing what a guest could have written.
 
-mod qcow2;
+mod header;
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ostler_conf::domain::{BackingChain, Disk, DiskSource, FileSource, ImageFormatName, VolumeSource};
+use ostler_conf::domain::{
+    BackingChain, BackingString, DataStore, DataStoreFile, DataStoreSource, Disk, DiskSource, FileSource, ImageFormat,
+    ImageFormatName, VolumeSource,
+};
 use ostler_driver::{Error, ResolvedVolume, Result, Storage};
 use ostler_util::ErrorCode;
 
+use self::header::{Backing, Header};
 use crate::args::{Chain, Image};
 
 /// The longest chain that is followed.
@@ -74,30 +78,73 @@ fn present(given: Image) -> Result<Image> {
 
 /// Adds what the last image says that it stands on, and so on.
 fn follow(images: &mut Vec<Image>) -> Result<()> {
-    while let Some(last) = images.last().filter(|last| last.format == ImageFormatName::Qcow2) {
+    while let Some(last) = images.last_mut().filter(|last| can_stand_on(last.format)) {
         let Some(path) = last.path().map(Path::to_owned) else {
-            return Err(unsupported("what an image on another machine stands on is not looked up: the definition must tell it by <backingStore>".into()));
+            let message = "what an image on another machine stands on is not looked up: tell it by <backingStore>";
+            return Err(unsupported(message.into()));
         };
-        let header = qcow2::backing(&path)
-            .map_err(|error| Error::system(format!("read the header of {}", path.display()), error))?;
-        let Some(qcow2::Backing { name, format }) = header else { break };
-        let format = format.ok_or_else(|| {
-            unsupported(format!(
-                "the image {} says that it stands on '{name}', but not of which format that is",
-                path.display()
-            ))
-        })?;
-        let is_plain = !name.contains(':') || name.starts_with('/');
-        let name = Some(name)
-            .filter(|_| is_plain)
-            .ok_or_else(|| unsupported(format!("the image {} stands on no file", path.display())))?;
-        let below = path.parent().unwrap_or(Path::new("/")).join(name);
+        let Some(header) = header_of(&path, last.format)? else {
+            let message = format!(
+                "what an image of the format '{}' stands on is not looked up: tell it by <backingStore>",
+                last.format
+            );
+            return Err(unsupported(message));
+        };
+        if let Some(data) = header.data_file {
+            let data = beside(&path, &data)?;
+            last.source.common_mut().data_store.get_or_insert_with(|| data_store(&data));
+        }
+        let Some(backing) = header.backing else { break };
+        let below = beside(&path, &backing.name)?;
+        let format = format_of(&path, &below, &backing)?;
         if images.len() >= MAX_DEPTH || images.iter().any(|image| image.path() == Some(&below)) {
             return Err(unsupported(format!("the chain of images below {} has no end", path.display())));
         }
-        images.push(image(&below, plain(&format))?);
+        images.push(image(&below, format)?);
     }
     Ok(())
+}
+
+/// The formats whose images can stand on others.
+const fn can_stand_on(format: ImageFormatName) -> bool {
+    matches!(format, ImageFormatName::Qcow2 | ImageFormatName::Qed | ImageFormatName::Qcow | ImageFormatName::Vmdk)
+}
+
+fn header_of(path: &Path, format: ImageFormatName) -> Result<Option<Header>> {
+    header::read(path, format).map_err(|error| Error::system(format!("read the header of {}", path.display()), error))
+}
+
+/// The file that the image at `path` names.
+fn beside(path: &Path, name: &str) -> Result<PathBuf> {
+    match BackingString::parse(name).map_err(|error| unsupported(error.to_string()))?.source {
+        DiskSource::File(FileSource { file: Some(file), .. }) => Ok(path.parent().unwrap_or(Path::new("/")).join(file)),
+        _ => Err(unsupported(format!("the image {} stands on no file, but on '{name}'", path.display()))),
+    }
+}
+
+/// The format of an image below another. Where none is recorded it is what it looks like, if nothing else comes of that: a
+/// guest that once wrote it must not make QEMU open more.
+fn format_of(path: &Path, below: &Path, backing: &Backing) -> Result<ImageFormatName> {
+    if let Some(word) = &backing.format {
+        return Ok(plain(word));
+    }
+    let format = header::looks_like(below).map_err(|error| missing(below, error))?;
+    let header = header_of(below, format)?.unwrap_or_default();
+    if header.backing.is_some() || header.data_file.is_some() {
+        let name = &backing.name;
+        let message =
+            format!("the image {} says that it stands on '{name}', but not of which format that is", path.display());
+        return Err(unsupported(message));
+    }
+    Ok(format)
+}
+
+fn data_store(path: &Path) -> DataStore {
+    let file = path.to_string_lossy().into_owned();
+    DataStore {
+        format: Some(ImageFormat { r#type: Some(ImageFormatName::Raw), metadata_cache: None }),
+        source: Some(DataStoreSource::File(DataStoreFile { file, index: None })),
+    }
 }
 
 fn unsupported(message: String) -> Error {
@@ -143,12 +190,15 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("base"), vec![0; 512]).unwrap();
-        qcow2::tests::write(&path("middle"), Some(("base", Some("raw"))));
-        qcow2::tests::write(&path("top"), Some((path("middle").to_str().unwrap(), Some("qcow2"))));
-        qcow2::tests::write(&path("unsaid"), Some(("base", None)));
-        qcow2::tests::write(&path("loop"), Some(("loop", Some("qcow2"))));
-        qcow2::tests::write(&path("remote"), Some(("nbd://host/x", Some("raw"))));
-        qcow2::tests::write(&path("lost"), Some(("nowhere", Some("raw"))));
+        header::tests::write(&path("middle"), Some(("base", Some("raw"))));
+        header::tests::write(&path("top"), Some((path("middle").to_str().unwrap(), Some("qcow2"))));
+        header::tests::write(&path("unsaid"), Some(("base", None)));
+        header::tests::write(&path("unsaid2"), Some(("middle", None)));
+        header::tests::write(&path("elsewhere"), None);
+        header::tests::add_data_file(&path("elsewhere"), "base");
+        header::tests::write(&path("loop"), Some(("loop", Some("qcow2"))));
+        header::tests::write(&path("remote"), Some(("nbd://host/x", Some("raw"))));
+        header::tests::write(&path("lost"), Some(("nowhere", Some("raw"))));
         let of = |name: &str, format: ImageFormatName, backing: Option<&BackingChain>| {
             found(Chain { images: vec![Image::new(&path(name), format, false)], is_whole: false }, backing)
         };
@@ -157,13 +207,17 @@ pub(crate) mod tests {
             [("top", "qcow2"), ("middle", "qcow2"), ("base", "raw")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(names(chain("top")), expected);
         for (name, code) in [
-            ("unsaid", ErrorCode::ConfigUnsupported),
+            ("unsaid2", ErrorCode::ConfigUnsupported),
             ("loop", ErrorCode::ConfigUnsupported),
             ("remote", ErrorCode::ConfigUnsupported),
             ("lost", ErrorCode::SystemError),
         ] {
             assert_eq!(chain(name).unwrap_err().code, code, "{name}");
         }
+        // What looks like nothing that stands on more needs no word for it.
+        assert_eq!(names(chain("unsaid")).len(), 2);
+        let stores = chain("elsewhere").unwrap().images[0].source.common().data_store.clone();
+        assert_eq!(stores, Some(data_store(&path("base"))));
         // The same bytes as raw are just bytes.
         assert_eq!(names(of("top", ImageFormatName::Raw, None)).len(), 1);
         assert_eq!(names(of("top", ImageFormatName::Qcow2, Some(&BackingChain::default()))).len(), 1);

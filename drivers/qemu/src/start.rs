@@ -210,9 +210,10 @@ pub(crate) async fn claim_images(core: &Core, uuid: Uuid, disk: &Disk) -> Result
             (0, false, true) => Access::Shared,
             _ => Access::Read,
         };
-        let Some(path) = image.path() else { continue };
-        let claim = core.services.security.claim(uuid, path, access, uid, gid).await;
-        claim.map_err(|error| error.at(format!("devices.disks[{}].source", disk.name)))?;
+        for path in image.path().into_iter().chain(image.data_path()) {
+            let claim = core.services.security.claim(uuid, path, access, uid, gid).await;
+            claim.map_err(|error| error.at(format!("devices.disks[{}].source", disk.name)))?;
+        }
     }
     Ok(Some(chain))
 }

@@ -280,3 +280,80 @@ fn checked(name: &str) -> Result<()> {
 fn unsupported(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::ConfigUnsupported, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use ostler_conf::domain::{FileSource, SliceKind, Slices};
+
+    use super::*;
+
+    fn layer(format: ImageFormatName, slice: bool) -> Layer {
+        let mut source = DiskSource::File(FileSource { file: Some("/i".into()), ..FileSource::default() });
+        if slice {
+            let slice = Slice { r#type: SliceKind::Storage, offset: 1, size: 2 };
+            source.common_mut().slices = Some(Slices { slices: vec![slice] });
+        }
+        let names = Names {
+            storage: "s".into(),
+            slice: slice.then(|| "p".into()),
+            format: (format != ImageFormatName::Raw).then(|| "f".into()),
+            ..Names::default()
+        };
+        let access = Access { cache: Some(DiskCache::None), discard: Some(DiskDiscard::Unmap), ..Access::default() };
+        Layer { source, format, access, names, data: None }
+    }
+
+    fn check(layer: &Layer, below: &Below<'_>, expected: &[&str]) {
+        let nodes: Vec<String> = layer.nodes(below).unwrap().iter().map(Value::to_string).collect();
+        assert_eq!(nodes, expected);
+    }
+
+    #[test]
+    fn only_the_topmost_node_says_how_the_image_is_used() {
+        const CACHE: &str = r#""cache":{"direct":true,"no-flush":false}"#;
+        check(
+            &layer(ImageFormatName::Raw, false),
+            &Below::Nothing,
+            &[&format!(
+                r#"{{"driver":"file","filename":"/i","node-name":"s","read-only":false,"discard":"unmap",{CACHE}}}"#
+            )],
+        );
+        let below = [
+            format!(
+                r#"{{"driver":"file","filename":"/i","node-name":"s","auto-read-only":true,"discard":"unmap",{CACHE}}}"#
+            ),
+            format!(
+                r#"{{"driver":"raw","file":"s","offset":1,"size":2,"node-name":"p","auto-read-only":true,"discard":"unmap",{CACHE}}}"#
+            ),
+        ];
+        let top = |backing: &str| {
+            format!(
+                r#"{{"node-name":"f","read-only":false,"discard":"unmap",{CACHE},"driver":"qcow2","file":"p"{backing}}}"#
+            )
+        };
+        for (given, backing) in
+            [(Below::Unsaid, ""), (Below::Nothing, r#","backing":null"#), (Below::Node("b"), r#","backing":"b""#)]
+        {
+            check(&layer(ImageFormatName::Qcow2, true), &given, &[&below[0], &below[1], &top(backing)]);
+        }
+    }
+
+    #[test]
+    fn a_header_names_a_slice_by_json() {
+        assert_eq!(layer(ImageFormatName::Raw, false).backing_string().unwrap(), "/i");
+        let text = layer(ImageFormatName::Raw, true).backing_string().unwrap();
+        assert_eq!(
+            text,
+            r#"json:{"file":{"driver":"raw","offset":1,"size":2,"file":{"driver":"file","filename":"/i"}}}"#
+        );
+        let parsed = ostler_conf::domain::BackingString::parse(&text).unwrap().source;
+        assert_eq!(parsed, layer(ImageFormatName::Raw, true).source);
+    }
+
+    #[test]
+    fn names_that_qemu_would_not_take_are_refused() {
+        let mut long = layer(ImageFormatName::Raw, false);
+        long.names.storage = "x".repeat(MAX_NAME + 1);
+        assert_eq!(long.nodes(&Below::Nothing).unwrap_err().code, ErrorCode::InternalError);
+    }
+}

@@ -93,7 +93,7 @@ fn plan9(setup: &Setup<'_>, args: &mut Args, filesystem: &Filesystem) -> Result<
     options.push(format!("id=fsdev-{name}"));
     options.push(format!("path={}", escape(mount.dir.as_deref().unwrap_or_default())));
     if filesystem.readonly {
-        options.push("readonly=on".to_owned());
+        options.push("readonly".to_owned());
     }
     args.option("-fsdev", options.join(","));
     let props = virtio::device("virtio-9p", filesystem.model, &filesystem.address, driver.map(|d| &d.virtio))

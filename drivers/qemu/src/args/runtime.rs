@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ostler_conf::domain::{BlockSource, DiskSource, FileSource, ImageFormatName, PciAddress};
+use ostler_conf::domain::{BlockSource, DataStoreSource, DiskSource, FileSource, ImageFormatName, PciAddress};
 use uuid::Uuid;
 
 /// The facts of one run.
@@ -137,6 +137,14 @@ impl Image {
     /// The path on the host, where it is one.
     pub fn path(&self) -> Option<&Path> {
         self.source.path().map(Path::new)
+    }
+
+    /// The path of what keeps its data, if that is not the image itself.
+    pub fn data_path(&self) -> Option<&Path> {
+        Some(Path::new(match self.source.common().data_store.as_ref()?.source.as_ref()? {
+            DataStoreSource::File(file) => &file.file,
+            DataStoreSource::Block(block) => &block.dev,
+        }))
     }
 }
 

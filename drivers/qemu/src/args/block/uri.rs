@@ -91,6 +91,7 @@ mod tests {
             "/a/b.img",
             "fat:/dir",
             "nbd://host:10809/export",
+            "nbd+unix:///export?socket=/s",
             "iscsi://host:3260/iqn.2016-09.com.example%3Ax/1",
             "https://host:443/a%20b?x=y",
         ] {
