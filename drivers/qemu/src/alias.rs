@@ -10,14 +10,10 @@ use crate::complete::{MachineFamily, family};
 
 /// Gives every device without an alias one.
 pub(crate) fn assign(domain: &mut Domain) {
-    let machine = domain.os.r#type.machine.as_deref().and_then(family);
-    let is_sparc = domain.os.r#type.arch.as_deref() == Some("sparc");
-    let has_buses = has_many_buses(domain);
+    let names: Vec<String> = domain.devices.controllers.iter().map(|it| own_name(domain, it)).collect();
     let devices = &mut domain.devices;
-    for controller in &mut devices.controllers {
-        if controller.alias.is_none() {
-            controller.alias = named(controller_alias(controller, machine, is_sparc, has_buses));
-        }
+    for (controller, name) in devices.controllers.iter_mut().zip(names) {
+        controller.alias.get_or_insert(Alias { name });
     }
     let controllers = devices.controllers.clone();
     for disk in &mut devices.disks {
@@ -25,24 +21,25 @@ pub(crate) fn assign(domain: &mut Domain) {
             disk.alias = named(disk_alias(disk, &controllers));
         }
     }
-    macro_rules! number {
-        ($($list:ident: $prefix:literal),*) => { $(
-            for at in 0..devices.$list.len() {
-                if devices.$list[at].alias.is_none() {
-                    let taken = |name: &str| {
-                        devices.$list.iter().any(|device| device.alias.as_ref().is_some_and(|alias| alias.name == name))
-                    };
-                    let name = (at..).map(|number| format!(concat!($prefix, "{}"), number)).find(|name| !taken(name));
-                    devices.$list[at].alias = name.map(|name| Alias { name });
-                }
+    // Some are counted on from the highest number that is taken, the others by their place.
+    macro_rules! count_on {
+        ($($list:ident: $prefix:literal),*) => { $(for at in 0..devices.$list.len() {
+            if devices.$list[at].alias.is_none() {
+                devices.$list[at].alias = named(next($prefix, devices.$list.iter().map(|device| &device.alias)));
             }
-        )* };
+        })* };
+    }
+    macro_rules! number {
+        ($($list:ident: $prefix:literal),*) => { $(for (at, device) in devices.$list.iter_mut().enumerate() {
+            device.alias.get_or_insert_with(|| Alias { name: format!(concat!($prefix, "{}"), at) });
+        })* };
     }
     assign_interfaces(devices);
     assign_hostdevs(devices);
-    number!(filesystems: "fs", sounds: "sound", redirdevs: "redir", videos: "video", serials: "serial");
-    number!(parallels: "parallel", channels: "channel", hubs: "hub", shmems: "shmem", smartcards: "smartcard");
-    number!(tpms: "tpm", inputs: "input", watchdogs: "watchdog", rngs: "rng", panics: "panic", cryptos: "crypto");
+    count_on!(filesystems: "fs", redirdevs: "redir", serials: "serial", parallels: "parallel", channels: "channel");
+    count_on!(inputs: "input", rngs: "rng");
+    number!(sounds: "sound", videos: "video", hubs: "hub", shmems: "shmem", smartcards: "smartcard", tpms: "tpm");
+    number!(watchdogs: "watchdog", panics: "panic", cryptos: "crypto");
     let serial = devices.serials.first().and_then(|serial| serial.alias.clone());
     for (at, console) in devices.consoles.iter_mut().enumerate() {
         let is_serial = console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Serial));
@@ -68,33 +65,37 @@ fn named(name: String) -> Option<Alias> {
     Some(Alias { name })
 }
 
+/// The name after the highest of those with this beginning.
+fn next<'a>(prefix: &str, taken: impl Iterator<Item = &'a Option<Alias>>) -> String {
+    let number = |alias: &Alias| alias.name.strip_prefix(prefix)?.parse::<u32>().ok();
+    let highest = taken.flatten().filter_map(number).max();
+    format!("{prefix}{}", highest.map_or(0, |highest| highest.saturating_add(1)))
+}
+
 /// An interface that is a device of the host counts as one.
 fn assign_interfaces(devices: &mut ostler_conf::domain::Devices) {
-    let names = devices.interfaces.iter().map(|interface| &interface.alias);
-    let names = names.chain(devices.hostdevs.iter().map(|hostdev| &hostdev.alias)).flatten();
-    let mut taken: std::collections::BTreeSet<String> = names.map(|alias| alias.name.clone()).collect();
-    for (at, interface) in devices.interfaces.iter_mut().enumerate() {
-        if interface.alias.is_none() {
-            let (prefix, first) =
-                if matches!(interface.source, InterfaceSource::Hostdev(_)) { ("hostdev", 0) } else { ("net", at) };
-            let name = (first..).map(|number| format!("{prefix}{number}")).find(|name| !taken.contains(name));
-            let name = name.unwrap_or_default();
-            taken.insert(name.clone());
-            interface.alias = named(name);
+    for at in 0..devices.interfaces.len() {
+        if devices.interfaces[at].alias.is_none() {
+            let interfaces = devices.interfaces.iter().map(|interface| &interface.alias);
+            let name = match devices.interfaces[at].source {
+                InterfaceSource::Hostdev(_) => {
+                    next("hostdev", interfaces.chain(devices.hostdevs.iter().map(|hostdev| &hostdev.alias)))
+                }
+                _ => next("net", interfaces),
+            };
+            devices.interfaces[at].alias = named(name);
         }
     }
 }
 
-/// Devices of the host are numbered after the interfaces that are some.
+/// Devices of the host are counted on from interfaces that are some.
 fn assign_hostdevs(devices: &mut ostler_conf::domain::Devices) {
-    let names = devices.interfaces.iter().map(|interface| &interface.alias);
-    let names = names.chain(devices.hostdevs.iter().map(|hostdev| &hostdev.alias)).flatten();
-    let mut taken: std::collections::BTreeSet<String> = names.map(|alias| alias.name.clone()).collect();
-    for hostdev in devices.hostdevs.iter_mut().filter(|hostdev| hostdev.alias.is_none()) {
-        let name = (0..).map(|number: u32| format!("hostdev{number}")).find(|name| !taken.contains(name));
-        let name = name.unwrap_or_default();
-        taken.insert(name.clone());
-        hostdev.alias = named(name);
+    for at in 0..devices.hostdevs.len() {
+        if devices.hostdevs[at].alias.is_none() {
+            let interfaces = devices.interfaces.iter().map(|interface| &interface.alias);
+            let name = next("hostdev", interfaces.chain(devices.hostdevs.iter().map(|hostdev| &hostdev.alias)));
+            devices.hostdevs[at].alias = named(name);
+        }
     }
 }
 
@@ -136,16 +137,14 @@ fn has_many_buses(domain: &Domain) -> bool {
     }
 }
 
-fn controller_alias(
-    controller: &Controller,
-    machine: Option<MachineFamily>,
-    is_sparc: bool,
-    has_buses: bool,
-) -> String {
+/// The name of a controller that has none of its users'.
+pub(crate) fn own_name(domain: &Domain, controller: &Controller) -> String {
+    let machine = domain.os.r#type.machine.as_deref().and_then(family);
+    let is_sparc = domain.os.r#type.arch.as_deref() == Some("sparc");
     let index = controller.index.unwrap_or(0);
     match (controller.r#type, controller.model) {
         (Kind::Pci, Some(Model::PcieRoot)) => format!("pcie.{index}"),
-        (Kind::Pci, Some(Model::PciRoot)) if !has_buses => "pci".into(),
+        (Kind::Pci, Some(Model::PciRoot)) if !has_many_buses(domain) => "pci".into(),
         (Kind::Pci, _) => format!("pci.{index}"),
         (Kind::Usb, _) if index == 0 => "usb".into(),
         (Kind::Sata, _) if index == 0 && machine == Some(MachineFamily::Q35) => "ide".into(),
@@ -190,4 +189,29 @@ pub(crate) fn target_number(name: &str) -> u32 {
     let letters = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or_default();
     let digit = |letter: u8| u32::from(letter.saturating_sub(b'a')) + 1;
     letters.bytes().fold(0_u32, |number, letter| number.wrapping_mul(26).wrapping_add(digit(letter))).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::complete::tests::domain;
+
+    #[test]
+    fn some_are_counted_on_and_others_by_their_place() {
+        let mut domain = domain(
+            "<domain type='qemu'><name>a</name><memory>1</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>
+                <controller type='pci' index='0' model='pcie-root'/>
+                <interface type='user'><alias name='net4'/></interface><interface type='user'/>
+                <sound model='ac97'><alias name='ua-s'/></sound><sound model='ac97'/>
+                <rng model='virtio'><backend model='builtin'/><alias name='ua-r'/></rng>
+                <rng model='virtio'><backend model='builtin'/></rng>
+            </devices></domain>",
+        );
+        assign(&mut domain);
+        let name = |alias: &Option<Alias>| alias.as_ref().map(|alias| alias.name.clone()).unwrap_or_default();
+        assert_eq!(name(&domain.devices.controllers[0].alias), "pcie.0");
+        assert_eq!(name(&domain.devices.interfaces[1].alias), "net5");
+        assert_eq!(name(&domain.devices.sounds[1].alias), "sound1");
+        assert_eq!(name(&domain.devices.rngs[1].alias), "rng0");
+    }
 }

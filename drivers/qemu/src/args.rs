@@ -59,8 +59,7 @@ mod watchdog;
 pub(crate) use controller::driver as controller_driver;
 pub(crate) use input::driver as input_driver;
 pub use runtime::{
-    Chain, CharFds, FdGroup, Image, MasterKey, Monitor, NetworkPort, Runtime, SecretName, SevFacts, Tap, TpmFacts,
-    VsockFacts,
+    Chain, CharFds, FdGroup, Image, MasterKey, Monitor, NetworkPort, Runtime, SecretName, Tap, TpmFacts, VsockFacts,
 };
 pub use settings::{HostNode, HugepageMount, Server, Settings, Tls};
 
@@ -173,6 +172,8 @@ pub fn command_line(
     runtime: &Runtime,
 ) -> Result<CommandLine> {
     let mut domain = domain.clone();
+    // What was defined before ports were chosen at once gets them at each start, as with libvirt.
+    crate::complete::usb::assign(&mut domain)?;
     crate::alias::assign(&mut domain);
     memory::align(&mut domain)?;
     let setup = Setup { domain: &domain, capabilities, settings, runtime, boot: BootOrder::of(&domain) };

@@ -8,7 +8,7 @@ mod interface;
 mod machine;
 pub(crate) mod pci;
 mod small_devices;
-mod usb;
+pub(crate) mod usb;
 
 use std::path::PathBuf;
 use std::sync::Arc;

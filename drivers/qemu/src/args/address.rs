@@ -72,21 +72,24 @@ fn pci_bus(domain: &Domain, pci: &PciAddress) -> Result<String> {
     let Some(bus) = found else {
         return Err(Error::new(ErrorCode::InternalError, format!("there is no pci controller {index}")));
     };
-    let name = alias(&bus.alias);
+    // What is part of the machine has QEMU's name, whatever people call it.
+    let own = is_root(bus.model).then(|| crate::alias::own_name(domain, bus));
+    let name = own.unwrap_or_else(|| alias(&bus.alias).to_owned());
     // A further host bridge of POWER is a device, and its bus is part of it.
     let is_further_bridge = Platform::of(domain) == Platform::Pseries
         && bus.model == Some(Model::PciRoot)
         && bus.target.as_ref().and_then(|target| target.index).is_some_and(|index| index > 0);
-    Ok(if is_further_bridge { format!("{name}.0") } else { name.to_owned() })
+    Ok(if is_further_bridge { format!("{}.0", alias(&bus.alias)) } else { name })
 }
 
-/// The alias of a controller.
-pub(super) fn controller(domain: &Domain, kind: ControllerKind, index: u32) -> Result<&str> {
-    let found =
-        domain.devices.controllers.iter().find(|other| other.r#type == kind && other.index.unwrap_or(0) == index);
+/// QEMU's name of a controller: the alias, but for what is part of the machine.
+pub(super) fn controller(domain: &Domain, kind: ControllerKind, index: u32) -> Result<String> {
+    let mut controllers = domain.devices.controllers.iter();
+    let found = controllers.find(|other| other.r#type == kind && other.index.unwrap_or(0) == index);
     let found =
         found.ok_or_else(|| Error::new(ErrorCode::InternalError, format!("there is no {kind} controller {index}")))?;
-    Ok(alias(&found.alias))
+    let own = crate::alias::own_name(domain, found);
+    Ok(if matches!(own.as_str(), "ide" | "scsi") { own } else { alias(&found.alias).to_owned() })
 }
 
 /// The device that gives a PCI device of s390 its identity there.

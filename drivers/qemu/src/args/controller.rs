@@ -6,7 +6,7 @@ use ostler_conf::domain::{
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 
-use super::platform::{Platform, arch};
+use super::platform::{Platform, arch, is_s390};
 use super::{Args, Props, Setup, address, alias, on_off, virtio};
 use crate::probe::Flag;
 
@@ -73,7 +73,8 @@ fn is_built_in(setup: &Setup<'_>, controller: &Controller) -> bool {
             }
             model => address::is_root(model),
         },
-        Kind::Usb => controller.model == Some(Model::None),
+        // s390 has none of its own, and one that no model was found for is none.
+        Kind::Usb => controller.model == Some(Model::None) || (controller.model.is_none() && is_s390(setup.domain)),
         Kind::Ide => has_ide(setup, platform) && index == 0,
         Kind::Sata => index == 0 && platform == Platform::Q35,
         Kind::Fdc => true,
@@ -152,12 +153,12 @@ fn virtio_scsi(controller: &Controller, driver: Option<&ControllerDriver>) -> Pr
     let iothread = driver.and_then(|driver| driver.iothread);
     virtio::device("virtio-scsi", model, &controller.address, driver.map(|driver| &driver.virtio))
         .maybe("iothread", iothread.map(|id| format!("iothread{id}")))
-        .maybe("iothread-vq-mapping", driver.and_then(|driver| driver.iothreads.as_ref()).map(super::iothread::mapping))
         .put("id", alias(&controller.alias))
         .maybe("num_queues", driver.and_then(|driver| driver.queues))
         .maybe("cmd_per_lun", driver.and_then(|driver| driver.cmd_per_lun))
         .maybe("max_sectors", driver.and_then(|driver| driver.max_sectors))
         .maybe("ioeventfd", driver.and_then(|driver| driver.ioeventfd).map(|on| on.0))
+        .maybe("iothread-vq-mapping", driver.and_then(|driver| driver.iothreads.as_ref()).map(super::iothread::mapping))
 }
 
 fn bridge(controller: &Controller, driver: &str) -> Props {

@@ -7,9 +7,9 @@ use ostler_conf::domain::{
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 
-use super::platform::{arch, is_x86};
+use super::platform::{arch, is_s390, is_x86};
 use super::{Args, Setup, on_off};
-use crate::probe::{Accelerator, Flag};
+use crate::probe::{Accelerator, CpuValue, Flag};
 
 pub(super) fn cpu(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     let domain = setup.domain;
@@ -18,7 +18,8 @@ pub(super) fn cpu(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
         let message = "this emulator does not tell which features are about to go";
         return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("cpu.deprecatedFeatures"));
     }
-    let mut text = match &domain.cpu {
+    let cpu = setup.runtime.cpu.as_ref().or(domain.cpu.as_ref());
+    let mut text = match cpu {
         Some(cpu) => model(setup, cpu)?,
         None => None,
     };
@@ -118,26 +119,21 @@ impl Setup<'_> {
     }
 }
 
-/// The host's processor, as the emulator told it for guests of this kind.
+/// The host's processor, as the emulator told it for guests of this kind: only of s390 is that all that there is to say.
 fn host_model(setup: &Setup<'_>, cpu: &Cpu) -> Result<String> {
     let accelerator = Accelerator::of(setup.domain.r#type.unwrap_or(DomainType::Qemu));
-    let without_old = cpu.deprecated_features.is_some_and(|on| !on.0);
-    let host = setup.runtime.host_model.clone().or_else(|| {
-        let host = setup.capabilities.accelerated(accelerator).host_cpu.as_ref()?;
-        let is_s390 = super::platform::is_s390(setup.domain);
-        is_s390.then(|| {
-            let mut text = host.model.clone();
-            for property in &host.properties {
-                if let crate::probe::CpuValue::Boolean(on) = property.value {
-                    option(&mut text, &property.name, on && !(without_old && host.deprecated.contains(&property.name)));
-                }
-            }
-            text
-        })
-    });
-    host.ok_or_else(|| {
+    let host = setup.capabilities.accelerated(accelerator).host_cpu.as_ref().filter(|_| is_s390(setup.domain));
+    let host = host.ok_or_else(|| {
         Error::new(ErrorCode::ConfigUnsupported, "the host's processor model is not known here").at("cpu.mode")
-    })
+    })?;
+    let without_old = cpu.deprecated_features.is_some_and(|on| !on.0);
+    let mut text = host.model.clone();
+    for property in &host.properties {
+        if let CpuValue::Boolean(on) = property.value {
+            option(&mut text, &property.name, on && !(without_old && host.deprecated.contains(&property.name)));
+        }
+    }
+    Ok(text)
 }
 
 fn timers(setup: &Setup<'_>, text: &mut String) {

@@ -3,7 +3,7 @@
 use ostler_conf::domain::LaunchSecurity;
 use ostler_driver::Result;
 
-use super::{Args, Props, Setup, SevFacts};
+use super::{Args, Props, Setup};
 
 const ID: &str = "lsec0";
 
@@ -33,8 +33,6 @@ pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
 /// What the guest does not say, the host's processor does.
 fn encryption(setup: &Setup<'_>, kind: &str, cbitpos: Option<u32>, reduced: Option<u32>) -> Props {
     let host = setup.capabilities.sev.as_ref();
-    let host = host.map(|sev| SevFacts { cbitpos: sev.cbitpos, reduced_phys_bits: sev.reduced_phys_bits });
-    let host = host.or(setup.runtime.sev);
     Props::object(kind, ID)
         .maybe("cbitpos", cbitpos.or(host.map(|host| host.cbitpos)))
         .maybe("reduced-phys-bits", reduced.or(host.map(|host| host.reduced_phys_bits)))

@@ -10,18 +10,18 @@ use super::{Args, Props, Setup, alias, environment, escape, firmware, on_off};
 use crate::probe::{Accelerator, Flag, Machine};
 
 pub(super) fn name(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
-    let behavior = setup.domain.qemu_deprecation.as_ref().and_then(|deprecation| deprecation.behavior.as_deref());
-    let policy = match behavior {
-        Some("omit") => Some(("accept", Some("hide"))),
-        Some("reject") => Some(("reject", Some("hide"))),
-        Some("crash") => Some(("crash", Some("hide"))),
-        _ => None,
-    };
-    if let Some((input, output)) = policy {
-        let output = output.map(|output| format!(",deprecated-output={output}")).unwrap_or_default();
-        args.option("-compat", format!("deprecated-input={input}{output}"));
-    }
     args.option("-name", format!("guest={},debug-threads=on", escape(&setup.domain.name)));
+    let behavior = setup.domain.qemu_deprecation.as_ref().and_then(|deprecation| deprecation.behavior.as_deref());
+    let (input, output) = match behavior {
+        Some("omit") => (None, Some("hide")),
+        Some("reject") => (Some("reject"), Some("hide")),
+        Some("crash") => (Some("crash"), Some("hide")),
+        _ => (None, None),
+    };
+    if output.is_some() {
+        let policy = Props::default().maybe("deprecated-output", output).maybe("deprecated-input", input);
+        args.json("-compat", &policy.into_value());
+    }
     args.flag("-S");
     Ok(())
 }
@@ -147,7 +147,6 @@ fn features(setup: &Setup<'_>, list: &mut List) {
     let state = |state: &Option<ostler_conf::domain::FeatureState>| state.as_ref()?.state.map(|on| on.0);
     list.switch("vmport", state(&features.vmport));
     list.switch("smm", features.smm.as_ref().map(|smm| smm.state.is_none_or(|on| on.0)));
-    list.switch("i8042", state(&features.ps2));
     gic(setup, list);
     match features.ioapic {
         Some(IoapicDriver::Qemu) => list.add("kernel_irqchip", "split"),
@@ -178,6 +177,7 @@ fn features(setup: &Setup<'_>, list: &mut List) {
         }
     }
     list.switch("ras", state(&features.ras));
+    list.switch("i8042", state(&features.ps2));
     if let Some(aia) = features.aia {
         list.add("aia", aia.word());
     }
@@ -257,8 +257,8 @@ pub(super) fn sandbox(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
 /// The guest's memory is given back after QEMU has ended.
 pub(super) fn async_teardown(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     let wanted = setup.domain.features.as_ref().and_then(|features| features.async_teardown);
-    if wanted.is_some_and(|on| on.0) {
-        args.option("-run-with", "async-teardown=on");
+    if let Some(wanted) = wanted {
+        args.option("-run-with", format!("async-teardown={}", on_off(wanted.0)));
     }
     Ok(())
 }

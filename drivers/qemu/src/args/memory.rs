@@ -225,8 +225,9 @@ impl<'a> Piece<'a> {
                 (None, Some(page)) => hugepage_dir(setup, page)?,
                 (None, None) => path(&setup.settings.memory_dir.join(&setup.runtime.short_name).join(self.file_name())),
             };
-            props =
-                Props::object("memory-backend-file", &*self.id).put("mem-path", path).maybe("discard-data", discard);
+            props = Props::object("memory-backend-file", &*self.id)
+                .put("mem-path", path)
+                .maybe("discard-data", discard.filter(|_| file.is_none()));
         } else {
             props = Props::object("memory-backend-ram", &*self.id);
         }
@@ -379,4 +380,35 @@ fn hugepage_dir(setup: &Setup<'_>, page: Size) -> Result<String> {
 
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::complete::tests::domain;
+
+    fn aligned(arch: &str, memory: &str, rest: &str) -> Result<(u64, Vec<u64>)> {
+        let mut domain = domain(&format!(
+            "<domain type='qemu'><name>a</name><memory unit='KiB'>{memory}</memory>
+                <os><type arch='{arch}' machine='m'>hvm</type></os>{rest}</domain>"
+        ));
+        align(&mut domain)?;
+        Ok((domain.memory_kib(), device_sizes(&domain).collect()))
+    }
+
+    #[test]
+    fn memory_comes_in_whole_blocks() {
+        assert_eq!(aligned("x86_64", "1025", "").unwrap(), (2048, vec![]));
+        assert_eq!(aligned("ppc64", "1025", "").unwrap(), (262_144, vec![]));
+        let dimm = "<devices><memory model='dimm'><target><size unit='KiB'>2049</size></target></memory></devices>";
+        assert_eq!(aligned("x86_64", "4097", dimm).unwrap(), (2048 + 4096, vec![4096]));
+        let label = "<devices><memory model='nvdimm'><source><path>/a</path></source><target>
+            <size unit='KiB'>550000</size><label><size unit='KiB'>128</size></label></target></memory></devices>";
+        assert_eq!(aligned("ppc64", "1598576", label).unwrap().1, [524_416]);
+    }
+
+    #[test]
+    fn memory_that_has_no_next_block_is_refused() {
+        assert_eq!(aligned("x86_64", "9007199254740991", "").unwrap_err().code, ErrorCode::ConfigUnsupported);
+    }
 }

@@ -4,16 +4,13 @@ use ostler_conf::domain::{Address, MemoryModel};
 use ostler_driver::Result;
 
 use super::memory::Piece;
-use super::{Args, Props, Setup, address, alias, virtio};
+use super::{Args, Props, Setup, alias, virtio};
 
 pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     for memory in &setup.domain.devices.memories {
         let backend = Piece::of_device(memory).backend(setup)?;
         let device_allocates = backend.device_allocates;
         backend.write(args);
-        if let Some(zpci) = address::zpci(setup.domain, &memory.address, &memory.alias) {
-            args.device(setup, zpci);
-        }
         let driver = match memory.model {
             MemoryModel::Dimm => "pc-dimm".to_owned(),
             MemoryModel::Nvdimm => "nvdimm".to_owned(),

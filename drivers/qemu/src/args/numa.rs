@@ -134,9 +134,7 @@ fn attributes(numa: &Numa, args: &mut Args) {
         );
     }
     for (at, cell) in numa.cells.iter().enumerate() {
-        let mut caches: Vec<_> = cell.caches.iter().collect();
-        caches.sort_by_key(|cache| cache.level);
-        for cache in caches {
+        for cache in &cell.caches {
             let policy = match cache.policy {
                 CachePolicy::None => "none",
                 CachePolicy::Writeback => "write-back",

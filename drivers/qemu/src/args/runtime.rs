@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ostler_conf::domain::{BlockSource, DataStoreSource, DiskSource, FileSource, ImageFormatName, PciAddress};
+use ostler_conf::domain::{BlockSource, Cpu, DataStoreSource, DiskSource, FileSource, ImageFormatName, PciAddress};
 use uuid::Uuid;
 
 /// The facts of one run.
@@ -57,12 +57,10 @@ pub struct Runtime {
     pub vsock: Option<VsockFacts>,
     /// The addresses that graphics which listen on a network have there, by the network.
     pub listen_addresses: BTreeMap<String, String>,
-    /// The host's processor as `-cpu` says it, for a guest that is to have one like it.
-    pub host_model: Option<String>,
+    /// The guest's processor as it is on this host, where the definition leaves that to the host.
+    pub cpu: Option<Cpu>,
     /// The host's first graphics processor.
     pub render_node: Option<String>,
-    /// The processor's encryption of memory.
-    pub sev: Option<SevFacts>,
 }
 
 /// The key under which secrets are handed to QEMU.
@@ -205,13 +203,4 @@ pub struct VsockFacts {
     pub fd: i32,
     /// The number that was chosen where the guest names none.
     pub cid: u32,
-}
-
-/// What the processor says of its encryption of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SevFacts {
-    /// The bit of a page's address that marks encryption.
-    pub cbitpos: u32,
-    /// How many bits of addresses it takes.
-    pub reduced_phys_bits: u32,
 }

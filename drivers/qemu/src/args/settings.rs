@@ -70,8 +70,6 @@ pub struct Server {
     pub password: Option<String>,
     /// Whether a guest that names no place listens on a socket in its folder.
     pub auto_socket: bool,
-    /// Whether the host's sound is the guest's.
-    pub allow_host_audio: bool,
 }
 
 /// Certificates.

@@ -14,6 +14,8 @@ pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     for shmem in &setup.domain.devices.shmems {
         let name = alias(&shmem.alias);
         let role = shmem.role.map(|role| if role == ShmemRole::Master { "on" } else { "off" });
+        // libvirt writes the socket of a server behind the device; QEMU makes character devices first at any rate.
+        let mut server = None;
         let props = match shmem.model {
             Some(ShmemModel::Plain) => {
                 let memory = format!("shmmem-{name}");
@@ -30,7 +32,7 @@ pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
                 let chardev = format!("char{name}");
                 let path =
                     shmem.server.clone().unwrap_or_else(|| format!("/var/lib/libvirt/shmem-{}-sock", shmem.name));
-                chardev::write(setup, args, &chardev, Backend::connecting(&path));
+                server = Some((chardev.clone(), path));
                 let msi = shmem.msi.as_ref();
                 Props::driver("ivshmem-doorbell")
                     .put("id", name)
@@ -47,6 +49,9 @@ pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
         };
         let props = props.address(setup.domain, &shmem.address)?.acpi_index(shmem.acpi.as_ref());
         args.device(setup, props);
+        if let Some((chardev, path)) = server {
+            chardev::write(setup, args, &chardev, Backend::connecting(&path));
+        }
     }
     Ok(())
 }

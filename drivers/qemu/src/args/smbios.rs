@@ -53,10 +53,11 @@ pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     for sysinfo in &setup.domain.sysinfo {
         let Sysinfo::Fwcfg(config) = sysinfo else { continue };
         for entry in &config.entries {
-            let name = escape(&entry.name);
+            // These are taken as they are: a comma is no end of a value that is the last.
+            let name = &entry.name;
             let text = match (&entry.value, &entry.file) {
-                (Some(value), _) if !value.is_empty() => format!("name={name},string={}", escape(value)),
-                (_, Some(file)) => format!("name={name},file={}", escape(file)),
+                (Some(value), _) if !value.is_empty() => format!("name={name},string={value}"),
+                (_, Some(file)) => format!("name={name},file={file}"),
                 _ => continue,
             };
             args.option("-fw_cfg", text);

@@ -2,7 +2,7 @@
 
 pub use crate::args::{
     Chain, CharFds, CommandLine, FdGroup, HostNode, HugepageMount, Image, MasterKey, Monitor, NetworkPort, Runtime,
-    SecretName, Server, Settings, SevFacts, Tap, Tls, TpmFacts, VsockFacts, command_line,
+    SecretName, Server, Settings, Tap, Tls, TpmFacts, VsockFacts, command_line,
 };
 
 use ostler_conf::Domain;

@@ -162,7 +162,7 @@ fn on_controller(domain: &Domain, disk: &Disk, bus: DiskBus) -> Result<Props> {
     Ok(match bus {
         DiskBus::Ide => {
             // A board may have a controller that no definition tells of.
-            let name = name_of(Kind::Ide).unwrap_or("ide");
+            let name = name_of(Kind::Ide).unwrap_or_else(|_| "ide".to_owned());
             Props::driver(kind("ide-hd", "ide-cd")).put("bus", format!("{name}.{line}")).put("unit", unit)
         }
         DiskBus::Sata => Props::driver(kind("ide-hd", "ide-cd")).put("bus", format!("{}.{unit}", name_of(Kind::Sata)?)),
