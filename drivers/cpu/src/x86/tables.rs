@@ -54,6 +54,8 @@ pub(super) struct Feature {
 pub(super) struct Model {
     pub(super) name: &'static str,
     pub(super) vendor: Option<&'static str>,
+    /// An earlier model that it differs from in name only.
+    pub(super) same_as: Option<&'static str>,
     pub(super) bits: Bits,
     /// What came into it later.
     pub(super) added: Bits,
@@ -169,6 +171,7 @@ impl Tables {
         let mut model = Model {
             name,
             vendor: None,
+            same_as: None,
             bits: Bits::default(),
             added: Bits::default(),
             removed: Vec::new(),
@@ -187,19 +190,23 @@ impl Tables {
                 (_, Some(("vendor", vendor))) => model.vendor = Some(vendor),
                 (_, Some(("sig", pattern))) => model.signatures.push(read_pattern(pattern)),
                 (_, Some(("like", other))) => {
+                    model.same_as = Some(other);
                     let other = self.model(other).expect("the tables name earlier models");
                     (model.bits, model.added, model.removed) = (other.bits, other.added, other.removed.clone());
                 }
-                _ => match word.split_at(1) {
-                    ("+", added) => model.added.add(&bits(self, added)),
-                    ("-", removed) => model.removed.push(removed),
-                    ("!", not) => match not.split_at(1) {
-                        ("+", added) => model.added.remove(&bits(self, added)),
-                        ("-", removed) => model.removed.retain(|name| *name != removed),
-                        _ => model.bits.remove(&bits(self, not)),
-                    },
-                    _ => model.bits.add(&bits(self, word)),
-                },
+                _ => {
+                    model.same_as = None;
+                    match word.split_at(1) {
+                        ("+", added) => model.added.add(&bits(self, added)),
+                        ("-", removed) => model.removed.push(removed),
+                        ("!", not) => match not.split_at(1) {
+                            ("+", added) => model.added.remove(&bits(self, added)),
+                            ("-", removed) => model.removed.retain(|name| *name != removed),
+                            _ => model.bits.remove(&bits(self, not)),
+                        },
+                        _ => model.bits.add(&bits(self, word)),
+                    }
+                }
             }
         }
         self.models_by_name.insert(name, self.models.len());
