@@ -100,14 +100,15 @@ pub struct UriTransports {
 }
 
 /// `<secmodel>`: what separates guests from each other.
-#[element]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct SecurityModel {
     /// Its name.
     pub model: String,
     /// Its domain of interpretation.
     pub doi: String,
     /// What guests have where they say nothing.
-    #[xml(name = "baselabel")]
     pub baselabels: Vec<BaseLabel>,
 }
 
@@ -120,6 +121,30 @@ pub struct BaseLabel {
     /// The label.
     #[xml(text)]
     pub label: String,
+}
+
+impl Element for SecurityModel {
+    fn read(reader: &Reader<'_>) -> Result<Self, Problem> {
+        Ok(SecurityModel {
+            model: reader.element("model")?.unwrap_or_default(),
+            doi: reader.element("doi")?.unwrap_or_default(),
+            baselabels: reader.elements("baselabel")?,
+        })
+    }
+
+    fn attrs(&self, _: &mut Writer) {}
+
+    fn body(&self, w: &mut Writer) {
+        // Both are written even when empty.
+        w.element("model", true, |w| w.inline_text(&self.model));
+        w.element("doi", true, |w| w.inline_text(&self.doi));
+        for label in &self.baselabels {
+            w.element("baselabel", true, |w| {
+                label.attrs(w);
+                label.body(w);
+            });
+        }
+    }
 }
 
 impl Root for Capabilities {

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use ostler_conf::domain::{DomainType, TpmVersion};
-use ostler_conf::domain_capabilities::HostModel;
 use ostler_conf::format;
 use ostler_conf::xml::Value as _;
-use ostler_driver_qemu::{
-    Capabilities, CpuModelFacts, CpuModels, DomainHost, DomainQuery, LoaderFacts, domain_capabilities,
-};
+use ostler_driver::HostCpu;
+use ostler_driver_cpu::CpuDriver;
+use ostler_driver_qemu::{Capabilities, DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
 use serde_json::Value;
 
 use super::case::{Case, Verdict};
@@ -44,9 +43,15 @@ fn of_qemu(case: &Case) -> Verdict {
             texts(case.param("loader_values_override")),
         ),
         tpm_versions: versions.map(|version| TpmVersion::parse(&version)).collect::<Result<_, _>>()?,
+        cpu: (emulator.arch == "ppc64").then(|| HostCpu {
+            arch: emulator.arch.clone(),
+            model: Some("POWER8".to_owned()),
+            ..HostCpu::default()
+        }),
+        physical_address_bits: (emulator.arch != "s390x").then_some(64),
         pci_backends: vec!["default".to_owned(), "vfio".to_owned()],
     };
-    let found = domain_capabilities(&emulator, DomainQuery { r#type, machine }, &host, &NoModels);
+    let found = domain_capabilities(&emulator, DomainQuery { r#type, machine }, &host, &CpuDriver);
     same_text(&expected, &format(&found))
 }
 
@@ -71,21 +76,4 @@ fn descriptors(case: &Case) -> Vec<String> {
         }
     }
     by_name.into_values().collect()
-}
-
-/// No table of CPU models is at hand.
-struct NoModels;
-
-impl CpuModels for NoModels {
-    fn model(&self, _: &str, _: &str) -> Option<CpuModelFacts> {
-        None
-    }
-
-    fn feature(&self, _: &str, qemu_name: &str) -> String {
-        qemu_name.to_owned()
-    }
-
-    fn host_model(&self, _: &str, _: DomainType, _: &Capabilities) -> Option<HostModel> {
-        None
-    }
 }

@@ -8,6 +8,7 @@ mod capabilities;
 mod case;
 mod command;
 mod compare;
+mod cpu;
 mod documents;
 mod domain_capabilities;
 mod domains;
@@ -81,6 +82,7 @@ const SUITES: &[(&str, Judge)] = &[
     ("qemucommandutil", qemu_small::options),
     ("qemumigparams", qemu_small::migration_parameters),
     ("qemunbdkit", qemu_small::nbdkit),
+    ("cputest", cpu::judge),
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];

@@ -4,7 +4,6 @@ mod cpu;
 mod devices;
 mod firmware;
 
-pub use cpu::{CpuModelFacts, CpuModels};
 pub use firmware::LoaderFacts;
 
 use ostler_conf::DomainCapabilities;
@@ -14,6 +13,8 @@ use ostler_conf::domain_capabilities::{
     Choice, FeatureSupport, MaxVcpus, SevSupport, SgxSection, SgxSections, SgxSupport, Support,
 };
 use ostler_conf::values::{ScaledKib, YesNo};
+
+use ostler_driver::{Cpus, HostCpu};
 
 use crate::probe::{Accelerator, Capabilities, Flag, Machine};
 
@@ -26,6 +27,10 @@ pub struct DomainHost {
     pub loader: LoaderFacts,
     /// The versions of TPMs that can be emulated.
     pub tpm_versions: Vec<TpmVersion>,
+    /// Its processors, where they can be told.
+    pub cpu: Option<HostCpu>,
+    /// How long their physical addresses are, where that is known.
+    pub physical_address_bits: Option<u32>,
     /// What can give a PCI device to a guest, in libvirt's words.
     pub pci_backends: Vec<String>,
 }
@@ -44,7 +49,7 @@ pub fn domain_capabilities(
     emulator: &Capabilities,
     query: DomainQuery<'_>,
     host: &DomainHost,
-    cpus: &dyn CpuModels,
+    cpus: &dyn Cpus,
 ) -> DomainCapabilities {
     let accelerator = Accelerator::of(query.r#type);
     let accelerated = emulator.accelerated(accelerator);
@@ -64,7 +69,7 @@ pub fn domain_capabilities(
         vcpu: max.map(|max| MaxVcpus { max }),
         iothreads: Support::with([]),
         os: host.loader.support(),
-        cpu: cpu::modes(emulator, query.r#type, cpus),
+        cpu: cpu::modes(emulator, query.r#type, host, cpus),
         memory_backing: Some(memory_backing(emulator)),
         devices: devices::support(emulator, name, host),
         features: features(emulator, machine, accelerator),

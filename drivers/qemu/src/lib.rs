@@ -38,7 +38,7 @@ pub use args::block;
 pub use args::option_list;
 pub use checker::Checker;
 pub use config::{Config, FailurePoints, Services};
-pub use domain_capabilities::{CpuModelFacts, CpuModels, DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
+pub use domain_capabilities::{DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
 pub use driver::QemuDriver;
 pub use guest_capabilities::guest_capabilities;
 pub use locked_memory::{LockedMemory, locked_memory};

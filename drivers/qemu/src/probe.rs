@@ -5,6 +5,7 @@ mod ask;
 mod cache;
 mod capabilities;
 mod flags;
+mod host;
 mod kvm;
 mod link;
 mod process;

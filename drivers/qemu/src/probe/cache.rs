@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::host::HostState;
+
 /// Raised when what is asked changes, so that what an older version found is asked again.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The program, and what else its abilities depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,7 @@ pub(super) struct Identity {
     modified: (i64, i64),
     size: u64,
     kernel: String,
+    host: HostState,
     /// For what holds for one boot only.
     pub(super) boot_id: Option<String>,
 }
@@ -41,6 +44,7 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             size: metadata.size(),
             kernel,
+            host: HostState::now(),
             boot_id: None,
         })
     }

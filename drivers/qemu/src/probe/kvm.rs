@@ -82,7 +82,7 @@ mod tests {
             return;
         }
         let scratch = tempfile::tempdir().unwrap();
-        assert!(run(Path::new(QEMU), "tcg", scratch.path(), None, Duration::from_secs(60)));
+        assert!(run(Path::new(QEMU), "tcg", scratch.path(), None, Duration::from_secs(600)));
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     }
 }

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::capabilities::{Accelerator, Capabilities};
 use super::flags::Flags;
+use super::host::microcode;
 use super::link::{AskError, Link};
 
 /// Asks `emulator`. It runs for a moment, as `credentials` says, with no machine and no device; twice where guests could run
@@ -27,6 +28,13 @@ pub(super) fn ask(emulator: &Path, credentials: Option<&Credentials>) -> Result<
         })?;
     }
     found.emulator = emulator.to_string_lossy().into_owned();
+    found.microcode_version = microcode();
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sev) = &mut found.sev {
+        const ENCRYPTION: u32 = 0x8000_001f;
+        let leaf = std::arch::x86_64::__cpuid(ENCRYPTION);
+        sev.count_guests(leaf.ecx, leaf.edx);
+    }
     Ok(found)
 }
 
