@@ -29,7 +29,7 @@ pub struct Reader<'d> {
 }
 
 impl<'d> Reader<'d> {
-    pub(crate) fn root(document: &'d Document<'d>) -> Self {
+    pub fn root(document: &'d Document<'d>) -> Self {
         document.nodes[0].taken.add(Taken::ITSELF);
         Reader { document, node: Some(0), absent: None }
     }

@@ -12,6 +12,7 @@
 #[cfg(feature = "behaviour")]
 pub mod behaviour;
 mod connection;
+mod cpus;
 mod domains;
 mod error;
 mod event;
@@ -21,6 +22,9 @@ mod security;
 mod storage;
 
 pub use connection::{Accelerator, Connection, HostFacts, Need};
+pub use cpus::{
+    BaselineOptions, Comparison, CpuSignature, Cpus, HostCpu, Offered, OfferedModel, Property, RemovedFeatures,
+};
 pub use domains::{
     Change, Checked, ConsolePath, Definition, DomainState, DomainSummary, Domains, GuestAddress, LifecycleAction,
     LifecycleEvent, PausedReason, RunningReason, ShutoffReason, StartOptions, StateOnUndefine, Warning,
