@@ -136,6 +136,11 @@ fn x86_model(item: &Reader<'_>, models: &[(String, Model)]) -> Result<Model> {
     if item.child("check").is_some_and(|check| check.attr_text("partial") == Some("compat")) {
         model.header.push_str(" compat");
     }
+    if let Some(base) = item.child("model")
+        && item.child("feature").is_none()
+    {
+        write!(model.header, " of={}", name(&base)?)?;
+    }
     if let Some(vendor) = item.child("vendor") {
         model.vendor = Some(name(&vendor)?.to_owned());
     }

@@ -32,6 +32,10 @@ impl Cpus for CpuDriver {
         }
     }
 
+    fn canonical(&self, arch: &str, model: &str) -> Option<&'static str> {
+        if Family::of(arch) == Some(Family::X86) { x86::canonical(model) } else { None }
+    }
+
     fn feature_name<'a>(&self, arch: &str, name: &'a str) -> &'a str {
         if Family::of(arch) == Some(Family::X86) { x86::feature_name(name) } else { name }
     }

@@ -37,6 +37,11 @@ pub(crate) fn vendor_of(model: &str) -> Option<&'static str> {
     TABLES.model(model).and_then(|model| model.vendor)
 }
 
+/// The versioned name of a model.
+pub(crate) fn canonical(model: &str) -> Option<&'static str> {
+    TABLES.models.iter().find(|version| version.is_version_of == Some(model)).map(|version| version.name)
+}
+
 /// The name of a feature here, by the hypervisor's.
 pub(crate) fn feature_name(name: &str) -> &str {
     TABLES.feature(name).map_or(name, |feature| feature.name)

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `vendor NAME STRING` | a maker, and the 12 characters in leaf 0 |
 //! | `feature NAME LEAF/SUBLEAF/REGISTER=MASK… msr/INDEX/REGISTER=MASK… unmigratable alias=NAME…` | hexadecimal |
-//! | `model NAME vendor=NAME host guest compat sig=FAMILY/MODEL/STEPPINGS… : like=MODEL !NOT… FEATURE… +ADDED… -REMOVED…` | |
+//! | `model NAME vendor=NAME host guest compat of=BASE sig=FAMILY/MODEL/STEPPINGS… : like=MODEL !NOT… FEATURE… +ADDED… -REMOVED…` | |
 //!
 //! `host` and `guest` say for which a model is found by its features; `compat` that comparing decides about a partial
-//! check. An added feature came into the hypervisor's model later and is not counted to the model; a removed one has gone.
+//! check; `of` whose versioned name it is. An added feature came into the hypervisor's model later and is not counted to the model; a removed one has gone.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -55,14 +55,14 @@ pub(super) struct Model {
     pub(super) name: &'static str,
     pub(super) vendor: Option<&'static str>,
     pub(super) bits: Bits,
-    /// What came into it later.
-    pub(super) added: Bits,
-    /// What went from it later.
+    /// What went from it later, by name.
     pub(super) removed: Vec<&'static str>,
     pub(super) signatures: Vec<SignaturePattern>,
     pub(super) is_for_host: bool,
     pub(super) is_for_guest: bool,
     pub(super) is_compared: bool,
+    /// The model that this is the versioned name of.
+    pub(super) is_version_of: Option<&'static str>,
 }
 
 /// Processors of one family and model.
@@ -170,12 +170,12 @@ impl Tables {
             name,
             vendor: None,
             bits: Bits::default(),
-            added: Bits::default(),
             removed: Vec::new(),
             signatures: Vec::new(),
             is_for_host: false,
             is_for_guest: false,
             is_compared: false,
+            is_version_of: None,
         };
         let bits = |tables: &Tables, name: &str| tables.feature(name).expect("the tables name their features").bits;
         for word in words {
@@ -185,16 +185,18 @@ impl Tables {
                 ("compat", _) => model.is_compared = true,
                 (":", _) => {}
                 (_, Some(("vendor", vendor))) => model.vendor = Some(vendor),
+                (_, Some(("of", base))) => model.is_version_of = Some(base),
                 (_, Some(("sig", pattern))) => model.signatures.push(read_pattern(pattern)),
                 (_, Some(("like", other))) => {
                     let other = self.model(other).expect("the tables name earlier models");
-                    (model.bits, model.added, model.removed) = (other.bits, other.added, other.removed.clone());
+                    (model.bits, model.removed) = (other.bits, other.removed.clone());
                 }
                 _ => match word.split_at(1) {
-                    ("+", added) => model.added.add(&bits(self, added)),
+                    // What came into the hypervisor's model later is no part of ours.
+                    ("+", _) => {}
                     ("-", removed) => model.removed.push(removed),
                     ("!", not) => match not.split_at(1) {
-                        ("+", added) => model.added.remove(&bits(self, added)),
+                        ("+", _) => {}
                         ("-", removed) => model.removed.retain(|name| *name != removed),
                         _ => model.bits.remove(&bits(self, not)),
                     },
@@ -202,6 +204,7 @@ impl Tables {
                 },
             }
         }
+        model.removed.sort_unstable();
         self.models_by_name.insert(name, self.models.len());
         self.models.push(model);
     }
