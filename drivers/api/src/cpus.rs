@@ -15,8 +15,8 @@ pub trait Cpus: Send + Sync + std::fmt::Debug {
     /// The maker of a model, where the tables tell one.
     fn vendor_of(&self, arch: &str, model: &str) -> Option<&'static str>;
 
-    /// The name with a version that a model's name stands for, where there is one: `Haswell-v4` for `Haswell-noTSX-IBRS`.
-    fn versioned(&self, arch: &str, model: &str) -> Option<&'static str>;
+    /// The versioned name that a model stands for, as `Haswell-v4` of `Haswell-noTSX-IBRS`; a hypervisor may not have it yet.
+    fn canonical(&self, arch: &str, model: &str) -> Option<&'static str>;
 
     /// The name of a feature here, by the hypervisor's name; one that is unknown keeps its name.
     fn feature_name<'a>(&self, arch: &str, name: &'a str) -> &'a str;

@@ -58,8 +58,6 @@ fn name<'d>(reader: &Reader<'d>) -> Result<&'d str> {
 #[derive(Clone, Default)]
 struct Model {
     header: String,
-    /// The model that the map makes it of.
-    base: Option<String>,
     vendor: Option<String>,
     signatures: String,
     /// Each feature with its mark: none for one that it has, `+` for one added later, `-` for one removed later.
@@ -128,7 +126,6 @@ fn x86_model(item: &Reader<'_>, models: &[(String, Model)]) -> Result<Model> {
         let base = name(&base)?;
         let found = models.iter().find(|(known, _)| known == base);
         model = found.with_context(|| format!("the model '{base}' is not known yet"))?.1.clone();
-        model.base = Some(base.to_owned());
     }
     let decode = item.child("decode");
     let says = |attr: &str| decode.as_ref().and_then(|decode| decode.attr_text(attr)) != Some("off");
@@ -138,6 +135,11 @@ fn x86_model(item: &Reader<'_>, models: &[(String, Model)]) -> Result<Model> {
     }
     if item.child("check").is_some_and(|check| check.attr_text("partial") == Some("compat")) {
         model.header.push_str(" compat");
+    }
+    if let Some(base) = item.child("model")
+        && item.child("feature").is_none()
+    {
+        write!(model.header, " of={}", name(&base)?)?;
     }
     if let Some(vendor) = item.child("vendor") {
         model.vendor = Some(name(&vendor)?.to_owned());
@@ -165,13 +167,10 @@ fn x86_model(item: &Reader<'_>, models: &[(String, Model)]) -> Result<Model> {
     Ok(model)
 }
 
-/// A model is written as what it has more (and, with `!`, less) than the earlier one that makes this shortest: where it is
-/// just another's, that which the map makes it of.
+/// A model is written as what it has more (and, with `!`, less) than the earlier one that makes this shortest.
 fn write_model(out: &mut String, name: &str, model: &Model, earlier: &[(String, Model)]) -> Result<()> {
     let distance = |other: &Model| model.features.symmetric_difference(&other.features).count();
-    let is_base = |known: &str| model.base.as_deref() == Some(known);
-    let order = |(known, other): &&(String, Model)| (distance(other), distance(other) > 0 || !is_base(known));
-    let nearest = earlier.iter().min_by_key(order);
+    let nearest = earlier.iter().min_by_key(|(_, other)| distance(other));
     let nearest = nearest.filter(|(_, other)| distance(other) < model.features.len());
     let vendor = model.vendor.as_ref().map_or(String::new(), |vendor| format!(" vendor={vendor}"));
     write!(out, "model {name}{vendor}{}{} :", model.header, model.signatures)?;

@@ -32,8 +32,8 @@ impl Cpus for CpuDriver {
         }
     }
 
-    fn versioned(&self, arch: &str, model: &str) -> Option<&'static str> {
-        if Family::of(arch) == Some(Family::X86) { x86::versioned(model) } else { None }
+    fn canonical(&self, arch: &str, model: &str) -> Option<&'static str> {
+        if Family::of(arch) == Some(Family::X86) { x86::canonical(model) } else { None }
     }
 
     fn feature_name<'a>(&self, arch: &str, name: &'a str) -> &'a str {

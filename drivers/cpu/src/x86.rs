@@ -37,17 +37,9 @@ pub(crate) fn vendor_of(model: &str) -> Option<&'static str> {
     TABLES.model(model).and_then(|model| model.vendor)
 }
 
-/// The versioned model that is just this one.
-pub(crate) fn versioned(model: &str) -> Option<&'static str> {
-    let has_version = |name: &str| {
-        let version = name.rsplit_once("-v").map(|(_, version)| version);
-        version.is_some_and(|version| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    if has_version(model) {
-        return None;
-    }
-    let mut same = TABLES.models.iter().filter(|known| known.same_as == Some(model));
-    same.find(|known| has_version(known.name)).map(|known| known.name)
+/// The versioned name of a model.
+pub(crate) fn canonical(model: &str) -> Option<&'static str> {
+    TABLES.models.iter().find(|version| version.is_version_of == Some(model)).map(|version| version.name)
 }
 
 /// The name of a feature here, by the hypervisor's.

@@ -53,6 +53,14 @@ fn a_host_gives_what_it_has() {
 }
 
 #[test]
+fn a_model_has_a_maker_and_a_versioned_name() {
+    let facts = |model| (CpuDriver.vendor_of("x86_64", model), CpuDriver.canonical("x86_64", model));
+    assert_eq!(facts("Haswell-noTSX-IBRS"), (Some("Intel"), Some("Haswell-v4")));
+    assert_eq!(facts("kvm64"), (None, Some("kvm64-v1")));
+    assert_eq!(facts("Haswell-v4"), (Some("Intel"), None));
+}
+
+#[test]
 fn an_unknown_name_is_an_error_and_not_incompatible() {
     let host = host("Penryn", &[]);
     let error = CpuDriver.compare(&host, &guest("<cpu><model>Bogus</model></cpu>")).unwrap_err();

@@ -135,7 +135,7 @@ impl Candidate {
         if purpose.is_host && !missing.is_empty() {
             return None;
         }
-        let required = TABLES.names_in(extra.without(&model.added)).count();
+        let required = TABLES.names_in(extra).count();
         let disabled = TABLES.names_in(missing).count() + removed_from(model, bits).count();
         let cost = Cost::new(required, if purpose.is_host { 0 } else { disabled });
         let has_signature = data.signature.is_some_and(|signature| model.has_signature(signature));

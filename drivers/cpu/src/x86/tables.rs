@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `vendor NAME STRING` | a maker, and the 12 characters in leaf 0 |
 //! | `feature NAME LEAF/SUBLEAF/REGISTER=MASK… msr/INDEX/REGISTER=MASK… unmigratable alias=NAME…` | hexadecimal |
-//! | `model NAME vendor=NAME host guest compat sig=FAMILY/MODEL/STEPPINGS… : like=MODEL !NOT… FEATURE… +ADDED… -REMOVED…` | |
+//! | `model NAME vendor=NAME host guest compat of=BASE sig=FAMILY/MODEL/STEPPINGS… : like=MODEL !NOT… FEATURE… +ADDED… -REMOVED…` | |
 //!
 //! `host` and `guest` say for which a model is found by its features; `compat` that comparing decides about a partial
-//! check. An added feature came into the hypervisor's model later and is not counted to the model; a removed one has gone.
+//! check; `of` whose versioned name it is. An added feature came into the hypervisor's model later and is not counted to the model; a removed one has gone.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -54,17 +54,15 @@ pub(super) struct Feature {
 pub(super) struct Model {
     pub(super) name: &'static str,
     pub(super) vendor: Option<&'static str>,
-    /// An earlier model that it differs from in name only.
-    pub(super) same_as: Option<&'static str>,
     pub(super) bits: Bits,
-    /// What came into it later.
-    pub(super) added: Bits,
-    /// What went from it later.
+    /// What went from it later, by name.
     pub(super) removed: Vec<&'static str>,
     pub(super) signatures: Vec<SignaturePattern>,
     pub(super) is_for_host: bool,
     pub(super) is_for_guest: bool,
     pub(super) is_compared: bool,
+    /// The model that this is the versioned name of.
+    pub(super) is_version_of: Option<&'static str>,
 }
 
 /// Processors of one family and model.
@@ -171,14 +169,13 @@ impl Tables {
         let mut model = Model {
             name,
             vendor: None,
-            same_as: None,
             bits: Bits::default(),
-            added: Bits::default(),
             removed: Vec::new(),
             signatures: Vec::new(),
             is_for_host: false,
             is_for_guest: false,
             is_compared: false,
+            is_version_of: None,
         };
         let bits = |tables: &Tables, name: &str| tables.feature(name).expect("the tables name their features").bits;
         for word in words {
@@ -188,27 +185,26 @@ impl Tables {
                 ("compat", _) => model.is_compared = true,
                 (":", _) => {}
                 (_, Some(("vendor", vendor))) => model.vendor = Some(vendor),
+                (_, Some(("of", base))) => model.is_version_of = Some(base),
                 (_, Some(("sig", pattern))) => model.signatures.push(read_pattern(pattern)),
                 (_, Some(("like", other))) => {
-                    model.same_as = Some(other);
                     let other = self.model(other).expect("the tables name earlier models");
-                    (model.bits, model.added, model.removed) = (other.bits, other.added, other.removed.clone());
+                    (model.bits, model.removed) = (other.bits, other.removed.clone());
                 }
-                _ => {
-                    model.same_as = None;
-                    match word.split_at(1) {
-                        ("+", added) => model.added.add(&bits(self, added)),
-                        ("-", removed) => model.removed.push(removed),
-                        ("!", not) => match not.split_at(1) {
-                            ("+", added) => model.added.remove(&bits(self, added)),
-                            ("-", removed) => model.removed.retain(|name| *name != removed),
-                            _ => model.bits.remove(&bits(self, not)),
-                        },
-                        _ => model.bits.add(&bits(self, word)),
-                    }
-                }
+                _ => match word.split_at(1) {
+                    // What came into the hypervisor's model later is no part of ours.
+                    ("+", _) => {}
+                    ("-", removed) => model.removed.push(removed),
+                    ("!", not) => match not.split_at(1) {
+                        ("+", _) => {}
+                        ("-", removed) => model.removed.retain(|name| *name != removed),
+                        _ => model.bits.remove(&bits(self, not)),
+                    },
+                    _ => model.bits.add(&bits(self, word)),
+                },
             }
         }
+        model.removed.sort_unstable();
         self.models_by_name.insert(name, self.models.len());
         self.models.push(model);
     }
