@@ -76,16 +76,13 @@ const SUITES: &[(&str, Judge)] = &[
     ("qemucaps2xml", capabilities::of_host),
     ("domaincaps", domain_capabilities::of_driver),
     ("virstorage", virstorage::judge),
-<<<<<<< HEAD
     ("storagepoolxml2argv", storage_commands::pool),
     ("storagevolxml2argv", storage_commands::volume),
     ("qemumemlock", qemu_small::locked),
     ("qemucommandutil", qemu_small::options),
     ("qemumigparams", qemu_small::migration_parameters),
     ("qemunbdkit", qemu_small::nbdkit),
-=======
     ("cputest", cpu::judge),
->>>>>>> 3e4b481 (cpu: named CPU models of every architecture, compared, settled, translated, found)
     ("virschematest", schema::check),
     ("real-virschema", schema::check),
 ];

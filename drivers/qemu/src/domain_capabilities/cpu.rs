@@ -55,7 +55,7 @@ fn models(arch: &str, models: &[Cpu], cpus: &dyn Cpus) -> Vec<(ModelEntry, Optio
         // Of some architectures there are tables of models; of the others whatever QEMU has is good, but the host's own.
         let (vendor, canonical) = match arch {
             "x86_64" | "i686" | "ppc64" | "ppc64le" => {
-                named.contains(&name).then(|| (cpus.vendor_of(arch, name), cpus.versioned(arch, name)))?
+                named.contains(&name).then(|| (cpus.vendor_of(arch, name), cpus.canonical(arch, name)))?
             }
             _ if name == "host" => return None,
             "s390x" if name != "qemu" && name != "max" => (Some("IBM"), None),
