@@ -33,6 +33,8 @@ mod warnings;
 
 pub use args::block;
 pub use checker::Checker;
+pub use complete::firmware::{Descriptor, Image, Mapping};
+pub use complete::{HostAudio, HostPci, Settings};
 pub use config::{Config, FailurePoints, Services};
 pub use domain_capabilities::{CpuModelFacts, CpuModels, DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
 pub use driver::QemuDriver;
