@@ -409,6 +409,16 @@ impl Domain {
         complete::complete(self);
     }
 
+    /// The guest's identity: its own, or the one that its firmware tells.
+    pub fn identity(&self) -> Option<Uuid> {
+        self.uuid.or_else(|| complete::told_uuid(&self.sysinfo))
+    }
+
+    /// Gives controllers without a number one, as completion does: drivers look for some by number.
+    pub fn number_controllers(&mut self) {
+        complete::number_controllers(&mut self.devices.controllers);
+    }
+
     /// The driver-independent rules.
     ///
     /// # Errors

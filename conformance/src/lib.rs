@@ -18,6 +18,7 @@ mod node_devices;
 mod qemu_args;
 mod qemu_block;
 mod qemu_small;
+mod qemu_xml;
 mod ratchet;
 mod schema;
 mod storage_commands;
@@ -61,12 +62,15 @@ const SUITES: &[(&str, Judge)] = &[
     ("domainconf", domains::filesystem_at),
     ("metadata", titles::set_then_get::<Domain>),
     ("qemuxmlconf", domains::canonical),
+    ("qemuxmlconf/xml", qemu_xml::define),
     ("qemuxmlconf/inputs", domains::without_driver),
     ("qemuxmlconf/args", qemu_args::wrapped),
     ("real-qemu-domain", domains::canonical),
     ("real-qemu-domain/args", qemu_args::words),
     ("real-qemu-tcg/args", qemu_args::words),
     ("qemublock", qemu_block::judge),
+    ("real-qemu-domain/xml", qemu_xml::define_real),
+    ("real-qemu-tcg/xml", qemu_xml::define_real),
     ("real-generic-network", documents::network_of_test_driver),
     ("real-bridge-network", documents::network_of_bridge_driver),
     ("real-generic-pool", documents::storage_pool_of_test_driver),

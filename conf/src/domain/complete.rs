@@ -14,18 +14,20 @@ mod tune;
 use std::collections::HashSet;
 
 use super::{
-    Address, CcidAddress, Clock, ClockBasis, ClockOffset, Devices, Domain, DomainType, Filesystem, FilesystemAccess,
-    Input, InputBus, InputKind, Interface, LifecycleAction, OsKind, Rng, RngBackend, Seclabel, SeclabelKind, Smartcard,
+    Address, CcidAddress, Clock, ClockBasis, ClockOffset, Coalesce, Devices, Domain, DomainType, Filesystem,
+    FilesystemAccess, FilesystemSource, Input, InputBus, InputKind, Interface, InterfaceDriver, InterfaceSource,
+    LifecycleAction, OsKind, Rng, RngBackend, Seclabel, SeclabelKind, Smartcard,
 };
 use crate::values::YesNo;
 
 pub(super) use controller::{MAX_INDEX, number_controllers};
 pub(super) use disk::target_index;
+pub(super) use sysinfo::uuid as told_uuid;
 pub(super) use tune::MAX_IOTHREADS;
 
 pub(super) fn complete(domain: &mut Domain) {
     domain.forget_made_names();
-    domain.uuid = domain.uuid.or_else(|| sysinfo::uuid(&domain.sysinfo));
+    domain.uuid = domain.identity();
     sysinfo::complete(&mut domain.sysinfo);
     machine::complete(domain);
     tune::complete(domain);
@@ -87,7 +89,11 @@ fn complete_filesystem(filesystem: &mut Filesystem) {
     for mode in [&mut filesystem.fmode, &mut filesystem.dmode].into_iter().flatten() {
         *mode = format!("{mode:0>4}");
     }
-    filesystem.accessmode.get_or_insert(FilesystemAccess::Passthrough);
+    // Who serves it elsewhere chooses that.
+    let is_elsewhere = matches!(&filesystem.source, FilesystemSource::Mount(mount) if mount.socket.is_some());
+    if !is_elsewhere {
+        filesystem.accessmode.get_or_insert(FilesystemAccess::Passthrough);
+    }
 }
 
 /// The host's own source.
@@ -129,6 +135,21 @@ fn complete_smartcards(smartcards: &mut [Smartcard]) {
 /// No address is one of zeros only.
 fn complete_interface(interface: &mut Interface) {
     interface.mac.take_if(|mac| mac.address.0 == [0; 6]);
+    if let Some(driver) = &mut interface.driver {
+        // There is always one.
+        driver.queues.take_if(|queues| *queues <= 1);
+    }
+    interface.driver.take_if(|driver| *driver == InterfaceDriver::default());
+    // Interrupts are held back until there are some.
+    let is_empty =
+        |coalesce: &Coalesce| coalesce.rx.as_ref().is_none_or(|rx| rx.frames.is_none_or(|frames| frames == 0));
+    interface.coalesce.take_if(|coalesce| is_empty(coalesce));
+    // Only a tap on the host has packets to filter.
+    let is_filtered = matches!(
+        interface.source,
+        InterfaceSource::Ethernet(_) | InterfaceSource::Network(_) | InterfaceSource::Bridge(_)
+    );
+    interface.filterref.take_if(|_| !is_filtered);
 }
 
 /// The bus that an input device of the machine sits on.

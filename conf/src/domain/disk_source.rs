@@ -309,6 +309,10 @@ pub struct Encryption {
     /// The passphrases.
     #[xml(name = "secret")]
     pub secrets: Vec<EncryptionSecret>,
+    /// How the image is encrypted, which its own header tells: it is read to be refused.
+    #[xml(flag)]
+    #[serde(skip)]
+    pub cipher: bool,
 }
 
 /// `<secret type='passphrase' uuid='…'/>`: a passphrase kept as a secret.

@@ -186,7 +186,7 @@ pub struct ScsiHostHostdev {
 #[element]
 pub struct MdevHostdev {
     /// Its identity.
-    #[xml(attr, name = "uuid", on = "address")]
+    #[xml(attr, name = "uuid", on = "address", code = "ConfigUnsupported")]
     pub uuid: Uuid,
 }
 

@@ -48,7 +48,12 @@ impl Domain {
             disk.mirror = None;
             let images = disk.backing_chain.iter_mut().flat_map(|chain| &mut chain.0);
             let sources = images.filter_map(|image| image.source.as_mut());
-            sources.chain(disk.source.as_mut()).for_each(|source| source.common_mut().index = None);
+            sources.chain(disk.source.as_mut()).for_each(|source| {
+                let common = source.common_mut();
+                common.index = None;
+                // What was not labelled was found out at start.
+                common.seclabels.retain(|label| label.labelskip.is_none());
+            });
         }
         for interface in &mut devices.interfaces {
             let is_made = |dev: &String| MADE_TAPS.iter().any(|prefix| dev.starts_with(prefix));

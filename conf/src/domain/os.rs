@@ -138,7 +138,7 @@ pub struct BootMenu {
     #[xml(attr)]
     pub enable: Option<YesNo>,
     /// For how long, in milliseconds.
-    #[xml(attr)]
+    #[xml(attr, code = "ConfigUnsupported")]
     pub timeout: Option<u16>,
 }
 

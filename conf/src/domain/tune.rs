@@ -225,7 +225,7 @@ pub struct NumaMemory {
     #[xml(attr)]
     pub mode: Option<NumaMode>,
     /// The host's nodes.
-    #[xml(attr)]
+    #[xml(attr, code = "ConfigUnsupported")]
     pub nodeset: Option<CpuSet>,
     /// Who chooses them.
     #[xml(attr)]

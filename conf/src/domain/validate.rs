@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use ostler_util::ErrorCode as Code;
 
 use super::complete::MAX_IOTHREADS;
-use super::{Address, DiskBus, Domain, Interface, InterfaceBackendKind, InterfaceSource, PciAddress};
+use super::{Address, ControllerModel, DiskBus, Domain, Interface, InterfaceBackendKind, InterfaceSource, PciAddress};
 use crate::Problem;
 
 /// Problems are collected, so that a user sees them all at once.
@@ -184,7 +184,8 @@ fn check_addresses(domain: &Domain, problems: &mut Problems) {
         }
     }
     for controller in &domain.devices.controllers {
-        if let Some(Address::Pci(address)) = &controller.address {
+        let is_root = matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));
+        if let Some(Address::Pci(address)) = controller.address.as_ref().filter(|_| !is_root) {
             check_pci(address, &format!("devices.controllers[{}].address", controller.name), problems);
         }
     }

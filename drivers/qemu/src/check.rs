@@ -1,8 +1,11 @@
 //! What QEMU can't do, whoever asks: the same rules for a check, a definition, and a change of a running guest.
 
+mod controller;
 mod devices;
 mod disk;
+mod features;
 mod machine;
+mod small_devices;
 mod unsupported;
 
 use ostler_conf::{Domain, Invalid, Problem};
@@ -17,12 +20,25 @@ use crate::complete::Host;
 pub(crate) fn check(domain: &Domain, host: &Host) -> Result<(), Invalid> {
     domain.validate()?;
     let mut problems = Problems::default();
-    unsupported::check(domain, &mut problems);
     machine::check(domain, host, &mut problems);
     for disk in &domain.devices.disks {
-        disk::check(domain, disk, &mut problems);
+        disk::check(domain, disk, host, &mut problems);
     }
+    controller::check(domain, host, &mut problems);
+    features::check(domain, host, &mut problems);
+    small_devices::check(domain, host, &mut problems);
     devices::check(domain, host, &mut problems);
+    Invalid::check(problems.0)
+}
+
+/// Whether this driver can run a completed definition: what it does not do yet is refused, not dropped.
+///
+/// # Errors
+/// Every part that would be dropped.
+pub(crate) fn check_supported(domain: &Domain, host: &Host) -> Result<(), Invalid> {
+    let mut problems = Problems::default();
+    unsupported::check(domain, &mut problems);
+    controller::check_usb(domain, host, &mut problems);
     Invalid::check(problems.0)
 }
 

@@ -1,22 +1,36 @@
 //! What QEMU's driver fills in: machine, emulator, implied devices, models, MACs, addresses. As libvirt 11.3 does it, for a
 //! new definition; what was completed once stays.
 
+mod audio;
 mod chardev;
 mod controller;
+mod cpu;
 mod disk;
+mod features;
+pub(crate) mod firmware;
 mod interface;
 mod machine;
+mod memory;
 pub(crate) mod pci;
+mod settings;
 mod small_devices;
+mod spapr_vio;
+mod tpm;
 pub(crate) mod usb;
+mod video;
+mod virtio;
+mod virtio_serial;
+mod zpci;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
+use ostler_conf::domain::{Seclabel, SeclabelKind};
 use ostler_driver::Result;
 
-pub(crate) use machine::{MachineFamily, default_emulator, family};
+pub(crate) use machine::{Arch, MachineFamily, arch, default_emulator, family, machine};
+pub use settings::{HostAudio, HostPci, Settings};
 
 use crate::probe::Capabilities;
 
@@ -29,6 +43,17 @@ pub(crate) struct Host {
     pub(crate) capabilities: Arc<Capabilities>,
     /// Whether a guest really runs under KVM here.
     pub(crate) kvm: bool,
+    /// Whether what a definition leaves open takes today's defaults; else those of the time before they changed.
+    pub(crate) is_new: bool,
+    /// What else of the host, and of the driver on it, counts.
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl Host {
+    /// A host that takes definitions as new ones: what was completed before is laid under them.
+    pub(crate) fn new(emulator: PathBuf, capabilities: Arc<Capabilities>, kvm: bool) -> Self {
+        Host { emulator, capabilities, kvm, is_new: true, settings: Arc::default() }
+    }
 }
 
 /// `spec` as it will be stored: laid over `last`, the definition stored before, and completed.
@@ -41,7 +66,7 @@ pub(crate) struct Host {
 /// What can't be completed: an unknown machine type, no room for a device.
 pub(crate) fn complete(spec: &Domain, last: Option<&Domain>, host: &Host) -> Result<Domain> {
     let mut domain = spec.clone();
-    forget_live_values(&mut domain);
+    domain.forget_live();
     forget_made_names(&mut domain);
     if let Some(last) = last {
         domain.carry_over(last);
@@ -49,38 +74,54 @@ pub(crate) fn complete(spec: &Domain, last: Option<&Domain>, host: &Host) -> Res
     }
     machine::complete(&mut domain, host)?;
     disk::sort(&mut domain.devices.disks, last.map(|last| last.devices.disks.as_slice()).unwrap_or_default());
+    domain.number_controllers();
+    firmware::complete(&mut domain, host)?;
+    features::complete(&mut domain, host);
+    cpu::complete(&mut domain, host);
     chardev::complete_before(&mut domain);
-    controller::complete_before(&mut domain, host);
+    chardev::complete_serials(&mut domain);
+    controller::complete_before(&mut domain, host)?;
+    small_devices::complete(&mut domain, host);
+    video::complete_before(&mut domain, host);
     domain.complete();
     forget_made_names(&mut domain);
+    // A console may have brought a serial port.
+    chardev::complete_serials(&mut domain);
+    memory::complete(&mut domain, host);
     controller::complete(&mut domain, host);
     disk::complete(&mut domain);
     interface::complete(&mut domain, host);
-    chardev::complete(&mut domain);
-    small_devices::complete(&mut domain, host);
-    usb::assign(&mut domain)?;
-    pci::assign(&mut domain, last.is_none())?;
+    tpm::complete(&mut domain);
+    audio::complete(&mut domain, host);
+    video::complete(&mut domain);
+    assign_addresses(&mut domain, host)?;
+    chardev::repeat_first_serial(&mut domain);
+    complete_labels(&mut domain);
     domain.label_devices();
     Ok(domain)
 }
 
-/// What only a running guest has: people paste live definitions.
-fn forget_live_values(domain: &mut Domain) {
-    domain.id = None;
-    let devices = &mut domain.devices;
-    macro_rules! forget_aliases {
-        ($($list:ident),*) => { $(for device in &mut devices.$list {
-            // Names that users chose begin with "ua-"; all others are made at each start.
-            device.alias.take_if(|alias| !alias.name.starts_with("ua-"));
-        })* };
+/// Labels that name no security model are of none: ownership alone is not one.
+fn complete_labels(domain: &mut Domain) {
+    for label in domain.seclabels.iter_mut().filter(|label| label.model.is_none()) {
+        if matches!(label.r#type, Some(SeclabelKind::Dynamic | SeclabelKind::None)) {
+            let (r#type, model) = (Some(SeclabelKind::None), Some("none".to_owned()));
+            *label = Seclabel { r#type, model, ..Seclabel::default() };
+        }
     }
-    forget_aliases!(disks, controllers, interfaces, serials, consoles, channels, inputs, watchdogs, rngs);
-    if let Some(balloon) = &mut devices.memballoon {
-        balloon.alias.take_if(|alias| !alias.name.starts_with("ua-"));
-    }
-    chardev::forget_live_values(devices);
-    interface::forget_live_values(&mut devices.interfaces);
-    disk::forget_live_values(&mut devices.disks);
+}
+
+/// Gives addresses to devices without one, bus by bus: what a machine's own bus takes is not PCI's any more.
+fn assign_addresses(domain: &mut Domain, host: &Host) -> Result<()> {
+    virtio_serial::assign(domain);
+    spapr_vio::assign(domain)?;
+    virtio::assign(domain, host)?;
+    controller::complete_bridges(domain, host);
+    pci::assign(domain, host)?;
+    zpci::assign(domain, host)?;
+    virtio::assign_mmio(domain, host);
+    memory::assign(domain);
+    usb::complete(domain, host)
 }
 
 /// Names that would be made from a device's place in its list are made again at the end, when places have changed.

@@ -18,7 +18,7 @@ use crate::checker::check_definition;
 use crate::driver::{Core, QemuDriver, blocking};
 use crate::entry::Entry;
 use crate::start::chardevs;
-use crate::{change, start, stop, warnings};
+use crate::{change, check, start, stop, warnings};
 
 #[async_trait]
 impl Domains for QemuDriver {
@@ -30,6 +30,7 @@ impl Domains for QemuDriver {
         }
         let host = core.host_for(definition, last.as_deref()).await?;
         let completed = check_definition(definition, last.as_deref(), &host)?;
+        check::check_supported(&completed, &host)?;
         let warnings = warnings::find(core, &completed).await;
         Ok(Checked { definition: completed, warnings })
     }

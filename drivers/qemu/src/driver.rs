@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::complete::{Host, default_emulator};
+use crate::complete::{Host, Settings, default_emulator};
 use crate::config::{Config, Services};
 use crate::entry::Entry;
 use crate::probe::Probe;
@@ -61,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) hierarchies: Hierarchies,
     /// As whom guests run; absent where we are not root ourselves: as we do.
     pub(crate) credentials: Option<Credentials>,
+    /// What completion is told of this host.
+    pub(crate) settings: Arc<Settings>,
     /// Held while a name is given to a uuid.
     pub(crate) naming: tokio::sync::Mutex<()>,
     entries: Mutex<BTreeMap<Uuid, Arc<Entry>>>,
@@ -88,7 +90,9 @@ impl QemuDriver {
         };
         let (definitions, running, hierarchies, credentials) = blocking(prepare).await?;
         let probe = Probe::new(config.state_dir.join("qemu/probes"), running.path().to_owned(), credentials.clone());
+        let settings = Settings { nvram_dir: config.state_dir.join("qemu/nvram"), ..Settings::default() };
         let core = Arc::new(Core {
+            settings: Arc::new(settings),
             config,
             services,
             definitions,
@@ -212,7 +216,7 @@ impl Core {
         let capabilities = self.probe.capabilities(&emulator).await?;
         let is_open = definition.r#type.is_none() && last.is_none_or(|last| last.r#type.is_none());
         let kvm = is_open && self.probe.kvm_works(&emulator).await;
-        Ok(Host { emulator, capabilities, kvm })
+        Ok(Host { settings: self.settings.clone(), ..Host::new(emulator, capabilities, kvm) })
     }
 }
 

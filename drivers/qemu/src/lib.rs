@@ -37,6 +37,8 @@ mod warnings;
 pub use args::block;
 pub use args::option_list;
 pub use checker::Checker;
+pub use complete::firmware::{Descriptor, Image, Mapping};
+pub use complete::{HostAudio, HostPci, Settings};
 pub use config::{Config, FailurePoints, Services};
 pub use domain_capabilities::{DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
 pub use driver::QemuDriver;

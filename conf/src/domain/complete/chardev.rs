@@ -59,6 +59,13 @@ pub(super) fn complete(domain: &mut Domain) {
             target.port = Some(port);
         }
     }
+    // The first is the first serial port itself, with its number.
+    if let (Some(serial), Some(console)) = (devices.serials.first(), devices.consoles.first_mut())
+        && let Some(target) = console.target.as_mut().filter(|t| t.r#type == Some(ConsoleTargetKind::Serial))
+        && domain.os.r#type.kind == Some(OsKind::Hvm)
+    {
+        target.port = serial.target.as_ref().and_then(|target| target.port).or(target.port);
+    }
 }
 
 /// A port without a number has the one behind the highest before it.

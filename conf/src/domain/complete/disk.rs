@@ -53,6 +53,13 @@ pub(super) fn complete(disk: &mut Disk) {
         // What can't be written needs no snapshot.
         disk.snapshot.take_if(|snapshot| *snapshot == DiskSnapshot::No);
     }
+    if matches!(disk.source, Some(DiskSource::Vhostuser(_))) {
+        // What another program serves, QEMU takes no snapshots of.
+        disk.snapshot.get_or_insert(DiskSnapshot::No);
+    }
+    if disk.target.bus == Some(DiskBus::Scsi) {
+        disk.target.removable = None;
+    }
     if disk.address.is_none() {
         disk.address = drive_address(&disk.name, disk.target.bus).map(Address::Drive);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{Address, Domain, DriveAddress, HostdevMode, HostdevSource};
+use crate::domain::{Address, DiskBus, Domain, DriveAddress, HostdevMode, HostdevSource, ScsiHostdev, ScsiProtocol};
 use crate::values::YesNo;
 
 /// How many units a SCSI controller has; the eighth is the controller's own.
@@ -23,6 +23,14 @@ pub(super) fn complete(domain: &mut Domain) {
             hostdev.managed.get_or_insert(YesNo(false));
         }
     }
+    for hostdev in &mut domain.devices.hostdevs {
+        if let HostdevSource::Scsi(ScsiHostdev { protocol: Some(ScsiProtocol::Iscsi), name: Some(name), .. }) =
+            &mut hostdev.source
+            && !name.contains('/')
+        {
+            name.push_str("/0");
+        }
+    }
     let mut taken = taken_units(domain);
     let mut places = (0..).map(|index: u32| (index / UNITS, index % UNITS));
     for hostdev in &mut domain.devices.hostdevs {
@@ -36,7 +44,8 @@ pub(super) fn complete(domain: &mut Domain) {
 
 /// The places on SCSI controllers, by controller and unit, that disks and devices of the host have.
 fn taken_units(domain: &Domain) -> HashSet<(u32, u32)> {
-    let disks = domain.devices.disks.iter().map(|disk| &disk.address);
+    let disks = domain.devices.disks.iter().filter(|disk| disk.target.bus == Some(DiskBus::Scsi));
+    let disks = disks.map(|disk| &disk.address);
     let all = disks.chain(domain.devices.hostdevs.iter().map(|hostdev| &hostdev.address));
     all.filter_map(|address| match address {
         Some(Address::Drive(address)) => Some((address.controller.unwrap_or(0), address.unit.unwrap_or(0))),

@@ -102,7 +102,7 @@ fn complete_cpu(cpu: &mut Cpu) {
         Some(_) => cpu.model = None,
         None => {}
     }
-    if let Some(model) = &mut cpu.model {
+    if let Some(model) = cpu.model.as_mut().filter(|model| model.name.is_some()) {
         model.fallback.get_or_insert(CpuModelFallback::Allow);
     }
 }

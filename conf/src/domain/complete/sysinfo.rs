@@ -10,7 +10,7 @@ const BASE_BOARD: &[&str] = &["manufacturer", "product", "version", "serial", "a
 const CHASSIS: &[&str] = &["manufacturer", "version", "serial", "asset", "sku"];
 
 /// The guest's identity, where the firmware tells one.
-pub(super) fn uuid(sysinfo: &[Sysinfo]) -> Option<Uuid> {
+pub(in crate::domain) fn uuid(sysinfo: &[Sysinfo]) -> Option<Uuid> {
     let tables = sysinfo.iter().filter_map(|sysinfo| match sysinfo {
         Sysinfo::Smbios(smbios) => smbios.system.as_ref(),
         Sysinfo::Fwcfg(_) => None,

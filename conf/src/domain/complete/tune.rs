@@ -21,7 +21,13 @@ pub(super) fn complete(domain: &mut Domain) {
     complete_cells(domain);
     let placement = settle_numatune(domain);
     let vcpu = domain.vcpu.get_or_insert(Vcpu { placement: None, cpuset: None, current: None, count: 1 });
-    vcpu.placement.get_or_insert(if vcpu.cpuset.is_some() { VcpuPlacement::Static } else { placement });
+    let tune = domain.cputune.as_ref();
+    let is_pinned = tune
+        .is_some_and(|tune| !tune.vcpupins.is_empty() || tune.emulatorpin.is_some() || !tune.iothreadpins.is_empty());
+    if placement == VcpuPlacement::Auto && vcpu.cpuset.is_none() && !is_pinned {
+        vcpu.placement = Some(placement);
+    }
+    vcpu.placement.get_or_insert(VcpuPlacement::Static);
     vcpu.current.take_if(|current| *current == vcpu.count);
     complete_iothreads(domain);
     if let Some(tune) = &mut domain.memtune {

@@ -33,6 +33,11 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
             );
         }
         check_host_bridge(controller, &path, problems);
+        let is_root = matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));
+        if is_root && controller.address.is_some() {
+            let path = format!("{path}.address");
+            problems.add(Code::ConfigUnsupported, path, "the first bus is the machine's: it has no address");
+        }
     }
     let disks = domain.devices.disks.iter().map(|disk| ("disks", &disk.name, &disk.address));
     let hostdevs = domain.devices.hostdevs.iter().map(|hostdev| ("hostdevs", &hostdev.name, &hostdev.address));

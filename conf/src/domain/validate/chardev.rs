@@ -67,6 +67,9 @@ fn check_reconnect(
     let Some(reconnect) = reconnect.filter(|reconnect| reconnect.enabled.is_some_and(|enabled| enabled.0)) else {
         return;
     };
+    if reconnect.timeout == Some(0) {
+        problems.add(Code::InvalidArg, format!("{path}.reconnect.timeout"), "wait 1 second at least");
+    }
     if reconnect.timeout.is_none() {
         problems.add(Code::XmlError, format!("{path}.reconnect.timeout"), "say after how many seconds, 1 at least");
     }

@@ -27,7 +27,8 @@ pub(super) fn check(disk: &Disk, problems: &mut Problems) {
     check_name(disk.product.as_deref(), PRODUCT_LENGTH, &format!("{path}.product"), problems);
     let Some(source) = &disk.source else { return };
     let path = format!("{path}.source");
-    if source.path().is_some_and(str::is_empty) {
+    let can_be_empty = matches!(disk.device(), DiskDevice::Cdrom | DiskDevice::Floppy);
+    if source.path().is_some_and(str::is_empty) && !can_be_empty {
         problems.add(Code::XmlError, path.clone(), "the source's path is empty: leave it out for an empty drive");
     }
     let auth = source.common().auth.as_ref();

@@ -11,6 +11,9 @@ pub(super) fn check(labels: &[Seclabel], problems: &mut Problems) {
         if label.model.is_some() && labels[..at].iter().any(|other| other.model == label.model) {
             problems.add(Code::XmlDetail, path.clone(), "this model's label is given already");
         }
+        if label.model.is_none() && labels.len() > 1 {
+            problems.add(Code::XmlError, path.clone(), "name the security model: there is more than one label");
+        }
         let relabel = label.relabel.map(|relabel| relabel.0);
         match label.r#type {
             Some(SeclabelKind::Static) if label.label.is_none() => {

@@ -34,6 +34,9 @@ fn check_hugepages(pages: &[Hugepage], cells: usize, problems: &mut Problems) {
     if pages.iter().filter(|page| page.nodeset.is_none()).count() > 1 {
         problems.add(Code::XmlDetail, path, "two sizes are for all nodes: say which node the other is for");
     }
+    if cells == 0 && pages.len() > 1 {
+        problems.add(Code::XmlDetail, path, "a guest without NUMA nodes has pages of one size");
+    }
     let mut seen = BTreeSet::new();
     for node in pages.iter().filter_map(|page| page.nodeset.as_ref()).flat_map(CpuSet::iter) {
         if !seen.insert(node) {

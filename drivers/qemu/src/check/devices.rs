@@ -4,21 +4,17 @@ use std::collections::BTreeSet;
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    CharSource, CharSourceUnixMode, Controller, ControllerKind as Kind, ControllerModel as Model, InputBus, InputKind,
-    Interface, InterfaceSource, MemballoonModel, RngBackend, SerialTargetKind, WatchdogModel,
+    CharSource, CharSourceUnixMode, InputBus, InputKind, Interface, InterfaceSource, MemballoonModel, RngBackend,
+    SerialTargetKind, SerialTargetModelName, WatchdogModel,
 };
 use ostler_util::ErrorCode as Code;
-use ostler_util::tap;
 
 use super::{Problems, is_plain_name};
 use crate::args;
-use crate::complete::{Host, MachineFamily, family};
+use crate::complete::{Arch, Host, MachineFamily, arch, machine};
 
 pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
     let devices = &domain.devices;
-    for controller in &devices.controllers {
-        check_controller(controller, domain, host, problems);
-    }
     for interface in &devices.interfaces {
         check_interface(interface, host, problems);
     }
@@ -32,7 +28,7 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
             "there is no such input device on this bus",
         );
     }
-    let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
+    let is_q35 = machine(domain) == MachineFamily::Q35;
     for watchdog in &devices.watchdogs {
         let path = format!("devices.watchdogs[{}]", watchdog.name);
         problems.unless(
@@ -59,26 +55,6 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
     check_aliases(domain, problems);
 }
 
-fn check_controller(controller: &Controller, domain: &Domain, host: &Host, problems: &mut Problems) {
-    let field = format!("devices.controllers[{}].model", controller.name);
-    let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
-    let built_in = match (controller.r#type, controller.model) {
-        (Kind::Pci, Some(Model::PcieRoot)) => is_q35 && controller.index == Some(0),
-        (Kind::Pci, Some(Model::PciRoot)) => !is_q35 && controller.index == Some(0),
-        (Kind::Usb, Some(Model::None)) | (Kind::Fdc, _) => true,
-        (Kind::Ide, _) => !is_q35 && controller.index == Some(0),
-        (Kind::Sata, _) => is_q35 && controller.index == Some(0),
-        _ => false,
-    };
-    if built_in {
-        return;
-    }
-    let driver = args::controller_driver(controller).map(|driver| if driver == "lsi" { "lsi53c895a" } else { driver });
-    let is_known = driver.is_some_and(|driver| host.capabilities.has_device(driver) || driver == "ahci");
-    let model = controller.model.map(Model::word).unwrap_or("without a model");
-    problems.unless(is_known, field, format!("this machine has no {} controller {model}", controller.r#type));
-}
-
 fn check_interface(interface: &Interface, host: &Host, problems: &mut Problems) {
     let at = |field: &str| format!("devices.interfaces[{}].{field}", interface.name);
     let model = interface.model.as_ref().map_or("virtio", |model| model.r#type.as_str());
@@ -99,29 +75,11 @@ fn check_interface(interface: &Interface, host: &Host, problems: &mut Problems) 
     }
     let dev = interface.target.as_ref().and_then(|target| target.dev.as_deref());
     match &interface.source {
-        InterfaceSource::Network(source) => {
-            problems.unless(
-                source.portgroup.is_none(),
-                at("source.network.portgroup"),
-                "groups of ports are not supported yet",
-            );
+        InterfaceSource::Network(_) => {
             problems.unless(
                 dev.is_none(),
                 at("target.dev"),
                 "the network names its devices itself: leave the name out",
-            );
-        }
-        InterfaceSource::Bridge(source) => {
-            let is_name = |name: &str| is_plain_name(name) && name.len() <= tap::MAX_NAME;
-            problems.unless(
-                is_name(&source.bridge),
-                at("source.bridge.bridge"),
-                format!("'{}' is no name of a bridge", source.bridge),
-            );
-            problems.unless(
-                dev.is_none_or(is_name),
-                at("target.dev"),
-                "a device's name has 15 letters, digits and -_. at most",
             );
         }
         InterfaceSource::User(_) => {
@@ -137,15 +95,27 @@ fn check_chardevs(domain: &Domain, problems: &mut Problems) {
         let path = format!("devices.serials[{}]", serial.name);
         check_source(&serial.source, &path, problems);
         let target = serial.target.as_ref();
-        match target.and_then(|target| target.r#type) {
+        let kind = target.and_then(|target| target.r#type);
+        let is_there = match kind {
+            Some(SerialTargetKind::IsaSerial | SerialTargetKind::IsaDebug) => arch(domain) == Arch::X86,
+            Some(SerialTargetKind::SpaprVioSerial) => machine(domain) == MachineFamily::Pseries,
+            Some(SerialTargetKind::SclpSerial) => arch(domain) == Arch::S390,
             Some(SerialTargetKind::SystemSerial) => {
-                problems.unsupported(format!("{path}.target.type"), "a PC has no serial port of this kind")
+                let model = target.and_then(|target| target.model.as_ref()).map(|model| model.name);
+                match (model, machine(domain)) {
+                    (Some(SerialTargetModelName::Pl011), family) => family == MachineFamily::ArmVirt,
+                    (Some(SerialTargetModelName::A16550), family) => {
+                        matches!(family, MachineFamily::RiscvVirt | MachineFamily::LoongarchVirt)
+                    }
+                    _ => arch(domain) != Arch::X86,
+                }
             }
-            Some(SerialTargetKind::IsaSerial) => {
-                let port = target.and_then(|target| target.port).unwrap_or(0);
-                problems.unless(port < 4, format!("{path}.target.port"), "a PC has 4 serial ports on its ISA bus");
-            }
-            _ => {}
+            Some(SerialTargetKind::UsbSerial | SerialTargetKind::PciSerial) | None => true,
+        };
+        problems.unless(is_there, format!("{path}.target.type"), "this machine has no serial port of this kind");
+        if kind == Some(SerialTargetKind::IsaSerial) {
+            let port = target.and_then(|target| target.port).unwrap_or(0);
+            problems.unless(port < 4, format!("{path}.target.port"), "a PC has 4 serial ports on its ISA bus");
         }
     }
     for channel in &devices.channels {

@@ -1,33 +1,50 @@
 //! Rules of disks.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{Disk, DiskBus as Bus, DiskCache, DiskDevice as Device, DiskErrorPolicy, DiskIo, DiskSource};
+use ostler_conf::domain::{
+    Address, Disk, DiskBus as Bus, DiskCache, DiskDevice as Device, DiskErrorPolicy, DiskIo, DiskSource,
+    EncryptionFormat, ImageFormatName as Format, NetworkProtocol,
+};
 use ostler_util::ErrorCode as Code;
 
 use super::Problems;
-use crate::complete::{MachineFamily, family};
+use crate::complete::{Host, MachineFamily, machine};
+use crate::probe::Flag;
 
-pub(super) fn check(domain: &Domain, disk: &Disk, problems: &mut Problems) {
+/// Formats that QEMU can't open by their names.
+const FORMATS: &[(Format, &str)] = &[
+    (Format::Cow, "QEMU reads it no more"),
+    (Format::Dir, "take a source of the type 'dir'"),
+    (Format::Iso, "take 'raw'"),
+    (Format::Fat, "take a source of the type 'dir'"),
+];
+
+pub(super) fn check(domain: &Domain, disk: &Disk, host: &Host, problems: &mut Problems) {
     let path = format!("devices.disks[{}]", disk.name);
     let at = |field: &str| format!("{path}.{field}");
     let Some(bus) = disk.target.bus else {
         return problems.add(Code::InternalError, at("target.bus"), "the target's name stands for no bus: give one");
     };
     if disk.name.ends_with(|last: char| last.is_ascii_digit()) {
-        problems.add(Code::XmlError, at("name"), "a target is a whole disk, as in vda, not a partition");
+        problems.unsupported(at("name"), "a target is a whole disk, as in vda, not a partition");
     }
-    let is_q35 = domain.os.r#type.machine.as_deref().and_then(family) == Some(MachineFamily::Q35);
+    let is_q35 = machine(domain) == MachineFamily::Q35;
     match bus {
         Bus::Ide => problems.unless(!is_q35, at("target.bus"), "the machine type q35 has no IDE bus: take sata"),
-        Bus::Fdc => problems.unless(!is_q35, at("target.bus"), "floppy drives of q35 are not supported"),
-        Bus::Virtio | Bus::Scsi | Bus::Sata | Bus::Usb => {}
-        Bus::Xen | Bus::Uml | Bus::Sd | Bus::Nvme => {
-            problems.unsupported(at("target.bus"), format!("QEMU has no disk on the bus '{bus}'"))
-        }
+        Bus::Fdc | Bus::Virtio | Bus::Scsi | Bus::Sata | Bus::Usb | Bus::Sd | Bus::Nvme => {}
+        Bus::Xen | Bus::Uml => problems.unsupported(at("target.bus"), format!("QEMU has no disk on the bus '{bus}'")),
     }
-    check_device(disk, bus, problems);
-    if let Some(source) = &disk.source {
-        problems.absolute(source.path(), at("source"));
+    check_device(disk, bus, host, problems);
+    check_format(disk, problems);
+    check_encryption(disk, host, &path, problems);
+    check_network(disk, host, &path, problems);
+    let fits = match (bus, &disk.address) {
+        (Bus::Usb, Some(Address::Usb(_)) | None) => true,
+        (Bus::Usb, Some(_)) => false,
+        _ => true,
+    };
+    if !fits {
+        problems.add(Code::InternalError, at("address"), "a USB disk has an address of the type 'usb'");
     }
     let on = |buses: &[Bus]| buses.contains(&bus);
     problems.unless(
@@ -35,7 +52,8 @@ pub(super) fn check(domain: &Domain, disk: &Disk, problems: &mut Problems) {
         at("wwn"),
         "only IDE, SATA and SCSI disks have a world wide name",
     );
-    if disk.wwn.as_ref().is_some_and(|wwn| wwn.len() != 16 || !wwn.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+    let wwn = disk.wwn.as_deref().map(|wwn| wwn.strip_prefix("0x").unwrap_or(wwn));
+    if wwn.is_some_and(|wwn| wwn.len() != 16 || !wwn.bytes().all(|byte| byte.is_ascii_hexdigit())) {
         problems.add(Code::XmlError, at("wwn"), "a world wide name has 16 hexadecimal digits");
     }
     let is_rotating = disk.target.rotation_rate.is_some();
@@ -65,27 +83,47 @@ pub(super) fn check(domain: &Domain, disk: &Disk, problems: &mut Problems) {
     check_driver(disk, bus, problems);
 }
 
-fn check_device(disk: &Disk, bus: Bus, problems: &mut Problems) {
+fn is_empty(disk: &Disk) -> bool {
+    match &disk.source {
+        None => true,
+        Some(DiskSource::File(file)) => file.file.is_none() && file.fdgroup.is_none(),
+        Some(DiskSource::Block(block)) => block.dev.is_none(),
+        Some(DiskSource::Dir(dir)) => dir.dir.is_none(),
+        Some(_) => false,
+    }
+}
+
+fn check_device(disk: &Disk, bus: Bus, host: &Host, problems: &mut Problems) {
     let field = format!("devices.disks[{}].device", disk.name);
     match disk.device() {
         Device::Lun => {
+            let has_scsi = bus == Bus::Virtio && host.capabilities.has(Flag::VirtioBlkPciScsiDefaultDisabled);
             problems.unless(
-                bus == Bus::Scsi,
+                bus == Bus::Scsi || has_scsi,
                 field.clone(),
                 format!("a disk with device 'lun' sits on the bus 'scsi', not '{bus}'"),
             );
-            problems.unless(disk.source.is_some(), field, "a disk with device 'lun' needs a source");
+            problems.unless(!is_empty(disk), field, "a disk with device 'lun' needs a source");
         }
         Device::Cdrom => {
-            let can = matches!(bus, Bus::Ide | Bus::Sata | Bus::Scsi);
-            problems.unless(can, field, format!("a CD-ROM drive sits on the bus ide, sata or scsi, not '{bus}'"));
+            let can = matches!(bus, Bus::Ide | Bus::Sata | Bus::Scsi | Bus::Usb | Bus::Sd);
+            problems.unless(
+                can,
+                field.clone(),
+                format!("a CD-ROM drive sits on the bus ide, sata or scsi, not '{bus}'"),
+            );
+            problems.unless(
+                bus != Bus::Usb || !is_empty(disk),
+                format!("devices.disks[{}].source", disk.name),
+                "a USB disk can't be empty",
+            );
         }
         Device::Disk => {
-            let has_source = disk
-                .source
-                .as_ref()
-                .is_some_and(|source| source.path().is_some() || matches!(source, DiskSource::Volume(_)));
-            problems.unless(has_source, format!("devices.disks[{}].source", disk.name), "a hard disk needs a source");
+            problems.unless(
+                !is_empty(disk),
+                format!("devices.disks[{}].source", disk.name),
+                "a hard disk needs a source",
+            );
             let is_ata = matches!(bus, Bus::Ide | Bus::Sata);
             problems.unless(
                 !is_ata || !disk.readonly,
@@ -94,6 +132,49 @@ fn check_device(disk: &Disk, bus: Bus, problems: &mut Problems) {
             );
         }
         Device::Floppy => {}
+    }
+}
+
+fn check_format(disk: &Disk, problems: &mut Problems) {
+    let format = disk.driver.as_ref().and_then(|driver| driver.r#type);
+    let is_dir = matches!(disk.source, Some(DiskSource::Dir(_)));
+    let found = FORMATS.iter().find(|(of, _)| Some(*of) == format && !(is_dir && *of == Format::Fat));
+    if let Some((format, hint)) = found {
+        let path = format!("devices.disks[{}].driver.type", disk.name);
+        problems.unsupported(path, format!("QEMU opens no image of the format '{format}': {hint}"));
+    }
+}
+
+fn check_encryption(disk: &Disk, host: &Host, path: &str, problems: &mut Problems) {
+    let of_source = disk.source.as_ref().and_then(|source| source.common().encryption.as_ref());
+    let Some(encryption) = disk.encryption.as_ref().or(of_source) else { return };
+    problems.unless(
+        !encryption.cipher,
+        format!("{path}.encryption.cipher"),
+        "the image's own header tells the cipher: leave it out",
+    );
+    let needed = match encryption.format {
+        EncryptionFormat::LuksAny => Some(Flag::RbdEncryptionLuksAny),
+        EncryptionFormat::Luks | EncryptionFormat::Luks2 if encryption.secrets.len() > 1 => {
+            Some(Flag::RbdEncryptionLayering)
+        }
+        _ => None,
+    };
+    problems.unless(
+        needed.is_none_or(|flag| host.capabilities.has(flag)),
+        format!("{path}.encryption"),
+        "the emulator can't decrypt such an image",
+    );
+}
+
+fn check_network(disk: &Disk, host: &Host, path: &str, problems: &mut Problems) {
+    let Some(DiskSource::Network(network)) = &disk.source else { return };
+    if network.protocol == NetworkProtocol::Nbd && network.tls_hostname.is_some() {
+        problems.unless(
+            host.capabilities.has(Flag::BlockdevNbdTlsHostname),
+            format!("{path}.source.network.tlsHostname"),
+            "the emulator can't check another name than the host's",
+        );
     }
 }
 

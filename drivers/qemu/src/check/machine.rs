@@ -1,18 +1,14 @@
 //! Rules of the machine, its CPUs, memory, clock and life.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{
-    CpuMode, DomainType, LifecycleAction as Action, OsKind, TickPolicy as Tick, TimerName as Name,
-};
+use ostler_conf::domain::{CpuMode, DomainType, OsKind, TickPolicy as Tick, TimerName as Name};
 use ostler_util::ErrorCode as Code;
 
 use super::{Problems, is_plain_name};
-use crate::complete::{Host, family};
+use crate::complete::{Arch, Host, arch};
 
 /// A real-mode guest's address space: firmware finds no room in less.
 const LEAST_MEMORY_KIB: u64 = 1024;
-/// 52 bits, the most that an x86 CPU can address.
-const MOST_MEMORY_KIB: u64 = 1 << 42;
 
 pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
     problems.unless(
@@ -25,18 +21,6 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
         "os.type.kind",
         "the QEMU driver runs guests of kind 'hvm'",
     );
-    let arch = domain.os.r#type.arch.as_deref().unwrap_or_default();
-    problems.unless(
-        matches!(arch, "x86_64" | "i686"),
-        "os.type.arch",
-        format!("guests of the architecture '{arch}' are not supported"),
-    );
-    let machine = domain.os.r#type.machine.as_deref().unwrap_or_default();
-    problems.unless(
-        family(machine).is_some(),
-        "os.type.machine",
-        format!("the machine type '{machine}' is not supported: pc and q35 are"),
-    );
     problems.absolute(domain.devices.emulator.as_deref(), "devices.emulator");
     if domain.name.chars().any(char::is_control) {
         problems.add(Code::XmlError, "name", "a name holds no control characters");
@@ -45,7 +29,6 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
     check_cpus(domain, host, problems);
     check_boot(domain, problems);
     check_clock(domain, problems);
-    check_life(domain, problems);
     for (at, env) in domain.qemu_commandline.iter().flat_map(|commandline| &commandline.env).enumerate() {
         let is_name = is_plain_name(&env.name) && !env.name.contains(['-', '.']);
         problems.unless(
@@ -63,7 +46,6 @@ fn check_memory(domain: &Domain, problems: &mut Problems) {
         "memory.size",
         format!("{kib} KiB is too little: a machine has 1 MiB at least"),
     );
-    problems.unless(kib <= MOST_MEMORY_KIB, "memory.size", format!("{kib} KiB is more than a CPU can address (4 PiB)"));
 }
 
 fn check_cpus(domain: &Domain, host: &Host, problems: &mut Problems) {
@@ -88,24 +70,17 @@ fn check_cpus(domain: &Domain, host: &Host, problems: &mut Problems) {
             format!("the topology does not make {vcpus} virtual CPUs"),
         );
     }
-    let is_kvm = domain.r#type == Some(DomainType::Kvm);
     match cpu.mode {
-        Some(CpuMode::HostPassthrough) => problems.unless(
-            is_kvm,
-            "cpu.mode",
-            "the CPU mode host-passthrough needs KVM: 'maximum' gives all that the translator can",
-        ),
-        Some(CpuMode::HostModel) => problems.unsupported(
-            "cpu.mode",
-            "the CPU mode host-model is not supported yet: take host-passthrough, maximum or custom",
-        ),
+        Some(CpuMode::HostPassthrough) => {}
+        Some(CpuMode::HostModel) => {}
         Some(CpuMode::Maximum) => {}
         Some(CpuMode::Custom) | None => {
-            let name = cpu.model.as_ref().and_then(|model| model.name.as_deref()).unwrap_or_default();
+            let name = cpu.model.as_ref().and_then(|model| model.name.as_deref());
+            let is_x86 = arch(domain) == Arch::X86;
             problems.unless(
-                host.capabilities.has_cpu(name),
+                !is_x86 || name.is_none_or(|name| host.capabilities.has_cpu(name) || is_plain_name(name)),
                 "cpu.model.name",
-                format!("the emulator has no CPU model '{name}'"),
+                format!("the emulator has no CPU model '{}'", name.unwrap_or_default()),
             );
         }
     }
@@ -122,13 +97,6 @@ fn check_boot(domain: &Domain, problems: &mut Problems) {
     let os = &domain.os;
     problems.absolute(os.kernel.as_deref(), "os.kernel");
     problems.absolute(os.initrd.as_deref(), "os.initrd");
-    for (value, field) in [(&os.initrd, "os.initrd"), (&os.cmdline, "os.cmdline")] {
-        problems.unless(
-            value.is_none() || os.kernel.is_some(),
-            field,
-            "it goes with a kernel that is booted directly: give os.kernel",
-        );
-    }
 }
 
 fn check_clock(domain: &Domain, problems: &mut Problems) {
@@ -142,39 +110,12 @@ fn check_clock(domain: &Domain, problems: &mut Problems) {
     }
     for timer in &clock.timers {
         let is_right = match (timer.name, timer.tickpolicy) {
-            (Name::Platform | Name::Armvtimer, _) => false,
-            (Name::Pit, None | Some(Tick::Delay | Tick::Discard)) => true,
+            (Name::Platform, _) => false,
+            (Name::Pit, None | Some(Tick::Delay | Tick::Discard | Tick::Catchup)) => true,
             (Name::Rtc, None | Some(Tick::Delay | Tick::Catchup)) => true,
-            (Name::Hpet | Name::Kvmclock | Name::Hypervclock | Name::Tsc, None) => true,
+            (Name::Hpet | Name::Kvmclock | Name::Hypervclock | Name::Tsc | Name::Armvtimer, _) => true,
             _ => false,
         };
-        let is_built_in = !matches!(timer.name, Name::Hpet | Name::Kvmclock | Name::Hypervclock);
-        let cant_be_absent = is_built_in && timer.present.is_some_and(|present| !present.0);
-        problems.unless(
-            is_right && !cant_be_absent,
-            "clock.timers",
-            format!("QEMU can't set the timer '{}' so", timer.name),
-        );
+        problems.unless(is_right, "clock.timers", format!("QEMU can't set the timer '{}' so", timer.name));
     }
-}
-
-/// Ends of a run that this driver can carry out.
-fn check_life(domain: &Domain, problems: &mut Problems) {
-    let life = [("on_poweroff", domain.on_poweroff), ("on_reboot", domain.on_reboot), ("on_crash", domain.on_crash)];
-    for (field, action) in life {
-        let action = action.unwrap_or(Action::Destroy);
-        let is_right = matches!(action, Action::Destroy | Action::Restart | Action::Preserve);
-        problems.unless(
-            is_right,
-            field,
-            format!("the action '{action}' is not supported: destroy, restart and preserve are"),
-        );
-    }
-    // QEMU tells one from the other only by what it does at the second.
-    let contradicts = domain.on_poweroff == Some(Action::Restart) && domain.on_reboot == Some(Action::Destroy);
-    problems.unless(
-        !contradicts,
-        "on_reboot",
-        "a guest that is restarted when it powers off can't be ended when it reboots",
-    );
 }

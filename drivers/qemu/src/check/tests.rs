@@ -2,7 +2,7 @@
 
 use ostler_util::ErrorCode;
 
-use super::check;
+use super::{check, check_supported};
 use crate::complete::{complete, tests};
 
 const GUEST: &str = "<domain type='qemu'><name>g</name><uuid>c7a5fdbd-edaf-9455-926a-d65c16db1809</uuid>
@@ -19,7 +19,8 @@ fn problem(from: &str, to: &str) -> Option<(ErrorCode, String)> {
     match complete(&spec, None, &host) {
         Err(error) => Some((error.code, error.field.unwrap_or_default())),
         Ok(completed) => {
-            check(&completed, &host).err().map(|invalid| (invalid.first().code, invalid.first().path.clone()))
+            let checked = check(&completed, &host).and_then(|()| check_supported(&completed, &host));
+            checked.err().map(|invalid| (invalid.first().code, invalid.first().path.clone()))
         }
     }
 }

@@ -5,14 +5,21 @@ use ostler_conf::Domain;
 use ostler_conf::domain::{
     Address, Boot, Channel, ChannelTarget, ChannelTargetKind, CharSource, CharSourceFile, CharSourcePath,
     CharSourceUnix, Clock, ClockOffset, Console, ConsoleTarget, ConsoleTargetKind, Controller, ControllerDriver,
-    ControllerKind, ControllerTarget, Cpu, CpuModel, Devices, Disk, DiskDriver, DiskSource, DiskTarget, DomainType,
-    Features, Input, InputBus, InputKind, Interface, InterfaceSource, InterfaceTarget, Mac, Memballoon,
-    MemballoonModel, Memory, NetworkSource, Os, Rng, RngBackend, Serial, SerialTarget, SerialTargetKind, SourceCommon,
-    Timer, Vcpu, VcpuPlacement, VirtioModel, VirtioOptions, Watchdog, WatchdogModel,
+    ControllerKind, ControllerModel, ControllerTarget, Cpu, CpuMode, CpuModel, Devices, Disk, DiskDriver, DiskSource,
+    DiskTarget, DomainType, Features, Input, InputBus, InputKind, Interface, InterfaceSource, InterfaceTarget,
+    LifecycleAction as Action, Mac, Memballoon, MemballoonModel, Memory, NetworkSource, Os, Rng, RngBackend, Serial,
+    SerialTarget, SerialTargetKind, SourceCommon, TickPolicy, Timer, TimerName, Vcpu, VcpuPlacement, VirtioModel,
+    VirtioOptions, Watchdog, WatchdogModel,
 };
 use ostler_conf::xml::Union as _;
 
-use super::Problems;
+use ostler_util::tap;
+
+use super::{Problems, is_plain_name};
+use crate::complete::family;
+
+/// 52 bits, the most that an x86 CPU can address.
+const MOST_MEMORY_KIB: u64 = 1 << 42;
 
 /// Whether a field says anything.
 trait Says {
@@ -57,6 +64,61 @@ fn camel_case(name: &str) -> String {
 
 /// Everything that would be dropped silently.
 pub(super) fn check(domain: &Domain, problems: &mut Problems) {
+    let arch = domain.os.r#type.arch.as_deref().unwrap_or_default();
+    problems.unless(
+        matches!(arch, "x86_64" | "i686"),
+        "os.type.arch",
+        format!("guests of the architecture '{arch}' are not supported"),
+    );
+    let machine = domain.os.r#type.machine.as_deref().unwrap_or_default();
+    problems.unless(
+        family(machine).is_some(),
+        "os.type.machine",
+        format!("the machine type '{machine}' is not supported: pc and q35 are"),
+    );
+    check_life(domain, problems);
+    let os = &domain.os;
+    for (value, field) in [(&os.initrd, "os.initrd"), (&os.cmdline, "os.cmdline")] {
+        problems.unless(
+            value.is_none() || os.kernel.is_some(),
+            field,
+            "it goes with a kernel that is booted directly: give os.kernel",
+        );
+    }
+    for disk in &domain.devices.disks {
+        if let Some(DiskSource::File(_) | DiskSource::Block(_)) = &disk.source {
+            let path = disk.source.as_ref().and_then(DiskSource::path);
+            problems.absolute(path, format!("devices.disks[{}].source", disk.name));
+        }
+    }
+    for timer in domain.clock.iter().flat_map(|clock| &clock.timers) {
+        let is_right = timer.name != TimerName::Hpet || timer.tickpolicy.is_none();
+        problems.unless(is_right, "clock.timers", "QEMU's hpet knows no ticks to catch up with");
+    }
+    let kib = domain.memory_kib();
+    problems.unless(kib <= MOST_MEMORY_KIB, "memory.size", format!("{kib} KiB is more than a CPU can address (4 PiB)"));
+    let is_hosts = domain.cpu.as_ref().and_then(|cpu| cpu.mode) == Some(CpuMode::HostPassthrough);
+    problems.unless(
+        !is_hosts || domain.r#type == Some(DomainType::Kvm),
+        "cpu.mode",
+        "the CPU mode host-passthrough needs KVM: 'maximum' gives all that the translator can",
+    );
+    if domain.cpu.as_ref().and_then(|cpu| cpu.mode) == Some(CpuMode::HostModel) {
+        problems.unsupported(
+            "cpu.mode",
+            "the CPU mode host-model is not supported yet: take host-passthrough, maximum or custom",
+        );
+    }
+    for timer in domain.clock.iter().flat_map(|clock| &clock.timers) {
+        let is_switch = matches!(timer.name, TimerName::Hpet | TimerName::Kvmclock | TimerName::Hypervclock);
+        let cant_be_absent = !is_switch && timer.present.is_some_and(|present| !present.0);
+        let catches_up = timer.name == TimerName::Pit && timer.tickpolicy == Some(TickPolicy::Catchup);
+        problems.unless(
+            !cant_be_absent && !catches_up && timer.name != TimerName::Armvtimer,
+            "clock.timers",
+            format!("QEMU can't set the timer '{}' so", timer.name),
+        );
+    }
     let at = "";
     let Domain {
         r#type,
@@ -402,7 +464,7 @@ fn check_controller(controller: &Controller, problems: &mut Problems) {
         address,
         name: _,
         index: _,
-        model: _,
+        model,
         ports: _,
         model_name: _,
         alias: _,
@@ -416,6 +478,15 @@ fn check_controller(controller: &Controller, problems: &mut Problems) {
     let is_known = !matches!(r#type, ControllerKind::Xenbus | ControllerKind::Isa | ControllerKind::Nvme);
     problems.unless(is_known, format!("{at}.type"), format!("controllers of the kind '{}' are not supported", r#type));
     check_address(address.as_ref(), &at, problems);
+    let is_silent = matches!(
+        (r#type, model),
+        (ControllerKind::Pci, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot))
+            | (ControllerKind::Usb, Some(ControllerModel::None))
+            | (ControllerKind::Fdc | ControllerKind::Ide, _)
+    );
+    let model = model.map(ControllerModel::word).unwrap_or("without a model");
+    let is_done = is_silent || crate::args::controller_driver(controller).is_some();
+    problems.unless(is_done, format!("{at}.model"), format!("the {} controller '{model}' is not supported", r#type));
     if let Some(driver) = driver {
         let at = format!("{at}.driver");
         let ControllerDriver { virtio, queues, cmd_per_lun, max_sectors, ioeventfd, iothread, iothreads } = driver;
@@ -473,8 +544,23 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
         refuse!(problems, format!("{at}.target"), "interfaces": managed);
     }
     match source {
-        InterfaceSource::Network(NetworkSource { network: _, portid: _, portgroup: _, bridge: _ })
-        | InterfaceSource::Bridge(_) => {}
+        InterfaceSource::Network(NetworkSource { network: _, portid: _, portgroup, bridge: _ }) => {
+            refuse!(problems, format!("{at}.source.network"), "networks": portgroup);
+        }
+        InterfaceSource::Bridge(source) => {
+            let is_name = |name: &str| is_plain_name(name) && name.len() <= tap::MAX_NAME;
+            problems.unless(
+                is_name(&source.bridge),
+                format!("{at}.source.bridge.bridge"),
+                format!("'{}' is no name of a bridge", source.bridge),
+            );
+            let dev = target.as_ref().and_then(|target| target.dev.as_deref());
+            problems.unless(
+                dev.is_none_or(is_name),
+                format!("{at}.target.dev"),
+                "a device's name has 15 letters, digits and -_. at most",
+            );
+        }
         InterfaceSource::User(source) => {
             let dev = &source.dev;
             refuse!(problems, format!("{at}.source.user"), "user networks": dev);
@@ -628,4 +714,25 @@ fn check_address(address: Option<&Address>, at: &str, problems: &mut Problems) {
         }
         _ => {}
     }
+}
+
+/// Ends of a run that this driver can carry out.
+fn check_life(domain: &Domain, problems: &mut Problems) {
+    let life = [("on_poweroff", domain.on_poweroff), ("on_reboot", domain.on_reboot), ("on_crash", domain.on_crash)];
+    for (field, action) in life {
+        let action = action.unwrap_or(Action::Destroy);
+        let is_right = matches!(action, Action::Destroy | Action::Restart | Action::Preserve);
+        problems.unless(
+            is_right,
+            field,
+            format!("the action '{action}' is not supported: destroy, restart and preserve are"),
+        );
+    }
+    // QEMU tells one from the other only by what it does at the second.
+    let contradicts = domain.on_poweroff == Some(Action::Restart) && domain.on_reboot == Some(Action::Destroy);
+    problems.unless(
+        !contradicts,
+        "on_reboot",
+        "a guest that is restarted when it powers off can't be ended when it reboots",
+    );
 }

@@ -2,14 +2,53 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    Address, Channel, ChannelTargetKind, CharSource, CharSourceUnix, CharSourceUnixMode, Devices, Serial, SerialTarget,
-    SerialTargetKind as Kind, SerialTargetModel, SerialTargetModelName as Model, VirtioSerialAddress,
+    CharSource, CharSourceUnix, CharSourceUnixMode, ConsoleTargetKind, GraphicsKind, Listen, Serial, SerialTarget,
+    SerialTargetKind as Kind, SerialTargetModel, SerialTargetModelName as Model,
 };
 
+use super::machine::{Arch, arch};
+use super::{MachineFamily, machine};
+
+/// Where libvirt makes sockets for a run, of which people paste.
+pub(super) const MADE_SOCKETS: &[&str] = &[
+    "/var/lib/libvirt/qemu/channel/target/",
+    "/var/lib/libvirt/qemu/channel/",
+    "/var/run/libvirt/qemu/channel/",
+    "/run/libvirt/qemu/channel/",
+    "/var/lib/libvirt/qemu/domain-",
+];
+
+/// Whether a channel's socket is named as libvirt names those that it makes, for the guest or for one run.
+fn is_made_channel(path: &str, name: &str) -> bool {
+    let Some(rest) = MADE_SOCKETS.iter().find_map(|beginning| path.strip_prefix(beginning)) else { return false };
+    match rest.split_once('/') {
+        None => rest.ends_with(&format!(".{name}")),
+        Some((folder, file)) => {
+            file == name
+                && folder.split('-').next().is_some_and(|first| first == "domain" || first.parse::<u32>().is_ok())
+        }
+    }
+}
+
 pub(super) fn complete_before(domain: &mut Domain) {
+    for graphics in &mut domain.devices.graphics {
+        let GraphicsKind::Vnc(vnc) = &mut graphics.kind else { continue };
+        vnc.listens.0.retain(|listen| match listen {
+            Listen::Socket(listen) => {
+                let is_made = |path: &String| MADE_SOCKETS.iter().any(|beginning| path.starts_with(beginning));
+                !listen.socket.as_ref().is_some_and(is_made)
+            }
+            _ => true,
+        });
+    }
     for channel in &mut domain.devices.channels {
         // What a channel is for is a socket of the host's; a pseudo-terminal must be asked for.
         let source = channel.source.get_or_insert(CharSource::Unix(CharSourceUnix::default()));
+        // One that was made for a run is made anew.
+        if let CharSource::Unix(unix) = source {
+            let name = channel.target.as_ref().and_then(|target| target.name.as_deref());
+            unix.path.take_if(|path| is_made_channel(path, name.unwrap_or_default()));
+        }
         // libvirt leaves out that the hypervisor listens, where it chooses the socket.
         if let CharSource::Unix(CharSourceUnix { mode: mode @ Some(CharSourceUnixMode::Bind), path: None, .. }) = source
         {
@@ -18,53 +57,51 @@ pub(super) fn complete_before(domain: &mut Domain) {
     }
 }
 
-pub(super) fn complete(domain: &mut Domain) {
-    let devices = &mut domain.devices;
-    devices.serials.iter_mut().for_each(complete_serial);
-    complete_channels(&mut devices.channels);
+pub(super) fn complete_serials(domain: &mut Domain) {
+    let (default, system) = default_serial(domain);
+    domain.devices.serials.iter_mut().for_each(|serial| complete_serial(serial, default, system));
 }
 
-/// Gives each channel of virtio serial a free port; port 0 is kept for a console.
-fn complete_channels(channels: &mut [Channel]) {
-    for at in 0..channels.len() {
-        let is_virtio = channels[at].target.as_ref().is_some_and(|target| target.r#type == ChannelTargetKind::Virtio);
-        if channels[at].address.is_some() || !is_virtio {
-            continue;
-        }
-        let is_taken = |port| {
-            channels.iter().any(|channel| {
-                matches!(&channel.address, Some(Address::VirtioSerial(address)) if address.port == Some(port))
-            })
-        };
-        channels[at].address = (1..).find(|port| !is_taken(*port)).map(|port| {
-            Address::VirtioSerial(VirtioSerialAddress { controller: Some(0), bus: Some(0), port: Some(port) })
-        });
-    }
-}
-
-fn complete_serial(serial: &mut Serial) {
+fn complete_serial(serial: &mut Serial, default: Option<Kind>, system: Option<Model>) {
     let target = serial.target.get_or_insert(SerialTarget { r#type: None, port: None, model: None });
-    let kind = *target.r#type.get_or_insert(Kind::IsaSerial);
-    let model = match kind {
-        Kind::IsaSerial => Some(Model::IsaSerial),
-        Kind::UsbSerial => Some(Model::UsbSerial),
-        Kind::PciSerial => Some(Model::PciSerial),
-        Kind::SystemSerial | Kind::SpaprVioSerial | Kind::SclpSerial | Kind::IsaDebug => None,
+    // People copy definitions from PCs to machines that never had such a port.
+    let is_virt = matches!(default, Some(Kind::SystemSerial | Kind::SpaprVioSerial));
+    if is_virt && target.r#type == Some(Kind::IsaSerial) {
+        (target.r#type, target.model) = (None, None);
+    }
+    target.r#type = target.r#type.or(default);
+    let model = match target.r#type {
+        Some(Kind::IsaSerial) => Some(Model::IsaSerial),
+        Some(Kind::UsbSerial) => Some(Model::UsbSerial),
+        Some(Kind::PciSerial) => Some(Model::PciSerial),
+        Some(Kind::SpaprVioSerial) => Some(Model::SpaprVty),
+        Some(Kind::SystemSerial) => system,
+        Some(Kind::SclpSerial) => Some(Model::Sclpconsole),
+        Some(Kind::IsaDebug) => Some(Model::IsaDebugcon),
+        None => None,
     };
     if target.model.is_none() {
         target.model = model.map(|name| SerialTargetModel { name });
     }
 }
 
-pub(super) fn forget_live_values(devices: &mut Devices) {
-    for console in &mut devices.consoles {
-        console.tty = None;
+/// The kind of serial port that a machine has, and what it is called where it is part of the machine.
+fn default_serial(domain: &Domain) -> (Option<Kind>, Option<Model>) {
+    match (machine(domain), arch(domain)) {
+        (_, Arch::X86) => (Some(Kind::IsaSerial), None),
+        (MachineFamily::Pseries, _) => (Some(Kind::SpaprVioSerial), None),
+        (MachineFamily::ArmVirt, _) => (Some(Kind::SystemSerial), Some(Model::Pl011)),
+        (MachineFamily::RiscvVirt | MachineFamily::LoongarchVirt, _) => (Some(Kind::SystemSerial), Some(Model::A16550)),
+        (_, Arch::S390) => (Some(Kind::SclpSerial), None),
+        _ => (None, None),
     }
-    let sources = devices.serials.iter_mut().map(|device| &mut device.source);
-    let sources = sources.chain(devices.consoles.iter_mut().map(|device| &mut device.source));
-    for source in sources.chain(devices.channels.iter_mut().map(|device| &mut device.source)) {
-        if let Some(CharSource::Pty(source)) = source {
-            source.path = None;
-        }
+}
+
+/// The first console is the first serial port, wherever that is.
+pub(super) fn repeat_first_serial(domain: &mut Domain) {
+    let devices = &mut domain.devices;
+    let (Some(serial), Some(console)) = (devices.serials.first(), devices.consoles.first_mut()) else { return };
+    if console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Serial)) {
+        console.address.clone_from(&serial.address);
     }
 }

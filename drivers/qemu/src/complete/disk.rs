@@ -1,7 +1,7 @@
 //! Disks: their order and their driver.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{Disk, DiskSource, ImageFormatName};
+use ostler_conf::domain::{Disk, DiskSource, EncryptionEngine, EncryptionFormat, ImageFormatName};
 
 /// Puts disks in an order that a change of the list does not change: those of `last` as they were, each new one behind those
 /// of its bus with an earlier target. As libvirt does, only a bus that is written down counts.
@@ -30,19 +30,17 @@ fn letters(name: &str) -> (usize, &str) {
 
 pub(super) fn complete(domain: &mut Domain) {
     for disk in &mut domain.devices.disks {
+        let of_source = disk.source.as_mut().and_then(|source| source.common_mut().encryption.as_mut());
+        for encryption in of_source.into_iter().chain(&mut disk.encryption) {
+            if encryption.format == EncryptionFormat::Luks {
+                encryption.engine.get_or_insert(EncryptionEngine::Qemu);
+            }
+        }
         let driver = disk.driver.get_or_insert_default();
         driver.name.get_or_insert_with(|| "qemu".to_owned());
         // A volume's pool knows its format; for anything else it is raw unless said, since looking could be tricked by the guest.
         if !matches!(disk.source, Some(DiskSource::Volume(_))) {
             driver.r#type.get_or_insert(ImageFormatName::Raw);
-        }
-    }
-}
-
-pub(super) fn forget_live_values(disks: &mut [Disk]) {
-    for disk in disks {
-        if let Some(source) = &mut disk.source {
-            source.common_mut().index = None;
         }
     }
 }

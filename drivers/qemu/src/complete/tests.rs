@@ -12,8 +12,10 @@ pub(crate) fn host() -> Host {
     host_with(crate::probe::qemu_10())
 }
 
-fn host_with(capabilities: Capabilities) -> Host {
-    Host { emulator: PathBuf::from("/usr/bin/qemu-system-x86_64"), capabilities: Arc::new(capabilities), kvm: false }
+fn host_with(mut capabilities: Capabilities) -> Host {
+    // As where KVM was at hand when the emulator was asked.
+    capabilities.flags.insert(crate::probe::Flag::CpuMigratable);
+    Host::new(PathBuf::from("/usr/bin/qemu-system-x86_64"), Arc::new(capabilities), false)
 }
 
 pub(crate) fn domain(xml: &str) -> Domain {

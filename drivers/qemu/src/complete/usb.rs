@@ -10,11 +10,20 @@ use ostler_conf::domain::{
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 
+use super::Host;
+
 /// How many ports a hub has.
 const HUB_PORTS: u32 = 8;
 
 /// A place: a bus, and the ports on the way, from the controller.
 type Place = (u32, Vec<u32>);
+
+/// As [`assign`], for a new definition. What was defined when ports were QEMU's own choice is left to it.
+pub(super) fn complete(domain: &mut Domain, host: &Host) -> Result<()> {
+    let mut is_open_somewhere = false;
+    visit(domain, &mut |_, address, _| is_open_somewhere |= is_open(address));
+    if is_open_somewhere && !host.is_new { Ok(()) } else { assign(domain) }
+}
 
 /// Gives every USB device without an address the first free port; a hub is added where ports are short.
 ///

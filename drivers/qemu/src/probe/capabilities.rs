@@ -354,6 +354,8 @@ pub(crate) mod tests {
             "e1000e",
             "floppy",
             "i6300esb",
+            "ich9-ahci",
+            "ich9-usb-ehci1",
             "ib700",
             "ide-cd",
             "ide-hd",
@@ -393,6 +395,7 @@ pub(crate) mod tests {
             alias: alias.map(Into::into),
             is_default: alias == Some("pc"),
             max_cpus,
+            default_cpu: Some("qemu64-x86_64-cpu".into()),
             ..Machine::default()
         };
         let cpu = |name: &&str| Cpu { name: (*name).to_owned(), ..Cpu::default() };
@@ -410,6 +413,7 @@ pub(crate) mod tests {
             },
             ..Capabilities::default()
         };
+        found.arch = "x86_64".into();
         found.add_types(DEVICES.iter().map(|name| (*name).to_owned()));
         found
     }
