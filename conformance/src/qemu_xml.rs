@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::case::{Case, Outcome, Verdict};
 use super::compare::same_text;
+use super::qemu_args;
 
 /// The random bytes of the cases' mock, as an identity and as the end of a MAC address.
 const RANDOM_UUID: Uuid = Uuid::from_u128(0x0001_0203_0405_4607_8809_0a0b_0c0d_0e0f);
@@ -20,6 +21,21 @@ const RANDOM_MAC: [u8; 3] = [0, 1, 2];
 
 /// What a refusal says: its code, and the sentence.
 type Refusal = (ErrorCode, String);
+
+/// A definition as a whole: what becomes of it, and what QEMU is started with.
+pub(super) fn whole(case: &Case) -> Verdict {
+    let remark = define(case)?;
+    match case.is_refused_when_read() || case.param("input_missing").as_bool() == Some(true) {
+        true => Ok(remark),
+        false => qemu_args::wrapped(case),
+    }
+}
+
+/// As [`whole`], of a document that a person wrote; where no command line was recorded, the definition is all.
+pub(super) fn whole_real(case: &Case) -> Verdict {
+    let remark = define_real(case)?;
+    if case.param_of_expect("args").is_empty() { Ok(remark) } else { qemu_args::words(case) }
+}
 
 /// The input becomes the expected document, which becomes itself; or it is refused for a reason of the same class.
 pub(super) fn define(case: &Case) -> Verdict {
@@ -62,7 +78,7 @@ pub(super) fn define_real(case: &Case) -> Verdict {
 }
 
 fn complete(setting: &Setting, text: &str, age: Age) -> Result<String, Refusal> {
-    let mut domain: Domain = parse::<Domain>(text).map_err(|problem| of_invalid(&Invalid::from(problem)))?.value;
+    let mut domain: Domain = parse::<Domain>(text).map_err(|problem| of_invalid(&problem))?.value;
     domain.uuid = Some(domain.identity().unwrap_or(RANDOM_UUID));
     for interface in &mut domain.devices.interfaces {
         interface.mac.take_if(|mac| mac.address.0 == [0; 6]);
@@ -241,7 +257,10 @@ fn descriptors(folders: &[&Path]) -> Result<Vec<Descriptor>, String> {
 }
 
 /// The cases' fake PCI devices.
-fn host_pci(case: &Case) -> Result<BTreeMap<(u32, u32, u32, u32), HostPci>, String> {
+/// Domain, bus, slot and function.
+type PciPlace = (u32, u32, u32, u32);
+
+fn host_pci(case: &Case) -> Result<BTreeMap<PciPlace, HostPci>, String> {
     let text = case.data_text("facts/virpcimock.json")?;
     let facts: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let mut found = BTreeMap::new();

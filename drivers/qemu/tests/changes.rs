@@ -104,7 +104,11 @@ fn a_change_is_checked_like_a_definition() {
                 ErrorCode::ConfigUnsupported,
                 Some("devices.disks[sda].device"),
             ),
-            (Change::AttachDisk(disk(&image, "vda1", "disk")), ErrorCode::XmlError, Some("devices.disks[vda1].name")),
+            (
+                Change::AttachDisk(disk(&image, "vda1", "disk")),
+                ErrorCode::ConfigUnsupported,
+                Some("devices.disks[vda1].name"),
+            ),
             (
                 Change::AttachDisk(disk("relative".as_ref(), "vda", "disk")),
                 ErrorCode::XmlError,
