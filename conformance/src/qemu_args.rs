@@ -11,12 +11,16 @@ use ostler_conf::domain::{
 use ostler_conf::network_port::Plug;
 use ostler_conf::values::Hex;
 use ostler_conf::{Domain, Network, Size, StoragePool, parse};
+use ostler_driver::HostCpu;
+use ostler_driver_cpu::CpuDriver;
 use ostler_driver_qemu::offline::command_line::{
     Chain, CharFds, CommandLine, FdGroup, HostNode, HugepageMount, Image, MasterKey, Monitor, NetworkPort, Runtime,
-    SecretName, Server, Settings, Tap, Tls, TpmFacts, VsockFacts, command_line, name_devices, queues, wants_vhost,
+    SecretName, Server, Settings, Tap, Tls, TpmFacts, VsockFacts, command_line, name_devices, queues, settle_cpu,
+    wants_vhost,
 };
 use ostler_driver_qemu::{Capabilities, Flag, Machine};
 use ostler_util::ErrorCode;
+use serde_json::Value;
 
 use super::case::{Case, Outcome, Verdict};
 
@@ -94,7 +98,9 @@ fn run(case: &Case) -> Result<CommandLine, ostler_driver::Error> {
     give_ports(case, &mut domain);
     let capabilities = capabilities(case).map_err(failed)?;
     let settings = settings(case).map_err(failed)?;
-    let runtime = runtime(case, &document, &domain).map_err(failed)?;
+    let mut runtime = runtime(case, &document, &domain).map_err(failed)?;
+    let own = host_cpu(case).map_err(failed)?;
+    runtime.cpu = settle_cpu(&domain, &capabilities, own.as_ref(), &CpuDriver)?;
     command_line(&domain, &capabilities, &settings, &runtime)
 }
 
@@ -269,6 +275,27 @@ fn runtime(case: &Case, document: &str, domain: &Domain) -> Result<Runtime, Stri
         cpu: None,
         render_node: Some("/dev/dri/foo".to_owned()),
     })
+}
+
+/// The CPU that the case's host has, where it names one.
+fn host_cpu(case: &Case) -> Result<Option<HostCpu>, String> {
+    let Some(name) = case.param("host_cpu_model").as_str() else { return Ok(None) };
+    let facts: Value = serde_json::from_str(&case.data_text("facts/host_cpus.json")?).map_err(|e| e.to_string())?;
+    let cpus = facts["cpus"].as_object().ok_or("no host CPUs")?;
+    let is_it = |key: &&String| {
+        key.strip_prefix("cpu")
+            .and_then(|key| key.strip_suffix("Data"))
+            .is_some_and(|key| key.eq_ignore_ascii_case(name))
+    };
+    let cpu = cpus.keys().find(is_it).map(|key| &cpus[key]).ok_or_else(|| format!("no host CPU '{name}'"))?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Ok(Some(HostCpu {
+        arch: text(&cpu["arch"]).unwrap_or_default(),
+        model: text(&cpu["model"]),
+        vendor: text(&cpu["vendor"]),
+        signature: None,
+        features: cpu["features"].as_array().into_iter().flatten().filter_map(text).collect(),
+    }))
 }
 
 fn incoming(case: &Case) -> Option<String> {

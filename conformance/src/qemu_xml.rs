@@ -134,16 +134,12 @@ pub(super) fn setting(case: &Case) -> Result<Setting, String> {
     let mut capabilities = capabilities(case)?;
     if case.param("strip_machine_aliases").as_bool() == Some(true) {
         for accelerated in [&mut capabilities.kvm, &mut capabilities.hvf, &mut capabilities.tcg] {
-            // An alias is a machine type of its own here.
-            for at in 0..accelerated.machines.len() {
-                if let Some(alias) = accelerated.machines[at].alias.take() {
-                    let machine = Machine { name: alias, ..accelerated.machines[at].clone() };
-                    if machine.is_default {
-                        accelerated.machines[at].is_default = false;
-                    }
-                    accelerated.machines.push(machine);
-                }
-            }
+            // An alias is a machine type of its own here; the first of all is the default.
+            let own = std::mem::take(&mut accelerated.machines).into_iter().flat_map(|mut machine| {
+                let alias = machine.alias.take();
+                [alias.map(|name| Machine { name, ..machine.clone() }), Some(machine)].into_iter().flatten()
+            });
+            accelerated.machines = own.collect();
         }
     }
     let flags = |name: &str| -> Vec<Flag> {

@@ -4,6 +4,7 @@ mod cpu;
 mod devices;
 mod firmware;
 
+pub(crate) use cpu::{offered, properties};
 pub use firmware::LoaderFacts;
 
 use ostler_conf::DomainCapabilities;

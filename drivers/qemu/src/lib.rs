@@ -20,6 +20,7 @@ mod driver;
 mod entry;
 mod guest;
 mod guest_capabilities;
+mod guest_cpu;
 mod images;
 mod locked_memory;
 mod log;

@@ -111,9 +111,8 @@ fn vnc(setup: &Setup<'_>, vnc: &Vnc, args: &mut Args) -> Result<()> {
         Place::Address(address) => {
             let address = if address.contains(':') { format!("[{address}]") } else { escape(&address) };
             let port = vnc.port.filter(|port| *port > 0).unwrap_or(FIRST_VNC_PORT);
-            let websocket = vnc.websocket.filter(|port| *port != 0);
-            let websocket =
-                websocket.map(|port| if port > 0 { format!(",websocket={port}") } else { ",websocket=on".to_owned() });
+            // A start chooses a port in place of -1.
+            let websocket = vnc.websocket.filter(|port| *port != 0).map(|port| format!(",websocket={port}"));
             format!("{address}:{}{}", port - FIRST_VNC_PORT, websocket.unwrap_or_default())
         }
     };

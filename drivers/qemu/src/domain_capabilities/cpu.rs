@@ -117,13 +117,13 @@ fn host_model(emulator: &Capabilities, r#type: DomainType, host: &DomainHost, cp
 }
 
 /// The models that the emulator has, as the tables of models are asked.
-fn offered(accelerated: &Accelerated) -> Vec<OfferedModel> {
+pub(crate) fn offered(accelerated: &Accelerated) -> Vec<OfferedModel> {
     let model = |cpu: &Cpu| OfferedModel { name: cpu.name.clone(), blockers: cpu.blockers.clone() };
     accelerated.cpus.iter().map(model).collect()
 }
 
 /// What the emulator says of the host's CPU, as the tables of models are asked.
-fn properties(cpu: &HostCpu) -> Vec<Property<'_>> {
+pub(crate) fn properties(cpu: &HostCpu) -> Vec<Property<'_>> {
     let number = |wanted: &str| {
         let found = cpu.properties.iter().find(|property| property.name == wanted)?;
         let CpuValue::Number(number) = found.value else { return None };

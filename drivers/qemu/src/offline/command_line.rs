@@ -8,6 +8,7 @@ pub use crate::args::{
 use ostler_conf::Domain;
 
 pub use crate::args::interface::{queues, wants_vhost};
+pub use crate::guest_cpu::settle as settle_cpu;
 
 /// Names the devices of a guest as a start would, so that facts can be given by their names.
 pub fn name_devices(domain: &mut Domain) {
