@@ -80,3 +80,19 @@ fn a_host_address_that_says_nothing_is_all_zeroes() {
     let written = format(&domain);
     assert!(written.contains("<address domain='0x0000' bus='0x00' slot='0x00' function='0x0'/>"), "{written}");
 }
+
+#[test]
+fn a_namespace_can_be_bound_without_a_prefix() {
+    let text = |name: &str, binding: &str| {
+        format!(
+            "<domain type='qemu'><name>d</name><memory>1</memory><os><type>hvm</type></os>\
+             <{name} {binding}='http://libvirt.org/schemas/domain/qemu/1.0'>{}</{name}></domain>",
+            if name.contains(':') { "<q:arg value='-S'/>" } else { "<arg value='-S'/>" }
+        )
+    };
+    let of = |text: &str| parse::<Domain>(text).unwrap().strict().unwrap().qemu_commandline.unwrap().args.len();
+    assert_eq!(of(&text("commandline", "xmlns")), 1);
+    assert_eq!(of(&text("q:commandline", "xmlns:q")), 1);
+    let elsewhere = text("commandline", "xmlns").replace("qemu/1.0", "elsewhere");
+    assert!(parse::<Domain>(&elsewhere).unwrap().strict().is_err(), "a namespace that is not known is not ours");
+}

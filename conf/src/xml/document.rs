@@ -8,6 +8,7 @@ use ostler_util::ErrorCode;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
+use super::traits::NAMESPACES;
 use crate::{Position, Problem};
 
 /// The longest document that is read, in bytes. libvirt's RPC takes 4 MiB for an XML string; the largest known document is 30 kB.
@@ -55,7 +56,7 @@ pub(super) struct Node<'a> {
     first_child: u32,
     next_sibling: u32,
     attributes_start: u32,
-    /// The attribute that binds the name's prefix.
+    /// The attribute that binds the name's prefix, or a namespace for names without one.
     binding: u32,
     attribute_count: u8,
     pub(super) taken: Taken,
@@ -137,7 +138,7 @@ impl Node<'_> {
         self.mark == mark && self.name == name
     }
 
-    pub(super) fn has_prefix(&self) -> bool {
+    pub(super) fn has_namespace(&self) -> bool {
         self.binding != NONE
     }
 }
@@ -255,7 +256,7 @@ impl<'a> Document<'a> {
 
     /// The URI that the name's prefix is bound to.
     pub(super) fn namespace(&self, node: &Node<'a>) -> Option<&str> {
-        node.has_prefix().then(|| self.attributes[node.binding as usize].value.as_ref())
+        node.has_namespace().then(|| self.attributes[node.binding as usize].value.as_ref())
     }
 
     /// The places of all elements of a name that hold something, or of an attribute of them.
@@ -330,6 +331,8 @@ impl<'a> Document<'a> {
             node.binding = self
                 .find_binding(&node, prefix)
                 .ok_or_else(|| self.malformed(start, format!("the namespace prefix '{prefix}' is not bound")))?;
+        } else {
+            node.binding = self.default_binding(&node);
         }
         if self.nodes.len() == self.nodes.capacity() {
             // Once, for all that may still come.
@@ -385,6 +388,19 @@ impl<'a> Document<'a> {
             }
             node = &self.nodes[node.parent()?];
         }
+    }
+
+    /// The attribute that puts a node without a prefix into a namespace that is known here; `NONE`: nothing does.
+    fn default_binding(&self, node: &Node<'a>) -> u32 {
+        if let Some(at) = self.attributes(node).iter().position(|attribute| attribute.name == "xmlns") {
+            let uri = &self.attributes(node)[at].value;
+            let is_known = NAMESPACES.iter().any(|(_, known)| known == uri);
+            return if is_known { node.attributes_start + offset(at) } else { NONE };
+        }
+        let parent = node.parent().map(|parent| &self.nodes[parent]);
+        parent
+            .filter(|parent| parent.has_namespace() && !parent.name.contains(':'))
+            .map_or(NONE, |parent| parent.binding)
     }
 
     fn append(&mut self, open: &[Open], offset: usize, text: Cow<'a, str>) -> Result<(), Problem> {

@@ -419,7 +419,7 @@ impl<'d> Reader<'d> {
 
     #[inline]
     fn matches(&self, node: &Node<'d>, name: &str, mark: Mark) -> bool {
-        if node.has_prefix() { self.matches_in_namespace(node, name) } else { node.is_called(name, mark) }
+        if node.has_namespace() { self.matches_in_namespace(node, name) } else { node.is_called(name, mark) }
     }
 
     #[cold]
