@@ -5,21 +5,24 @@ use std::path::Path;
 use ostler_conf::domain::{Disk, DiskDevice, DiskSource};
 use ostler_conf::xml::{Element, Reader, Root, Writer};
 use ostler_conf::{Domain, Problem, format, parse};
+use ostler_driver_qemu::offline::Age;
 use ostler_driver_qemu::{Export, LockedMemory, MigrationParameters, locked_memory, option_list};
 use serde_json::{Value, json};
 
 use super::case::{Case, Verdict};
 use super::command::wrapped;
 use super::compare::same_text;
+use super::qemu_xml;
 
-fn domain(case: &Case) -> Result<Domain, String> {
+fn document(case: &Case) -> Result<Domain, String> {
     let mut domain = parse::<Domain>(&case.input()?).map_err(|error| error.to_string())?.value;
     domain.complete();
     Ok(domain)
 }
 
 pub(super) fn locked(case: &Case) -> Verdict {
-    let bytes = match locked_memory(&domain(case)?) {
+    let domain = qemu_xml::setting(case)?.define(&case.input()?, Age::Old).map_err(|error| error.to_string())?;
+    let bytes = match locked_memory(&domain) {
         LockedMemory::Default => json!(0),
         LockedMemory::Bytes(bytes) => json!(bytes),
         LockedMemory::Unlimited => case.param("unlimited_means").clone(),
@@ -76,7 +79,7 @@ pub(super) fn migration_parameters(case: &Case) -> Verdict {
 
 /// One command for each disk that nbdkit can reach; each pipe has two numbers, of which the second is written to.
 pub(super) fn nbdkit(case: &Case) -> Verdict {
-    let domain = domain(case)?;
+    let domain = document(case)?;
     let folder = text(case, "state_dir")?.replace("<name>", &domain.name);
     let mut fd = case.param("first_pipe_fd").as_i64().unwrap_or_default() as i32;
     let mut remaining = case.expected("args").as_object().cloned().unwrap_or_default();

@@ -75,11 +75,15 @@ impl Cluster {
         self.node_without_report(name, memory);
         let host = format!("{GROUP}/hosts/{name}");
         self.api().wait(&host, DEADLINE, |host| !host.is_null()).unwrap();
+        let shape = json!({
+            "maxCpus": 255, "hotplugCpus": true, "numaMemSupported": true, "defaultCpu": "qemu64-x86_64-cpu",
+            "defaultRamId": "pc.ram", "acpi": true,
+        });
         let facts = json!({
-            "form": 1, "arch": "x86_64", "emulator": "/usr/bin/qemu-system-x86_64", "version": "10.0.2", "kvm": false,
-            "machines": [["pc-q35-10.0", 255, "q35"]],
-            "devices": ["pcie-root-port", "qemu-xhci", "virtio-balloon-pci", "virtio-net-pci", "virtio-scsi-pci"],
-            "cpus": ["qemu64"],
+            "form": 2, "arch": "x86_64", "emulator": "/usr/bin/qemu-system-x86_64", "version": 10_000_002, "kvm": false,
+            "machines": [[shape, [{"n": "pc-q35-10.0", "a": "q35"}]]],
+            // All that it could be able to do.
+            "flags": "ff".repeat(128), "devices": [], "cpus": ["qemu64"],
         });
         let ready = condition("Ready", "True", "Ready");
         let status =

@@ -4,13 +4,20 @@ use serde_json::json;
 
 use super::*;
 
-/// What an agent with QEMU 10 tells, as far as these tests need it.
+/// What an agent with QEMU 10 tells, as far as these tests need it: machine types by name, most CPUs, and alias.
 fn facts(machines: Value) -> Value {
+    let machine = |it: &Value| {
+        let shape = json!({
+            "maxCpus": it[1], "hotplugCpus": true, "numaMemSupported": true, "defaultCpu": "qemu64-x86_64-cpu",
+            "defaultRamId": "pc.ram", "acpi": true,
+        });
+        json!([shape, [{"n": it[0], "a": it[2]}]])
+    };
     json!({
-        "form": 1, "arch": "x86_64", "emulator": "/usr/bin/qemu-system-x86_64", "version": "10.0.2", "kvm": false,
-        "machines": machines,
-        "devices": ["pcie-root-port", "qemu-xhci", "virtio-balloon-pci", "virtio-net-pci", "virtio-scsi-pci", "virtio-serial-pci"],
-        "cpus": ["qemu64"],
+        "form": 2, "arch": "x86_64", "emulator": "/usr/bin/qemu-system-x86_64", "version": 10_000_002, "kvm": false,
+        "machines": machines.as_array().unwrap().iter().map(machine).collect::<Vec<_>>(),
+        // All that it could be able to do.
+        "flags": "ff".repeat(128), "devices": [], "cpus": ["qemu64"],
     })
 }
 
