@@ -311,7 +311,6 @@ pub struct Encryption {
     pub secrets: Vec<EncryptionSecret>,
     /// How the image is encrypted, which its own header tells: it is read to be refused.
     #[xml(flag)]
-    #[serde(skip)]
     pub cipher: bool,
 }
 

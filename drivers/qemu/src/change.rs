@@ -79,6 +79,7 @@ async fn with_device(core: &Core, live: &Domain, add: impl FnOnce(&mut Domain)) 
     let host = core.host_for(&spec, None).await?;
     let completed = complete(&spec, Some(live), &host)?;
     check::check(&completed, &host)?;
+    check::check_supported(&completed, &host)?;
     if completed.devices.controllers.len() != live.devices.controllers.len() {
         return Err(needs_restart());
     }

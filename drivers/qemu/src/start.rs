@@ -84,6 +84,7 @@ async fn startable(core: &Arc<Core>, entry: &Arc<Entry>) -> Result<Arc<Domain>> 
     }
     let host = core.host_for(&definition, None).await?;
     check::check(&definition, &host)?;
+    check::check_supported(&definition, &host)?;
     if definition.r#type == Some(DomainType::Kvm) && !core.probe.kvm_works(&host.emulator).await {
         let message = "the domain was defined with KVM, which does not run guests on this host";
         return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("type"));
