@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use ostler_conf::domain::{BackingString, DiskSource, FileSource, ImageFormatName};
 use ostler_conf::{Domain, format, parse};
-use ostler_driver_storage::{Chain, Layer, create_qcow2};
+use ostler_driver::image::{Chain, Layer};
+use ostler_driver_storage::create_qcow2;
 use ostler_util::run::Run;
 use serde_json::{Value, json};
 

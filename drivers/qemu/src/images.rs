@@ -1,19 +1,18 @@
 //! The image of a disk with those that it stands on, found without guessing what a guest could have written.
 
-mod header;
-
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use ostler_conf::domain::{
-    BackingChain, BackingString, DataStore, DataStoreFile, DataStoreSource, Disk, DiskSource, FileSource, ImageFormat,
+    BackingChain, DataStore, DataStoreFile, DataStoreSource, Disk, DiskSource, FileSource, ImageFormat,
     ImageFormatName, VolumeSource,
 };
+use ostler_driver::image::{self, ImageError};
 use ostler_driver::{Error, ResolvedVolume, Result, Storage};
 use ostler_util::ErrorCode;
 
-use self::header::{Backing, Header};
 use crate::args::{Chain, Image};
 
 /// The longest chain that is followed.
@@ -29,14 +28,16 @@ pub(crate) async fn resolve(disk: &Disk, storage: &dyn Storage) -> Result<Option
         field: error.field.or_else(|| Some(format!("devices.disks[{}].source", disk.name))),
         ..error
     };
-    if let Some(DiskSource::Volume(source)) = &disk.source {
+    let chain = if let Some(DiskSource::Volume(source)) = &disk.source {
         let volume = storage.resolve(&source.pool, &source.volume).await.map_err(at_source)?;
-        return of_volume(disk, source, volume).map(Some).map_err(at_source);
-    }
-    let Some(given) = Chain::defined(disk) else { return Ok(None) };
-    let backing = disk.backing_chain.clone();
-    let found = tokio::task::spawn_blocking(move || found(given, backing.as_ref()));
-    let chain = found.await.unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())));
+        let (disk, source) = (disk.clone(), source.clone());
+        tokio::task::spawn_blocking(move || of_volume(&disk, &source, volume))
+    } else {
+        let Some(given) = Chain::defined(disk) else { return Ok(None) };
+        let backing = disk.backing_chain.clone();
+        tokio::task::spawn_blocking(move || found(given, backing.as_ref()))
+    };
+    let chain = chain.await.unwrap_or_else(|panic| Err(Error::new(ErrorCode::InternalError, panic.to_string())));
     chain.map(Some).map_err(at_source)
 }
 
@@ -47,8 +48,22 @@ fn of_volume(disk: &Disk, source: &VolumeSource, volume: ResolvedVolume) -> Resu
     top.is_host_cdrom = is_cdrom(&volume.path);
     top.metadata_cache = Chain::defined(disk).and_then(|chain| chain.images.first()?.metadata_cache);
     let below = volume.backing.iter().map(|(path, format)| image(path, plain(format)));
-    let images = std::iter::once(Ok(top)).chain(below);
-    Ok(Chain { images: images.collect::<Result<_>>()?, is_whole: true })
+    let images: Vec<Image> = std::iter::once(Ok(top)).chain(below).collect::<Result<_>>()?;
+    images.iter().try_for_each(holds_its_data)?;
+    Ok(Chain { images, is_whole: true })
+}
+
+/// A volume's data is in the volume. Who made the image could name any other file of the host, and QEMU would open it.
+fn holds_its_data(image: &Image) -> Result<()> {
+    let Some(path) = image.path().filter(|_| can_stand_on(image.format)) else { return Ok(()) };
+    let header = File::open(path).and_then(|file| image::header(&file, image.format));
+    let header = header.map_err(|error| Error::system(format!("read the header of {}", path.display()), error))?;
+    match header.data_file {
+        Some(name) => {
+            Err(unsupported(format!("the image {} keeps its data in another file, '{name}'", path.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A chain as the definition tells it, held against what is there.
@@ -78,65 +93,47 @@ fn present(given: Image) -> Result<Image> {
 
 /// Adds what the last image says that it stands on, and so on.
 fn follow(images: &mut Vec<Image>) -> Result<()> {
-    while let Some(last) = images.last_mut().filter(|last| can_stand_on(last.format)) {
-        let Some(path) = last.path().map(Path::to_owned) else {
-            let message = "what an image on another machine stands on is not looked up: tell it by <backingStore>";
-            return Err(unsupported(message.into()));
-        };
-        let Some(header) = header_of(&path, last.format)? else {
-            let message = format!(
-                "what an image of the format '{}' stands on is not looked up: tell it by <backingStore>",
-                last.format
-            );
-            return Err(unsupported(message));
-        };
-        if let Some(data) = header.data_file {
-            let data = beside(&path, &data)?;
-            last.source.common_mut().data_store.get_or_insert_with(|| data_store(&data));
-        }
-        let Some(backing) = header.backing else { break };
-        let below = beside(&path, &backing.name)?;
-        let format = format_of(&path, &below, &backing)?;
-        if images.len() >= MAX_DEPTH || images.iter().any(|image| image.path() == Some(&below)) {
-            return Err(unsupported(format!("the chain of images below {} has no end", path.display())));
-        }
-        images.push(image(&below, format)?);
+    let Some(last) = images.last_mut().filter(|last| can_stand_on(last.format)) else { return Ok(()) };
+    let Some(path) = last.path().map(Path::to_owned) else {
+        let message = "what an image on another machine stands on is not looked up: tell it by <backingStore>";
+        return Err(unsupported(message.into()));
+    };
+    let chain = image::Chain::detect(&path, Some(last.format), MAX_DEPTH).map_err(cant_follow)?;
+    let mut layers = chain.layers.into_iter();
+    keep_data(last, layers.next().and_then(|layer| layer.data_file));
+    for layer in layers {
+        let place = layer.source.path().map(PathBuf::from).ok_or_else(|| {
+            unsupported(format!("the chain of images below {} leads to another machine", path.display()))
+        })?;
+        let mut below = image(&place, layer.format)?;
+        keep_data(&mut below, layer.data_file);
+        images.push(below);
     }
     Ok(())
+}
+
+/// An image's data is where its header says, unless the definition says it.
+fn keep_data(image: &mut Image, data: Option<DiskSource>) {
+    if let Some(path) = data.as_ref().and_then(DiskSource::path) {
+        image.source.common_mut().data_store.get_or_insert_with(|| data_store(Path::new(path)));
+    }
+}
+
+fn cant_follow(error: ImageError) -> Error {
+    let message = |error: &dyn std::error::Error| match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    let code = match &error {
+        ImageError::Open { .. } | ImageError::Header { .. } => ErrorCode::SystemError,
+        _ => ErrorCode::ConfigUnsupported,
+    };
+    Error::new(code, message(&error)).with_source(error)
 }
 
 /// The formats whose images can stand on others.
 const fn can_stand_on(format: ImageFormatName) -> bool {
     matches!(format, ImageFormatName::Qcow2 | ImageFormatName::Qed | ImageFormatName::Qcow | ImageFormatName::Vmdk)
-}
-
-fn header_of(path: &Path, format: ImageFormatName) -> Result<Option<Header>> {
-    header::read(path, format).map_err(|error| Error::system(format!("read the header of {}", path.display()), error))
-}
-
-/// The file that the image at `path` names.
-fn beside(path: &Path, name: &str) -> Result<PathBuf> {
-    match BackingString::parse(name).map_err(|error| unsupported(error.to_string()))?.source {
-        DiskSource::File(FileSource { file: Some(file), .. }) => Ok(path.parent().unwrap_or(Path::new("/")).join(file)),
-        _ => Err(unsupported(format!("the image {} stands on no file, but on '{name}'", path.display()))),
-    }
-}
-
-/// The format of an image below another. Where none is recorded it is what it looks like, if nothing else comes of that: a
-/// guest that once wrote it must not make QEMU open more.
-fn format_of(path: &Path, below: &Path, backing: &Backing) -> Result<ImageFormatName> {
-    if let Some(word) = &backing.format {
-        return Ok(plain(word));
-    }
-    let format = header::looks_like(below).map_err(|error| missing(below, error))?;
-    let header = header_of(below, format)?.unwrap_or_default();
-    if header.backing.is_some() || header.data_file.is_some() {
-        let name = &backing.name;
-        let message =
-            format!("the image {} says that it stands on '{name}', but not of which format that is", path.display());
-        return Err(unsupported(message));
-    }
-    Ok(format)
 }
 
 fn data_store(path: &Path) -> DataStore {
@@ -178,6 +175,8 @@ fn plain(word: &str) -> ImageFormatName {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use ostler_driver::image::samples;
+
     use super::*;
 
     fn names(chain: Result<Chain>) -> Vec<(String, String)> {
@@ -190,15 +189,14 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("base"), vec![0; 512]).unwrap();
-        header::tests::write(&path("middle"), Some(("base", Some("raw"))));
-        header::tests::write(&path("top"), Some((path("middle").to_str().unwrap(), Some("qcow2"))));
-        header::tests::write(&path("unsaid"), Some(("base", None)));
-        header::tests::write(&path("unsaid2"), Some(("middle", None)));
-        header::tests::write(&path("elsewhere"), None);
-        header::tests::add_data_file(&path("elsewhere"), "base");
-        header::tests::write(&path("loop"), Some(("loop", Some("qcow2"))));
-        header::tests::write(&path("remote"), Some(("nbd://host/x", Some("raw"))));
-        header::tests::write(&path("lost"), Some(("nowhere", Some("raw"))));
+        samples::qcow2(&path("middle"), Some(("base", Some("raw"))));
+        samples::qcow2(&path("top"), Some((path("middle").to_str().unwrap(), Some("qcow2"))));
+        samples::qcow2(&path("unsaid"), Some(("base", None)));
+        samples::qcow2(&path("unsaid2"), Some(("middle", None)));
+        samples::qcow2_with_data_in(&path("elsewhere"), "base");
+        samples::qcow2(&path("loop"), Some(("loop", Some("qcow2"))));
+        samples::qcow2(&path("remote"), Some(("nbd://host/x", Some("raw"))));
+        samples::qcow2(&path("lost"), Some(("nowhere", Some("raw"))));
         let of = |name: &str, format: ImageFormatName, backing: Option<&BackingChain>| {
             found(Chain { images: vec![Image::new(&path(name), format, false)], is_whole: false }, backing)
         };
@@ -221,5 +219,19 @@ pub(crate) mod tests {
         // The same bytes as raw are just bytes.
         assert_eq!(names(of("top", ImageFormatName::Raw, None)).len(), 1);
         assert_eq!(names(of("top", ImageFormatName::Qcow2, Some(&BackingChain::default()))).len(), 1);
+    }
+
+    #[test]
+    fn a_volume_leads_to_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("base"), vec![0; 512]).unwrap();
+        samples::qcow2(&path("plain"), Some(("base", Some("raw"))));
+        samples::qcow2_with_data_in(&path("elsewhere"), "base");
+        let of = |name: &str, format: ImageFormatName| holds_its_data(&Image::new(&path(name), format, false));
+        of("plain", ImageFormatName::Qcow2).unwrap();
+        assert_eq!(of("elsewhere", ImageFormatName::Qcow2).unwrap_err().code, ErrorCode::ConfigUnsupported);
+        // The same bytes as raw are just bytes.
+        of("elsewhere", ImageFormatName::Raw).unwrap();
     }
 }

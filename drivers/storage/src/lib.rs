@@ -2,7 +2,7 @@
 //!
 //! Images are sacred. A file appears in a pool whole or not at all, never over another, and only after a record of it
 //! was made ([`record`]); what has no record is not ours and is never written, shrunk or deleted. Before a write to an
-//! image QEMU's own locks are taken ([`lock`]). No process is spawned: images are made ([`qcow2`]) and read ([`image`]) here.
+//! image QEMU's own locks are taken ([`lock`]). No process is spawned: images are made here ([`qcow2`]) and read by [`ostler_driver::image`].
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -10,7 +10,6 @@ mod activation;
 mod config;
 mod connection;
 mod download;
-mod image;
 mod lock;
 mod pools;
 mod qcow2;
@@ -22,7 +21,6 @@ mod volumes;
 pub use activation::{Command, activation};
 pub use config::Config;
 pub use connection::StorageDriver;
-pub use image::{Backing, Chain, Found, Header, ImageError, Layer, header, probe};
 pub use pools::check_pool_anywhere;
 pub use qcow2::{Layout, create as create_qcow2};
 pub use qemu_img::{Image as ImageOfVolume, creation};

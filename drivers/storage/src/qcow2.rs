@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::image::qcow::{EXTENSION_BACKING_FORMAT, MAX_BACKING_LENGTH, Qcow2};
+use ostler_driver::image::qcow::{EXTENSION_BACKING_FORMAT, MAX_BACKING_LENGTH, Qcow2};
 
 const MAGIC: u32 = 0x5146_49fb;
 const HEADER_LENGTH: u32 = 104;

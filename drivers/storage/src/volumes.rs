@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use ostler_conf::StorageVolume;
 use ostler_conf::storage_volume::VolumeFormatName;
+use ostler_driver::image::qcow::Qcow2;
 use ostler_driver::{Error, Progress, ResolvedVolume, Result, VolumeFill, VolumeSummary};
 use ostler_util::{ErrorCode, file};
 use rustix::fs::{CWD, RenameFlags};
 use uuid::Uuid;
 
 use crate::download;
-use crate::image::qcow::Qcow2;
 use crate::lock;
 use crate::pools::{Pool, check_name};
 use crate::qcow2;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use ostler_conf::domain::{EncryptionFormat, ImageFormatName as Format};
-use ostler_driver_storage::{Chain, header, probe};
+use ostler_driver::image::{Chain, header, probe};
 use ostler_util::run::Run;
 
 fn qemu_img(arguments: &[&str]) -> Vec<u8> {

@@ -290,7 +290,7 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::qcow2::{self, Layout};
+    use crate::image::samples;
 
     struct Folder(tempfile::TempDir);
 
@@ -304,8 +304,7 @@ mod tests {
         }
 
         fn qcow2(&self, name: &str, backing: Option<(&str, &str)>) -> &Self {
-            let file = File::options().read(true).write(true).create_new(true).open(self.path(name)).unwrap();
-            qcow2::create(&file, &Layout { virtual_size: 1 << 20, backing, lazy_refcounts: false }).unwrap();
+            samples::qcow2(&self.path(name), backing.map(|(name, format)| (name, Some(format))));
             self
         }
 
@@ -338,10 +337,7 @@ mod tests {
         let folder = Folder::new();
         folder.raw("base").qcow2("alone", None).qcow2("on-base", Some(("base", "raw")));
         for (name, below) in [("a", "base"), ("b", "alone"), ("c", "on-base")] {
-            folder.qcow2(name, Some((below, "")));
-            // An empty record is none: its extension is taken away.
-            let file = File::options().write(true).open(folder.path(name)).unwrap();
-            std::os::unix::fs::FileExt::write_all_at(&file, &[0; 8], 104).unwrap();
+            samples::qcow2(&folder.path(name), Some((below, None)));
         }
         assert_eq!(folder.formats("a"), [Format::Qcow2, Format::Raw]);
         assert_eq!(folder.formats("b"), [Format::Qcow2, Format::Qcow2]);
@@ -391,6 +387,9 @@ mod tests {
     fn data_elsewhere_is_a_path() {
         let folder = Folder::new();
         folder.raw("image").raw("data");
+        samples::qcow2_with_data_in(&folder.path("elsewhere"), "data");
+        let layer = folder.chain("elsewhere").unwrap().layers.remove(0);
+        assert_eq!(layer.data_file.unwrap().path(), folder.path("data").to_str());
         assert_eq!(data_file(&folder.path("image"), "data").unwrap().path(), folder.path("data").to_str());
         for name in ["json:{}", "nbd://host/x", "file:data"] {
             assert!(matches!(data_file(&folder.path("image"), name), Err(ImageError::DataFile { .. })), "{name}");

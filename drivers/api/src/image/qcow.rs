@@ -9,28 +9,37 @@ use super::bytes::Bytes;
 use super::{Backing, Header, unsound};
 
 /// QEMU refuses longer names of backing files.
-pub(crate) const MAX_BACKING_LENGTH: usize = 1023;
-pub(crate) const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;
-const EXTENSION_DATA_FILE: u32 = 0x4441_5441;
-const INCOMPATIBLE_DATA_FILE: u64 = 4;
+pub const MAX_BACKING_LENGTH: usize = 1023;
+/// The header extension that names the format of the image below.
+pub const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;
+pub(super) const EXTENSION_DATA_FILE: u32 = 0x4441_5441;
+pub(super) const INCOMPATIBLE_DATA_FILE: u64 = 4;
 const HEADER_LENGTH_2: u64 = 72;
 
 /// What the header of version 2 or 3 says of the image's shape.
 #[derive(Clone, Debug)]
-pub(crate) struct Qcow2 {
-    pub(crate) cluster_bits: u32,
-    pub(crate) virtual_size: u64,
-    pub(crate) encryption: u32,
-    pub(crate) l1_size: u32,
-    pub(crate) snapshots: u32,
-    pub(crate) incompatible: u64,
+pub struct Qcow2 {
+    /// Clusters have two to the power of this many bytes.
+    pub cluster_bits: u32,
+    /// Bytes that a guest sees.
+    pub virtual_size: u64,
+    /// 0: none.
+    pub encryption: u32,
+    /// Entries of the level 1 table.
+    pub l1_size: u32,
+    /// How many snapshots are inside.
+    pub snapshots: u32,
+    /// Features without which it can't be read.
+    pub incompatible: u64,
     header_length: u64,
 }
 
 impl Qcow2 {
+    /// Reads it from an image.
+    ///
     /// # Errors
     /// The operating system's; "invalid data" for what is no such image.
-    pub(crate) fn read(file: &File) -> io::Result<Qcow2> {
+    pub fn read(file: &File) -> io::Result<Qcow2> {
         let bytes = Bytes(file);
         if !bytes.has(0, b"QFI\xfb")? {
             return Err(unsound("no qcow2 image: its first bytes are others"));

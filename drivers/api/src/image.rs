@@ -10,7 +10,9 @@ mod chain;
 mod find;
 mod formats;
 mod others;
-pub(crate) mod qcow;
+pub mod qcow;
+#[cfg(any(test, feature = "behaviour"))]
+pub mod samples;
 mod vmdk;
 
 use std::fs::File;
