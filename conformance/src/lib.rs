@@ -12,6 +12,7 @@ mod cpu;
 mod documents;
 mod domain_capabilities;
 mod domains;
+mod emulator;
 mod moments;
 mod network_update;
 mod node_devices;

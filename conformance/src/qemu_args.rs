@@ -1,6 +1,5 @@
 //! Suites of QEMU's command line: what a start of a complete definition would run.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ostler_conf::domain::{
@@ -18,11 +17,12 @@ use ostler_driver_qemu::offline::command_line::{
     SecretName, Server, Settings, Tap, Tls, TpmFacts, VsockFacts, command_line, name_devices, queues, settle_cpu,
     wants_vhost,
 };
-use ostler_driver_qemu::{Capabilities, Flag, Machine};
 use ostler_util::ErrorCode;
 use serde_json::Value;
 
 use super::case::{Case, Outcome, Verdict};
+use super::emulator;
+use super::qemu_xml::refused;
 
 /// The command line of a case's complete document, compared as it is written in the corpus: one option a line.
 pub(super) fn wrapped(case: &Case) -> Verdict {
@@ -31,7 +31,7 @@ pub(super) fn wrapped(case: &Case) -> Verdict {
     }
     let made = run(case);
     if case.outcome() == Outcome::Refused {
-        return refusal(case, made);
+        return refused(case, made.map_err(|error| (error.code, error.message)));
     }
     let expected = case.data_text(case.param_of_expect("args"))?;
     compare(&lines(&expected), &lines(&wrap(&made.map_err(|error| format!("refused: {error}"))?)))
@@ -68,24 +68,6 @@ fn mask(option: &str) -> String {
     masked
 }
 
-/// Whether a refusal is of the class that is expected.
-fn refusal(case: &Case, made: Result<CommandLine, ostler_driver::Error>) -> Verdict {
-    let expected = case.expected_error()?.unwrap_or_default();
-    let class = expected.split(':').next().unwrap_or_default();
-    let code = match class {
-        "unsupported configuration" => ErrorCode::ConfigUnsupported,
-        "internal error" => ErrorCode::InternalError,
-        "operation failed" => ErrorCode::OperationFailed,
-        "XML error" => ErrorCode::XmlError,
-        other => return Err(format!("an error class that is not known: '{other}'")),
-    };
-    match made {
-        Ok(_) => Err(format!("accepted, a refusal was expected: {}", expected.trim())),
-        Err(error) if error.code == code => Ok(None),
-        Err(error) => Err(format!("refused with {} ({error}), expected: {}", error.code, expected.trim())),
-    }
-}
-
 fn run(case: &Case) -> Result<CommandLine, ostler_driver::Error> {
     let failed = |message: String| ostler_driver::Error::new(ErrorCode::NoSupport, message);
     let document = case.expected_xml().map_err(failed)?.ok_or_else(|| failed("no document".to_owned()))?;
@@ -96,7 +78,7 @@ fn run(case: &Case) -> Result<CommandLine, ostler_driver::Error> {
     }
     name_devices(&mut domain);
     give_ports(case, &mut domain);
-    let capabilities = capabilities(case).map_err(failed)?;
+    let capabilities = emulator::capabilities(case).map_err(failed)?;
     let settings = settings(case).map_err(failed)?;
     let mut runtime = runtime(case, &document, &domain).map_err(failed)?;
     let own = host_cpu(case).map_err(failed)?;
@@ -129,45 +111,6 @@ fn as_converted(interface: &mut Interface) {
     let Interface { mac, model, alias, rom, acpi, address, .. } = interface.clone();
     let source = InterfaceSource::Ethernet(EthernetSource::default());
     *interface = Interface { mac, model, alias, rom, acpi, address, ..Interface::new(interface.name.clone(), source) };
-}
-
-/// The case's emulator. Where the case says so, machine types are known by their aliases only.
-fn capabilities(case: &Case) -> Result<Capabilities, String> {
-    thread_local! {
-        /// A file is long, and many cases have the same.
-        static READ: RefCell<BTreeMap<String, Capabilities>> = RefCell::default();
-    }
-    let file = case.param("caps_file").as_str().ok_or("the case has no emulator")?;
-    let read = || Capabilities::from_saved(&case.data_text(file)?).map_err(|error| error.to_string());
-    let mut capabilities = READ.with_borrow_mut(|known| {
-        if let Some(known) = known.get(file) {
-            return Ok(known.clone());
-        }
-        let found = read()?;
-        known.insert(file.to_owned(), found.clone());
-        Ok::<_, String>(found)
-    })?;
-    if case.param("strip_machine_aliases").as_bool() == Some(true) && case.param("caps_version") == "latest" {
-        for accelerated in [&mut capabilities.kvm, &mut capabilities.hvf, &mut capabilities.tcg] {
-            let mut aliases = Vec::new();
-            for machine in &mut accelerated.machines {
-                if let Some(alias) = machine.alias.take() {
-                    aliases.push(Machine { name: alias, ..machine.clone() });
-                }
-            }
-            accelerated.machines.append(&mut aliases);
-        }
-    }
-    let flags = |name: &str| -> Result<Vec<Flag>, String> {
-        let words = case.param(name).as_array().cloned().unwrap_or_default();
-        let flag = |word: &serde_json::Value| {
-            Flag::from_word(word.as_str().unwrap_or_default()).ok_or_else(|| format!("an unknown flag {word}"))
-        };
-        words.iter().map(flag).collect()
-    };
-    flags("caps_add")?.into_iter().for_each(|flag| capabilities.flags.insert(flag));
-    flags("caps_del")?.into_iter().for_each(|flag| capabilities.flags.remove(flag));
-    Ok(capabilities)
 }
 
 /// The tests of libvirt set up their driver so; the case says what is otherwise.

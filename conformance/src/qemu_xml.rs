@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ostler_conf::domain::Mac;
 use ostler_conf::{Domain, ErrorCode, Invalid, MacAddress, format, parse};
 use ostler_driver_qemu::offline::{Age, Setting};
-use ostler_driver_qemu::{Capabilities, Descriptor, Flag, Gic, HostAudio, HostPci, Machine, Settings};
+use ostler_driver_qemu::{Descriptor, HostAudio, HostPci, Settings};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::case::{Case, Outcome, Verdict};
 use super::compare::same_text;
-use super::qemu_args;
+use super::{emulator, qemu_args};
 
 /// The random bytes of the cases' mock, as an identity and as the end of a MAC address.
 const RANDOM_UUID: Uuid = Uuid::from_u128(0x0001_0203_0405_4607_8809_0a0b_0c0d_0e0f);
 const RANDOM_MAC: [u8; 3] = [0, 1, 2];
 
 /// What a refusal says: its code, and the sentence.
-type Refusal = (ErrorCode, String);
+pub(super) type Refusal = (ErrorCode, String);
 
 /// A definition as a whole: what becomes of it, and what QEMU is started with.
 pub(super) fn whole(case: &Case) -> Verdict {
@@ -95,7 +95,7 @@ fn of_invalid(invalid: &Invalid) -> Refusal {
 }
 
 /// A refusal counts if its class is libvirt's: what stands before the first colon.
-fn refused(case: &Case, produced: Result<String, Refusal>) -> Verdict {
+pub(super) fn refused<T>(case: &Case, produced: Result<T, Refusal>) -> Verdict {
     let expected = case.expected_error()?.unwrap_or_default();
     let expected = expected.trim();
     match produced {
@@ -131,33 +131,7 @@ fn class(code: ErrorCode) -> &'static str {
 
 /// The emulator and the host of a case.
 pub(super) fn setting(case: &Case) -> Result<Setting, String> {
-    let mut capabilities = capabilities(case)?;
-    if case.param("strip_machine_aliases").as_bool() == Some(true) {
-        for accelerated in [&mut capabilities.kvm, &mut capabilities.hvf, &mut capabilities.tcg] {
-            // An alias is a machine type of its own here; the first of all is the default.
-            let own = std::mem::take(&mut accelerated.machines).into_iter().flat_map(|mut machine| {
-                let alias = machine.alias.take();
-                [alias.map(|name| Machine { name, ..machine.clone() }), Some(machine)].into_iter().flatten()
-            });
-            accelerated.machines = own.collect();
-        }
-    }
-    let flags = |name: &str| -> Vec<Flag> {
-        let words = case.param(name).as_array().into_iter().flatten().filter_map(Value::as_str);
-        words.filter_map(Flag::from_word).collect()
-    };
-    flags("caps_add").into_iter().for_each(|flag| capabilities.flags.insert(flag));
-    flags("caps_del").into_iter().for_each(|flag| capabilities.flags.remove(flag));
-    if let Some(gic) = case.param("gic").as_str() {
-        let versions: &[u8] = match gic {
-            "v2" => &[2],
-            "v3" => &[3],
-            "both" => &[2, 3],
-            _ => &[],
-        };
-        let of = |version: &u8| Gic { version: *version, kernel: true, emulated: true };
-        capabilities.gic = versions.iter().map(of).collect();
-    }
+    let capabilities = emulator::capabilities(case)?;
     let arch = case.param("arch").as_str().unwrap_or("x86_64").to_owned();
     let env = |name: &str| case.param("env")[name].as_str().map(str::to_owned);
     let is_on = |name: &str| case.param("driver_config")[name].as_bool() == Some(true);
@@ -186,19 +160,6 @@ pub(super) fn setting(case: &Case) -> Result<Setting, String> {
     })
 }
 
-/// The saved capabilities that a case names: many name the same, and reading them takes long.
-fn capabilities(case: &Case) -> Result<Capabilities, String> {
-    static KNOWN: Mutex<BTreeMap<String, Capabilities>> = Mutex::new(BTreeMap::new());
-    let name = case.param("caps_file").as_str().ok_or("the case has no capabilities")?;
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(capabilities) = known.get(name) {
-        return Ok(capabilities.clone());
-    }
-    let found = Capabilities::from_saved(&case.data_text(name)?).map_err(|error| format!("capabilities: {error}"))?;
-    known.insert(name.to_owned(), found.clone());
-    Ok(found)
-}
-
 fn emulator_arch(arch: &str) -> &str {
     match arch {
         "armv7l" => "arm",
@@ -209,7 +170,7 @@ fn emulator_arch(arch: &str) -> &str {
 
 /// The emulator and the host that answered people's own documents.
 fn real_setting(case: &Case) -> Result<Setting, String> {
-    let capabilities = capabilities(case)?;
+    let capabilities = emulator::capabilities(case)?;
     let folder = case.data_path(case.param("firmware_dir").as_str().unwrap_or_default());
     let settings = Settings {
         arch: "x86_64".to_owned(),

@@ -107,11 +107,7 @@ mod tests {
 
     #[test]
     fn a_real_emulator_answers() {
-        let emulator = Path::new("/usr/bin/qemu-system-x86_64");
-        if !emulator.exists() {
-            return;
-        }
-        let found = ask(emulator, None).unwrap();
+        let found = ask(Path::new("/usr/bin/qemu-system-x86_64"), None).unwrap();
         assert!(found.machine(Some("q35")).is_some() && found.tcg.cpu("qemu64").is_some());
         assert!(found.tcg.host_cpu.is_some() || found.kvm.host_cpu.is_some(), "the CPU as guests see it");
         let expected = super::super::qemu_10();
