@@ -31,6 +31,9 @@ const CONCURRENCY: usize = 32;
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
+/// A host sums up what is on it: what many objects tell within this time is summed up once.
+const SUMMED_UP_WITHIN: Duration = Duration::from_millis(100);
+
 /// How long it must have been quiet until what a burst of work needed is given back.
 const QUIET: Duration = Duration::from_secs(3);
 
@@ -68,7 +71,10 @@ pub async fn run(context: Arc<Context>, mut source: Box<dyn Source>, mut stop: t
                 Some(event) => take_source_event(&context, &mut queue, event),
                 None => break,
             },
-            Some(key) = wakes.recv() => queue.push(key),
+            Some(key) = wakes.recv() => match key.kind {
+                Kind::Host => queue.push_within(key, SUMMED_UP_WITHIN),
+                _ => queue.push(key),
+            },
             Some(event) = driver_events.recv() => take_driver_event(&context, &mut queue, event).await,
             Some(done) = running.join_next(), if !running.is_empty() => match done {
                 Ok((key, again)) => settle(&context, &mut queue, key, again),

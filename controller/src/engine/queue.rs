@@ -28,6 +28,13 @@ impl Queue {
         }
     }
 
+    /// To be looked at within `wait`: what is told many times until then is looked at once.
+    pub(super) fn push_within(&mut self, key: ObjectRef, wait: Duration) {
+        if !self.waiting.contains(&key) {
+            self.look_by(&key, Instant::now() + wait);
+        }
+    }
+
     /// The next to look at. Whoever takes it says how it went.
     pub(super) fn pop(&mut self) -> Option<ObjectRef> {
         let now = Instant::now();
@@ -86,12 +93,19 @@ impl Queue {
     fn finish(&mut self, key: &ObjectRef, wait: Option<Duration>) {
         self.running.remove(key);
         if let Some(wait) = wait {
-            let at = Instant::now() + wait;
-            self.timers.insert((at, key.clone()));
-            self.due.insert(key.clone(), at);
+            self.look_by(key, Instant::now() + wait);
         }
         if self.again.remove(key) {
             self.push(key.clone());
+        }
+    }
+
+    /// Sets the timer, unless an earlier one is set.
+    fn look_by(&mut self, key: &ObjectRef, at: Instant) {
+        if self.due.get(key).is_none_or(|due| at < *due) {
+            self.cancel_timer(key);
+            self.timers.insert((at, key.clone()));
+            self.due.insert(key.clone(), at);
         }
     }
 
@@ -139,6 +153,24 @@ mod tests {
         }
         assert_eq!(waits, [1, 2, 3]);
         queue.due().await;
+        assert_eq!(queue.pop(), Some(key("a")));
+        queue.succeeded(&key("a"), None);
+        assert!(!queue.has_timers());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_told_many_times_within_a_wait_is_looked_at_once_and_not_later() {
+        let (soon, late) = (Duration::from_millis(100), Duration::from_secs(60));
+        let mut queue = Queue::default();
+        let start = tokio::time::Instant::now();
+        queue.push(key("a"));
+        queue.pop();
+        queue.push_within(key("a"), soon);
+        queue.succeeded(&key("a"), Some(late));
+        queue.push_within(key("a"), soon);
+        assert_eq!(queue.pop(), None);
+        queue.due().await;
+        assert_eq!(start.elapsed(), soon, "an earlier look is not put off");
         assert_eq!(queue.pop(), Some(key("a")));
         queue.succeeded(&key("a"), None);
         assert!(!queue.has_timers());
