@@ -32,6 +32,14 @@ need_qemu() {
     newer qemu-system-x86 qemu-utils
 }
 
+# What some guests need besides QEMU: UEFI with its descriptors, a TPM, another architecture.
+need_guest_programs() {
+    [ -d /usr/share/qemu/firmware ] && [ -x /usr/bin/swtpm ] && [ -x /usr/bin/qemu-system-aarch64 ] && return
+    [ "$(id -u)" = 0 ] || { say "tests of guests need ovmf, swtpm and qemu-system-arm (install them, or run this as root)"; exit 1; }
+    say "installing ovmf, swtpm and qemu-system-arm"
+    newer ovmf qemu-system-arm swtpm
+}
+
 need_rust() {
     command -v cargo >/dev/null || { say "cargo is missing: install Rust, as https://rustup.rs says"; exit 1; }
     command -v cc >/dev/null || need cc gcc libc6-dev
@@ -40,6 +48,7 @@ need_rust() {
 need_host_tools() {
     need_rust
     need_qemu
+    need_guest_programs
     need dnsmasq dnsmasq-base
     need nft nftables
     need ip iproute2

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,6 +38,32 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     result
+}
+
+/// Makes `path` a copy of what `content` holds from its place on: whole and durable, of this mode and owner from its first
+/// moment. What is there already stays as it is.
+///
+/// # Errors
+/// The operating system's, with nothing made.
+pub fn copy_new(content: &mut File, path: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let temporary = temporary_path(path);
+    let result = (|| {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        if let Some((uid, gid)) = owner {
+            fchown(&file, Some(uid), Some(gid))?;
+        }
+        io::copy(content, &mut file)?;
+        file.sync_all()?;
+        match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
+    })();
+    // The file may not exist; the first error is the one that counts.
+    let _ = fs::remove_file(&temporary);
+    result?;
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Removes `path` and makes the removal durable. A file that is not there is fine.
@@ -143,6 +169,19 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         remove_durably(&path).unwrap();
         remove_durably(&path).unwrap();
+    }
+
+    #[test]
+    fn a_copy_replaces_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        for content in ["one", "two"] {
+            fs::write(&from, content).unwrap();
+            copy_new(&mut File::open(&from).unwrap(), &to, 0o640, None).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), b"one");
+        }
+        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -17,9 +17,22 @@ const SIOCBRADDIF: libc::Ioctl = 0x89a2;
 /// # Errors
 /// "invalid input" for a name that is no device's; "resource busy" if another process holds it; the operating system's.
 pub fn open(name: &str) -> io::Result<OwnedFd> {
+    open_queue(name, 0)
+}
+
+/// The same with several queues, a descriptor for each; one is as [`open`].
+///
+/// # Errors
+/// As [`open`].
+pub fn open_queues(name: &str, count: u32) -> io::Result<Vec<OwnedFd>> {
+    let flags = if count > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
+    (0..count.max(1)).map(|_| open_queue(name, flags)).collect()
+}
+
+fn open_queue(name: &str, flags: libc::c_int) -> io::Result<OwnedFd> {
     let mut request = request(name)?;
     let tun = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
-    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags) as libc::c_short;
     // SAFETY: the request is a whole `ifreq` that outlives the call.
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) })?;
     Ok(tun.into())

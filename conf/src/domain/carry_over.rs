@@ -1,6 +1,6 @@
 //! What was completed once stays: a definition that leaves things open takes over what was chosen for it before.
 
-use super::{Controller, Domain, Interface, Memballoon, RngBackend, Serial, SerialTargetKind};
+use super::{Controller, Domain, Interface, Loader, Memballoon, Os, RngBackend, Serial, SerialTargetKind};
 
 /// Machine types by family: what an alias stands for, and how the names of its versions begin.
 const FAMILIES: &[(&str, &str)] =
@@ -28,6 +28,7 @@ impl Domain {
         fill(&mut self.cpu, &old.cpu);
         fill(&mut self.devices.emulator, &old.devices.emulator);
         carry_machine(self, old);
+        carry_firmware(self, old);
         carry_macs(&mut self.devices.interfaces, &old.devices.interfaces);
         carry_models(self, old);
         if is_same_machine(self, old) {
@@ -81,6 +82,72 @@ fn carry_machine(new: &mut Domain, old: &Domain) {
     if is_open {
         new.os.r#type.machine = Some(kept.clone());
     }
+}
+
+/// The firmware that was chosen stays, and so does its memory, as long as the definition asks for nothing that it is not.
+fn carry_firmware(new: &mut Domain, old: &Domain) {
+    let Some(was) = old.os.loader.as_ref().filter(|loader| loader.path.is_some()) else { return };
+    if !wants_firmware_of(new, old) {
+        return;
+    }
+    let os = &mut new.os;
+    fill(&mut os.firmware, &old.os.firmware);
+    fill(&mut os.firmware_features, &old.os.firmware_features);
+    let loader = os.loader.get_or_insert_default();
+    fill(&mut loader.path, &was.path);
+    fill(&mut loader.r#type, &was.r#type);
+    fill(&mut loader.readonly, &was.readonly);
+    fill(&mut loader.secure, &was.secure);
+    fill(&mut loader.stateless, &was.stateless);
+    fill(&mut loader.format, &was.format);
+    if let Some(was) = &old.os.nvram {
+        let nvram = os.nvram.get_or_insert_default();
+        fill(&mut nvram.format, &was.format);
+        if nvram.source.is_none() {
+            fill(&mut nvram.template, &was.template);
+            fill(&mut nvram.template_format, &was.template_format);
+            if nvram.path.is_none() {
+                nvram.path.clone_from(&was.path);
+                nvram.source.clone_from(&was.source);
+            }
+        }
+    }
+    // What it needs to keep its memory out of the guest's reach was chosen with it.
+    if let Some(smm) = old.features.as_ref().and_then(|features| features.smm.as_ref()).filter(|_| is_secure(was)) {
+        new.features.get_or_insert_default().smm.get_or_insert_with(|| smm.clone());
+    }
+}
+
+fn is_secure(loader: &Loader) -> bool {
+    loader.secure.is_some_and(|secure| secure.0)
+}
+
+/// Whether what `new` says of its firmware is true of the one that `old` has. One that asks for none has none.
+fn wants_firmware_of(new: &Domain, old: &Domain) -> bool {
+    fn agrees<T: PartialEq>(new: Option<&T>, old: Option<&T>) -> bool {
+        new.is_none() || new == old
+    }
+    let (os, was) = (&new.os, &old.os);
+    let (loader, before) = (os.loader.as_ref(), was.loader.as_ref());
+    macro_rules! same {
+        ($($field:ident)*) => { $(agrees(
+            loader.and_then(|loader| loader.$field.as_ref()),
+            before.and_then(|loader| loader.$field.as_ref()),
+        ))&&* };
+    }
+    let is_asked_for = match os.firmware {
+        Some(kind) => was.firmware == Some(kind),
+        None => loader.is_some_and(|loader| loader.path.is_some()),
+    };
+    let features = |of: &Os| of.firmware_features.iter().flat_map(|all| all.features.clone()).collect::<Vec<_>>();
+    let has = features(was);
+    let template = |of: &Os| of.nvram.as_ref().and_then(|nvram| nvram.template.clone());
+    let smm = new.features.as_ref().and_then(|features| features.smm.as_ref()).and_then(|smm| smm.state);
+    is_asked_for
+        && same!(path r#type readonly secure stateless format)
+        && features(os).iter().all(|feature| has.contains(feature))
+        && agrees(template(os).as_ref(), template(was).as_ref())
+        && !(before.is_some_and(is_secure) && smm.is_some_and(|state| !state.0))
 }
 
 fn is_same_machine(new: &Domain, old: &Domain) -> bool {

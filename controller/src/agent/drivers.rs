@@ -47,8 +47,12 @@ async fn hypervisor(
         #[cfg(feature = "qemu")]
         "qemu" => {
             let security = Arc::new(ostler_driver_security::SecurityDriver::open(&config.state_dir)?);
-            let services =
-                ostler_driver_qemu::Services { networks: networks.clone(), storage: storage.clone(), security };
+            let services = ostler_driver_qemu::Services {
+                networks: networks.clone(),
+                storage: storage.clone(),
+                security,
+                cpus: Arc::new(ostler_driver_cpu::CpuDriver),
+            };
             let qemu = ostler_driver_qemu::Config {
                 state_dir: config.state_dir.clone(),
                 run_dir: config.run_dir.clone(),

@@ -1,6 +1,7 @@
 //! How a definition is brought about: stored, changed live, or staged for a restart.
 
-use ostler_conf::domain::{LifecycleAction as OnEvent, Metadata};
+use ostler_conf::domain::{GraphicsKind, LifecycleAction as OnEvent, Metadata};
+use ostler_conf::values::YesNo;
 use ostler_conf::{Domain, diff};
 use ostler_crds::{Apply, PendingChange, RestartApproval};
 use ostler_driver::{Change, LifecycleAction};
@@ -60,7 +61,8 @@ pub fn pending_changes(
     desired: &Domain,
     can_change: &dyn Fn(&Domain, &Change) -> bool,
 ) -> (Vec<PendingChange>, Vec<Change>) {
-    let (running, wanted) = (without_live_values(live), without_live_values(desired));
+    let (mut running, wanted) = (without_live_values(live), without_live_values(desired));
+    forget_chosen_ports(&mut running, &wanted);
     if running == wanted {
         return (Vec::new(), Vec::new());
     }
@@ -92,11 +94,26 @@ pub fn without_live_values(domain: &Domain) -> Domain {
     domain.on_reboot = None;
     let is_ours = |alias: &ostler_conf::domain::Alias| !alias.name.starts_with("ua-");
     macro_rules! strip {
-        ($($list:ident),*) => { $(for device in &mut domain.devices.$list { device.alias.take_if(|alias| is_ours(alias)); })* };
+        ($($list:ident),*) => { $(for device in domain.devices.$list.iter_mut() { device.alias.take_if(|alias| is_ours(alias)); })* };
     }
-    strip!(disks, controllers, interfaces, serials, consoles, channels, inputs, watchdogs, rngs);
-    if let Some(balloon) = &mut domain.devices.memballoon {
-        balloon.alias.take_if(|alias| is_ours(alias));
+    strip!(
+        disks,
+        controllers,
+        interfaces,
+        serials,
+        parallels,
+        consoles,
+        channels,
+        inputs,
+        watchdogs,
+        rngs,
+        filesystems
+    );
+    strip!(smartcards, tpms, sounds, videos, hostdevs, redirdevs, hubs, panics, shmems, memories, cryptos);
+    // There is one of each at most.
+    strip!(memballoon, nvram, iommu, vsock, pstore);
+    for graphics in &mut domain.devices.graphics {
+        forget_ports(&mut graphics.kind);
     }
     for interface in &mut domain.devices.interfaces {
         // The names that drivers make for tap devices; a chosen name stays.
@@ -107,6 +124,27 @@ pub fn without_live_values(domain: &Domain) -> Domain {
         console.tty = None;
     }
     domain
+}
+
+/// Ports that each start chooses anew.
+fn forget_ports(graphics: &mut GraphicsKind) {
+    let is_on = |autoport: Option<YesNo>| autoport.is_some_and(|on| on.0);
+    match graphics {
+        GraphicsKind::Vnc(vnc) if is_on(vnc.autoport) => vnc.port = Some(-1),
+        GraphicsKind::Spice(spice) if is_on(spice.autoport) => (spice.port, spice.tls_port) = (None, None),
+        _ => {}
+    }
+}
+
+/// Ports that the definition left open, without a word that says so in the running guest's.
+fn forget_chosen_ports(running: &mut Domain, wanted: &Domain) {
+    for (live, wanted) in running.devices.graphics.iter_mut().zip(&wanted.devices.graphics) {
+        if let (GraphicsKind::Vnc(live), GraphicsKind::Vnc(wanted)) = (&mut live.kind, &wanted.kind)
+            && wanted.websocket == Some(-1)
+        {
+            live.websocket = Some(-1);
+        }
+    }
 }
 
 /// Changes that would bring the running guest nearer to the desired definition.

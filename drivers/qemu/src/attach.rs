@@ -14,6 +14,7 @@ use crate::driver::{Core, blocking};
 use crate::entry::Entry;
 use crate::guest::{self, Guest, events};
 use crate::monitor::{Monitor, MonitorError, MonitorEvents};
+use crate::start::folders;
 use crate::store::{Phase, Status};
 use crate::{change, stop};
 
@@ -238,7 +239,7 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
     Ok(())
 }
 
-/// Control groups without a state, and claims and ports of guests that don't run.
+/// Control groups and folders without a state, and claims and ports of guests that don't run.
 async fn clear_leftovers(core: &Arc<Core>) {
     let names = core.hierarchies.children(&core.config.cgroup).unwrap_or_default();
     for uuid in names.iter().filter_map(|name| name.strip_prefix("qemu-")?.parse::<Uuid>().ok()) {
@@ -269,6 +270,11 @@ async fn clear_leftovers(core: &Arc<Core>) {
                     "a QEMU runs in its control group, but the guest's state is lost".to_owned()
                 });
             }
+        }
+    }
+    for uuid in folders::owners(core).into_iter().filter(|uuid| is_idle(core, *uuid)) {
+        if let Err(error) = folders::remove(core, uuid) {
+            tracing::warn!(%error, %uuid, "remove what a guest's QEMU made");
         }
     }
     let owners = core.services.security.owners().await.unwrap_or_default();

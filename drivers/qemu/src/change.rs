@@ -7,9 +7,11 @@ pub(crate) mod unplug;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
+use ostler_conf::domain::InterfaceSource;
 use ostler_driver::{Change, DomainEvent, Error, Result};
 use ostler_util::ErrorCode;
 
+use crate::args::interface::queues;
 use crate::complete::{complete, pci};
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
@@ -20,14 +22,25 @@ pub(crate) fn can_change(live: &Domain, change: &Change) -> bool {
     let devices = &live.devices;
     match change {
         Change::Labels(_) => true,
-        Change::AttachDisk(disk) => pci::can_plug(live, pci::disk_connection(disk), disk.address.as_ref()),
+        Change::AttachDisk(disk) => {
+            // Limits are set at a start only.
+            disk.iotune.is_none()
+                && disk.throttlefilters.is_none()
+                && pci::can_plug(live, pci::disk_connection(disk), disk.address.as_ref())
+        }
         Change::DetachDisk(name) => devices
             .disks
             .iter()
             .find(|disk| disk.name == *name)
             .is_some_and(|disk| pci::can_unplug(live, pci::disk_connection(disk), disk.address.as_ref())),
         Change::AttachInterface(interface) => {
-            pci::can_plug(live, pci::interface_connection(interface), interface.address.as_ref())
+            let is_plain = matches!(
+                interface.source,
+                InterfaceSource::Network(_) | InterfaceSource::Bridge(_) | InterfaceSource::User(_)
+            );
+            is_plain
+                && queues(interface) == 1
+                && pci::can_plug(live, pci::interface_connection(interface), interface.address.as_ref())
         }
         Change::DetachInterface(mac) => {
             let has_mac =

@@ -37,7 +37,7 @@ pub(crate) fn check(domain: &Domain, host: &Host) -> Result<(), Invalid> {
 /// Every part that would be dropped.
 pub(crate) fn check_supported(domain: &Domain, host: &Host) -> Result<(), Invalid> {
     let mut problems = Problems::default();
-    unsupported::check(domain, &mut problems);
+    unsupported::check(domain, host, &mut problems);
     controller::check_usb(domain, host, &mut problems);
     Invalid::check(problems.0)
 }

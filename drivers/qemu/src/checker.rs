@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::check;
-use crate::complete::{Host, complete};
-use crate::driver::Core;
+use crate::complete::firmware::Descriptor;
+use crate::complete::{Host, Settings, complete};
+use crate::driver::{Core, blocking};
 use crate::probe::{Accelerated, Accelerator, Capabilities, Cpu, Flags, Machine};
+use crate::{check, firmware};
 
 /// Device models of which no flag tells and that completion or a check ask the emulator for, by name. A test holds it
 /// against the code.
@@ -67,6 +68,9 @@ struct Facts {
     machines: Vec<(MachineShape, Vec<MachineName>)>,
     devices: BTreeSet<String>,
     cpus: Vec<String>,
+    /// The firmware that is installed, the preferred first; agents did not always tell.
+    #[serde(default)]
+    firmware: Option<Vec<Descriptor>>,
 }
 
 /// What many machine types have in common.
@@ -103,13 +107,14 @@ const FORM: u32 = 2;
 pub struct Checker {
     host: Host,
     arch: String,
+    tells_firmware: bool,
 }
 
 impl Checker {
     /// The checks of a host that told these facts; `None` if they are of a form that is not known.
     pub fn from_facts(facts: &Value) -> Option<Self> {
         let facts = Facts::deserialize(facts).ok().filter(|facts| facts.form == FORM)?;
-        let Facts { form: _, arch, emulator, version, kvm, flags, machines, devices: others, cpus } = facts;
+        let Facts { form: _, arch, emulator, version, kvm, flags, machines, devices: others, cpus, firmware } = facts;
         let machines =
             machines.into_iter().flat_map(|(shape, names)| names.into_iter().map(move |name| shape.with(name)));
         let cpus = cpus.into_iter().map(|name| Cpu { name, ..Cpu::default() });
@@ -119,7 +124,11 @@ impl Checker {
         if kvm {
             capabilities.kvm = capabilities.tcg.clone();
         }
-        Some(Checker { host: Host::new(emulator, Arc::new(capabilities), kvm), arch })
+        let tells_firmware = firmware.is_some();
+        let firmware = firmware.unwrap_or_default();
+        let settings = Settings { arch: arch.clone(), firmware, ..Settings::default() };
+        let host = Host { settings: Arc::new(settings), ..Host::new(emulator, Arc::new(capabilities), kvm) };
+        Some(Checker { host, arch, tells_firmware })
     }
 
     /// Whether the facts are about what `definition` would run with: the host's own architecture and default emulator.
@@ -128,6 +137,7 @@ impl Checker {
         let emulator = definition.devices.emulator.as_ref();
         arch.is_none_or(|arch| *arch == self.arch)
             && emulator.is_none_or(|emulator| self.host.emulator.as_os_str() == emulator.as_str())
+            && (self.tells_firmware || !firmware::concerns(definition))
     }
 
     /// What the host would make of `definition`, laid over `last`.
@@ -164,7 +174,8 @@ pub(crate) async fn facts(core: &Core) -> Result<Value> {
     let emulator = core.default_emulator();
     let capabilities = core.probe.capabilities(&emulator).await?;
     let kvm = core.probe.kvm_works(&emulator).await;
-    Ok(facts_of(&Host::new(emulator, capabilities, kvm)))
+    let settings = Settings { firmware: blocking(|| Ok(firmware::installed())).await?, ..Settings::default() };
+    Ok(facts_of(&Host { settings: Arc::new(settings), ..Host::new(emulator, capabilities, kvm) }))
 }
 
 fn facts_of(host: &Host) -> Value {
@@ -192,6 +203,7 @@ fn facts_of(host: &Host) -> Value {
         machines: by_shape,
         devices: capabilities.others.iter().filter(is_asked_for).cloned().collect(),
         cpus: cpus.iter().map(|cpu| cpu.name.clone()).collect(),
+        firmware: Some(host.settings.firmware.clone()),
     };
     serde_json::to_value(facts).expect("the facts have only text keys")
 }

@@ -75,7 +75,7 @@ pub(crate) fn complete(spec: &Domain, last: Option<&Domain>, host: &Host) -> Res
     machine::complete(&mut domain, host)?;
     disk::sort(&mut domain.devices.disks, last.map(|last| last.devices.disks.as_slice()).unwrap_or_default());
     domain.number_controllers();
-    firmware::complete(&mut domain, host)?;
+    firmware::complete(&mut domain, last, host)?;
     features::complete(&mut domain, host);
     cpu::complete(&mut domain, host);
     chardev::complete_before(&mut domain);

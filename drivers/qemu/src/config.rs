@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostler_driver::{Networks, Result, Security, Storage};
+use ostler_driver::{Cpus, Networks, Result, Security, Storage};
 
 /// Where the driver keeps its state, and what it runs as whom.
 #[derive(Clone, Debug)]
@@ -75,6 +75,8 @@ pub struct Services {
     pub storage: Arc<dyn Storage>,
     /// Who owns their files.
     pub security: Arc<dyn Security>,
+    /// What their CPUs are.
+    pub cpus: Arc<dyn Cpus>,
 }
 
 impl std::fmt::Debug for Services {

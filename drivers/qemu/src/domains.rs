@@ -49,7 +49,7 @@ impl Domains for QemuDriver {
         Ok(checked)
     }
 
-    async fn undefine(&self, uuid: Uuid, _state: StateOnUndefine) -> Result<()> {
+    async fn undefine(&self, uuid: Uuid, state: StateOnUndefine) -> Result<()> {
         let entry = self.core.entry(uuid)?;
         let _operation = entry.operation.lock().await;
         entry.state().usable()?;
@@ -62,7 +62,14 @@ impl Domains for QemuDriver {
             return Err(Error::new(ErrorCode::NoDomain, format!("no definition of {uuid} is stored")));
         }
         let (definitions, running) = (self.core.definitions.clone(), self.core.running.clone());
+        // A guest that still runs keeps what it writes.
+        let is_removed = state == StateOnUndefine::Delete && entry.state().guest.is_none();
+        let core = self.core.clone();
         blocking(move || {
+            if is_removed {
+                start::nvram::remove(&core.settings.nvram_dir, uuid)?;
+                start::tpm::remove(&core.config.state_dir, uuid)?;
+            }
             definitions.remove(uuid)?;
             // Only people read it; what can't be removed is overwritten.
             let _ = ostler_util::file::remove_durably(&running.log(uuid));
@@ -263,7 +270,7 @@ impl Domains for QemuDriver {
         let found = all.find(|(alias, name, _)| is_wanted(alias, name));
         let (alias, _, source) =
             found.ok_or_else(|| Error::new(ErrorCode::DeviceMissing, "the guest has no such console"))?;
-        if let Some(path) = chardevs::socket(&self.core.running, uuid, alias, source) {
+        if let Some(path) = chardevs::socket(&self.core.running, uuid, alias, source.as_ref()) {
             return Ok(ConsolePath::Socket(path));
         }
         match source {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use ostler_conf::Domain;
 use ostler_driver::{Accelerator, Connection, DomainEvent, Domains, Error, Event, Events, Feature, HostFacts, Result};
 use ostler_util::ErrorCode;
 use ostler_util::cgroup::{Cgroup, Hierarchies};
+use ostler_util::file::{create_directory, remove_temporary_files};
 use ostler_util::passwd::{self, Credentials};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -20,8 +21,9 @@ use crate::complete::{Host, Settings, default_emulator};
 use crate::config::{Config, Services};
 use crate::entry::Entry;
 use crate::probe::Probe;
+use crate::start::ports::Ports;
 use crate::store::{Definitions, Running};
-use crate::{attach, log};
+use crate::{attach, firmware, log};
 
 /// What works.
 const FEATURES: &[Feature] = &[
@@ -63,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) credentials: Option<Credentials>,
     /// What completion is told of this host.
     pub(crate) settings: Arc<Settings>,
+    /// Ports of guests' screens that are being started.
+    pub(crate) ports: Ports,
     /// Held while a name is given to a uuid.
     pub(crate) naming: tokio::sync::Mutex<()>,
     entries: Mutex<BTreeMap<Uuid, Arc<Entry>>>,
@@ -86,7 +90,9 @@ impl QemuDriver {
             let hierarchies =
                 Hierarchies::discover().map_err(|error| Error::system("find the control groups", error))?;
             let credentials = guest_credentials(&name)?;
-            Ok((Definitions::open(definitions)?, Running::open(runs)?, hierarchies, credentials))
+            let stored = Definitions::open(definitions.clone())?;
+            prepare_folders(&definitions)?;
+            Ok((stored, Running::open(runs)?, hierarchies, credentials))
         };
         let (definitions, running, hierarchies, credentials) = blocking(prepare).await?;
         let probe = Probe::new(config.state_dir.join("qemu/probes"), running.path().to_owned(), credentials.clone());
@@ -100,6 +106,7 @@ impl QemuDriver {
             probe,
             hierarchies,
             credentials,
+            ports: Ports::default(),
             naming: tokio::sync::Mutex::new(()),
             entries: Mutex::default(),
             events: broadcast::channel(EVENT_BACKLOG).0,
@@ -116,6 +123,17 @@ impl Drop for QemuDriver {
     fn drop(&mut self) {
         self.core.tasks().abort_all();
     }
+}
+
+/// The guests' user passes through the folder of definitions, to the memory of firmware and TPMs, and can't list it. What a
+/// crash left of making the first goes.
+fn prepare_folders(definitions: &Path) -> Result<()> {
+    let prepare = || {
+        create_directory(definitions, 0o711)?;
+        let nvram = definitions.join("nvram");
+        if nvram.is_dir() { remove_temporary_files(&nvram).map(drop) } else { Ok(()) }
+    };
+    prepare().map_err(|error| Error::system(format!("prepare the folder {}", definitions.display()), error))
 }
 
 /// The guests' user, with the groups that open the devices which guests need.
@@ -206,8 +224,10 @@ impl Core {
     /// The emulator of a definition.
     pub(crate) fn emulator(&self, definition: &Domain, last: Option<&Domain>) -> PathBuf {
         let named = definition.devices.emulator.as_ref().or(last.and_then(|last| last.devices.emulator.as_ref()));
-        let chosen = named.map(PathBuf::from).or_else(|| self.config.emulator.clone());
-        chosen.unwrap_or_else(|| default_emulator(definition.os.r#type.arch.as_deref()))
+        let arch = definition.os.r#type.arch.as_deref().or(last.and_then(|last| last.os.r#type.arch.as_deref()));
+        // What the driver was opened with is for this host's own architecture.
+        let own = || self.config.emulator.clone().filter(|_| arch.is_none_or(|arch| arch == std::env::consts::ARCH));
+        named.map(PathBuf::from).or_else(own).unwrap_or_else(|| default_emulator(arch))
     }
 
     /// What a completion of `definition` depends on. KVM is tried only where the definition leaves it open.
@@ -215,8 +235,15 @@ impl Core {
         let emulator = self.emulator(definition, last);
         let capabilities = self.probe.capabilities(&emulator).await?;
         let is_open = definition.r#type.is_none() && last.is_none_or(|last| last.r#type.is_none());
-        let kvm = is_open && self.probe.kvm_works(&emulator).await;
-        Ok(Host { settings: self.settings.clone(), ..Host::new(emulator, capabilities, kvm) })
+        let is_native = capabilities.arch == self.settings.arch;
+        let kvm = is_open && is_native && self.probe.kvm_works(&emulator).await;
+        let settings = if firmware::concerns(definition) {
+            let firmware = blocking(|| Ok(firmware::installed())).await?;
+            Arc::new(Settings { firmware, ..(*self.settings).clone() })
+        } else {
+            self.settings.clone()
+        };
+        Ok(Host { settings, ..Host::new(emulator, capabilities, kvm) })
     }
 }
 

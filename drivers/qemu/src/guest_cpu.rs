@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{Cpu, CpuFeature, CpuFeaturePolicy, CpuMatch, CpuMode, DomainType};
-use ostler_driver::{Cpus, HostCpu, RemovedFeatures, Result};
+use ostler_conf::domain::{Cpu, CpuCheck, CpuFeature, CpuFeaturePolicy, CpuMatch, CpuMode, DomainType};
+use ostler_driver::{Comparison, Cpus, Error, HostCpu, RemovedFeatures, Result};
+use ostler_util::ErrorCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::domain_capabilities::{offered, properties};
+use crate::monitor::Monitor;
 use crate::probe::{Accelerator, Capabilities};
 
 /// The guest's CPU on a host; `None`: the definition's is it already.
@@ -85,6 +89,55 @@ fn as_host(arch: &str, cpu: &Cpu) -> HostCpu {
         signature: None,
         features: cpu.features.iter().filter(has).map(|feature| feature.name.clone()).collect(),
     }
+}
+
+/// Whether this host can give a guest the CPU that was settled for it (`check='partial'`).
+///
+/// # Errors
+/// `CpuIncompatible`: it can't.
+pub(crate) fn check_partially(domain: &Domain, cpu: &Cpu, emulator: &Capabilities, cpus: &dyn Cpus) -> Result<()> {
+    let arch = emulator.arch.as_str();
+    let accelerated = emulator.accelerated(Accelerator::of(domain.r#type.unwrap_or(DomainType::Qemu)));
+    let Some(said) = &accelerated.host_cpu else { return Ok(()) };
+    let host = as_host(arch, &cpus.described(arch, &properties(said), Some(&offered(accelerated)))?);
+    let name = cpu.model.as_ref().and_then(|model| model.name.as_deref()).unwrap_or_default();
+    let told = accelerated.cpus.iter().find(|known| known.name == name && known.usable.is_some());
+    let blockers = told.map(|known| known.blockers.as_slice()).filter(|_| !cpus.is_compared_by_model(arch, name));
+    if cpus.check_partially(&host, cpu, blockers)? != Comparison::Incompatible {
+        return Ok(());
+    }
+    let lacks = if blockers.is_some_and(|list| !list.is_empty()) {
+        format!(": it lacks {}", blockers.unwrap_or_default().join(", "))
+    } else {
+        String::new()
+    };
+    let message = format!("this host can't give a guest the CPU '{name}'{lacks}");
+    Err(Error::new(ErrorCode::CpuIncompatible, message).at("cpu"))
+}
+
+/// Holds what QEMU could not give a guest against a definition that wants all of it (`check='full'`).
+///
+/// # Errors
+/// `OperationFailed`, with what is missing.
+pub(crate) async fn check_fully(monitor: &Monitor, domain: &Domain) -> Result<()> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Vcpu {
+        qom_path: String,
+    }
+    let is_x86 = matches!(domain.os.r#type.arch.as_deref(), Some("x86_64" | "i686"));
+    if domain.cpu.as_ref().and_then(|cpu| cpu.check) != Some(CpuCheck::Full) || !is_x86 {
+        return Ok(());
+    }
+    let vcpus: Vec<Vcpu> = monitor.execute("query-cpus-fast", Value::Null).await?;
+    let Some(first) = vcpus.first() else { return Ok(()) };
+    let property = json!({ "path": first.qom_path, "property": "unavailable-features" });
+    let missing: Vec<String> = monitor.execute("qom-get", property).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the guest's CPU is not what the definition wants: {} can't be given", missing.join(", "));
+    Err(Error::new(ErrorCode::OperationFailed, message).at("cpu"))
 }
 
 fn is_off(feature: &CpuFeature) -> bool {

@@ -18,6 +18,8 @@ mod domain_capabilities;
 mod domains;
 mod driver;
 mod entry;
+mod files;
+mod firmware;
 mod guest;
 mod guest_capabilities;
 mod guest_cpu;

@@ -1,20 +1,26 @@
 //! The start of a guest.
 
 pub(crate) mod chardevs;
+pub(crate) mod folders;
+mod hugepages;
 pub(crate) mod interfaces;
+pub(crate) mod nvram;
+pub(crate) mod ports;
+mod settle;
+pub(crate) mod tpm;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{Disk, DomainType, LifecycleAction, LinkState, MemballoonModel};
+use ostler_conf::domain::{CpuCheck, Disk, DomainType};
 use ostler_driver::{Access, DomainState, Error, PausedReason, Result, RunningReason, ShutoffReason, StartOptions};
 use ostler_util::ErrorCode;
 use ostler_util::boot::boot_id;
 use ostler_util::pidfd::Process;
 use ostler_util::spawn::{FIRST_FD, Spawn};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::args::{self, Chain, Monitor as MonitorPlace, Runtime, Settings, command_line};
@@ -25,7 +31,7 @@ use crate::monitor::{Monitor, MonitorError};
 use crate::probe::Capabilities;
 use crate::readable::readable;
 use crate::store::{Phase, Status};
-use crate::{alias, check, images, log, stop, warnings};
+use crate::{alias, check, files, guest_cpu, images, log, stop, warnings};
 
 /// Descriptors that QEMU gets, in the order of their numbers.
 #[derive(Debug, Default)]
@@ -121,10 +127,16 @@ async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) {
 async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options: StartOptions) -> Result<()> {
     let uuid = entry.uuid;
     let capabilities = core.host_for(&status.definition, None).await?.capabilities;
+    let cpu = guest_cpu::settle(&status.definition, &capabilities, None, core.services.cpus.as_ref())?;
+    if let (Some(cpu), Some(CpuCheck::Partial)) = (&cpu, status.definition.cpu.as_ref().and_then(|cpu| cpu.check)) {
+        guest_cpu::check_partially(&status.definition, cpu, &capabilities, core.services.cpus.as_ref())?;
+    }
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
+    let ports = &core.ports;
+    let _ports = ports.choose(&mut status.definition)?;
     intend(core, entry, status).await?;
     core.point("intended")?;
-    let mut runtime = Runtime::default();
+    let mut runtime = Runtime { cpu, ..Runtime::default() };
     let mut descriptors = Descriptors::default();
     claim_files(core, &status.definition, uuid, &mut runtime).await?;
     core.point("claimed")?;
@@ -138,7 +150,12 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     let (monitor, notices) = greeted?;
     plugged?;
     core.point("greeted")?;
-    settle(&monitor, &mut status.definition).await?;
+    let settled = async {
+        settle::settle(&monitor, &mut status.definition).await?;
+        guest_cpu::check_fully(&monitor, &status.definition).await
+    };
+    // It may greet us and then find that it can't make a device.
+    settled.await.map_err(|error| if process.is_ending().unwrap_or(false) { vanished(core, uuid) } else { error })?;
     (status.phase, status.process) = (Phase::Running, Some(process));
     save(core, uuid, status).await?;
     core.point("stored")?;
@@ -184,7 +201,7 @@ async fn save(core: &Arc<Core>, uuid: Uuid, status: &Status) -> Result<()> {
     blocking(move || running.save(uuid, &status)).await
 }
 
-/// Finds the images of all disks and gives QEMU's user access to them, to kernel and initrd.
+/// Finds the images of all disks, makes the firmware's memory, and gives QEMU's user access to all files.
 async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Runtime) -> Result<()> {
     let (uid, gid) = core.ids();
     let security = &core.services.security;
@@ -193,10 +210,13 @@ async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Run
             runtime.images.insert(disk.name.clone(), chain);
         }
     }
-    for (path, field) in [(&domain.os.kernel, "os.kernel"), (&domain.os.initrd, "os.initrd")] {
-        if let Some(path) = path {
-            security.claim(uuid, path.as_ref(), Access::Read, uid, gid).await.map_err(|error| error.at(field))?;
-        }
+    if files::nvram_path(domain).is_some() {
+        let (made, folder, owner) = (domain.clone(), core.settings.nvram_dir.clone(), core.credentials.clone());
+        blocking(move || nvram::prepare(&made, &folder, owner.as_ref())).await?;
+    }
+    for file in files::of(domain) {
+        let claim = security.claim(uuid, file.path.as_ref(), file.access, uid, gid).await;
+        claim.map_err(|error| error.at(file.field))?;
     }
     Ok(())
 }
@@ -231,20 +251,23 @@ async fn spawn(
     let (core, domain) = (core.clone(), domain.clone());
     blocking(move || {
         let monitor = core.running.monitor(uuid);
-        runtime.dir = monitor.parent().unwrap_or(&monitor).to_owned();
+        runtime.dir = folders::own(&core, uuid);
         runtime.short_name = uuid.to_string();
         runtime.now = now();
         runtime.monitor = MonitorPlace::Descriptor(descriptors.add(listen(&monitor)?));
         chardevs::open(&core.running, uuid, &domain, &mut runtime, &mut descriptors)?;
-        let line = command_line(&domain, &capabilities, &settings(), &runtime)?;
-        let (program, args) =
-            line.args.split_first().ok_or_else(|| Error::new(ErrorCode::InternalError, "no emulator"))?;
+        let settings = settings(&core, &domain);
+        folders::make(&core, uuid, &domain, &settings.hugepages)?;
         let group = core.cgroup(uuid);
         let join = || {
             group.create()?;
             group.entrances()
         };
         let cgroups = join().map_err(|error| Error::system("make the guest's control groups", error))?;
+        tpm::start(&core, uuid, &domain, &mut runtime)?;
+        let line = command_line(&domain, &capabilities, &settings, &runtime)?;
+        let (program, args) =
+            line.args.split_first().ok_or_else(|| Error::new(ErrorCode::InternalError, "no emulator"))?;
         let log = core.running.log(uuid);
         let output = log::open(&log).map_err(|error| Error::system(format!("open {}", log.display()), error))?;
         let spawn = Spawn {
@@ -266,9 +289,16 @@ async fn spawn(
 }
 
 /// What guests of this host have in common. What needs more than this is refused before (`check`).
-fn settings() -> Settings {
+fn settings(core: &Core, domain: &Domain) -> Settings {
     const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    Settings { env: [("PATH".to_owned(), PATH.to_owned())].into(), ..Settings::default() }
+    let has_huge = domain.memory_backing.as_ref().is_some_and(|backing| backing.hugepages.is_some())
+        || domain.devices.memories.iter().any(|memory| memory.source.is_some());
+    Settings {
+        env: [("PATH".to_owned(), PATH.to_owned())].into(),
+        memory_dir: folders::memory(core),
+        hugepages: if has_huge { hugepages::mounts() } else { Vec::new() },
+        ..Settings::default()
+    }
 }
 
 fn now() -> i64 {
@@ -318,28 +348,4 @@ async fn ended(process: &Process) {
 fn vanished(core: &Core, uuid: Uuid) -> Error {
     let said = log::tail(&core.running.log(uuid));
     Error::new(ErrorCode::InternalError, format!("QEMU ended before the guest began: {said}"))
-}
-
-/// What can be set only once QEMU runs, and what only it knows.
-async fn settle(monitor: &Monitor, domain: &mut Domain) -> Result<()> {
-    chardevs::learn_terminals(monitor, domain).await?;
-    if domain.on_reboot == Some(LifecycleAction::Destroy) || domain.on_reboot == Some(LifecycleAction::Preserve) {
-        monitor.execute::<Value>("set-action", json!({ "reboot": "shutdown" })).await?;
-    }
-    for interface in domain
-        .devices
-        .interfaces
-        .iter()
-        .filter(|nic| nic.link.as_ref().is_some_and(|link| link.state == LinkState::Down))
-    {
-        let name = interface.alias.as_ref().map(|alias| &alias.name);
-        monitor.execute::<Value>("set_link", json!({ "name": name, "up": false })).await?;
-    }
-    let current = domain.current_memory.as_ref().map_or(0, |memory| memory.size.0.kib());
-    let has_balloon =
-        domain.devices.memballoon.as_ref().is_some_and(|balloon| balloon.model == MemballoonModel::Virtio);
-    if has_balloon && current > 0 && current < domain.memory_kib() {
-        monitor.execute::<Value>("balloon", json!({ "value": current * 1024 })).await?;
-    }
-    Ok(())
 }

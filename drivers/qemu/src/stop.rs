@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
 use crate::guest::Guest;
+use crate::start::folders;
 
 /// How long killed processes of a control group may take to go.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,13 +68,14 @@ pub(crate) async fn clean(core: &Arc<Core>, uuid: Uuid, sockets: Vec<PathBuf>) -
     let (files, ports) =
         tokio::join!(core.services.security.release(uuid), core.services.networks.delete_ports(uuid, None));
     files.and(ports)?;
-    let running = core.running.clone();
+    let core = core.clone();
     blocking(move || {
+        folders::remove(&core, uuid)?;
         for socket in sockets {
             ostler_util::file::remove_durably(&socket)
                 .map_err(|error| Error::system(format!("remove {}", socket.display()), error))?;
         }
-        running.remove(uuid)
+        core.running.remove(uuid)
     })
     .await
 }

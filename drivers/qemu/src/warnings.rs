@@ -50,8 +50,11 @@ pub(crate) fn missing_files(domain: &Domain) -> Vec<Warning> {
         let path = disk.source.as_ref().and_then(DiskSource::path);
         files.extend(path.map(|path| (format!("devices.disks[{}].source", disk.name), path)));
     }
-    files.extend(domain.os.kernel.as_deref().map(|path| ("os.kernel".to_owned(), path)));
-    files.extend(domain.os.initrd.as_deref().map(|path| ("os.initrd".to_owned(), path)));
+    for file in crate::files::of(domain) {
+        // What is missing can be made of what is there.
+        let is_there = file.template.is_none() || Path::new(file.path).exists();
+        files.push((file.field, file.template.filter(|_| !is_there).unwrap_or(file.path)));
+    }
     files.extend(domain.devices.emulator.as_deref().map(|path| ("devices.emulator".to_owned(), path)));
     let missing = files.into_iter().filter_map(|(field, path)| {
         let error = std::fs::metadata(path).err()?;

@@ -52,7 +52,7 @@ pub(super) async fn attach(core: &Arc<Core>, entry: &Arc<Entry>, guest: &Arc<Gue
         if let Some((tap, plug)) = opened {
             let vhost = interfaces::vhost(&plugged, is_kvm);
             let has_vhost = vhost.is_some();
-            let tap_name = hand_over(guest, &alias, "fd", Some(tap)).await?;
+            let tap_name = hand_over(guest, &alias, "fd", tap.into_iter().next()).await?;
             let vhost_name = hand_over(guest, &alias, "vhostfd", vhost).await?;
             let vhosts = has_vhost.then_some(vhost_name).into_iter().collect();
             facts.tap = Some(args::interface::TapNames { fds: vec![tap_name], vhosts });

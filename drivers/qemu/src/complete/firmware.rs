@@ -22,11 +22,15 @@ const LEGACY: &[(&str, &str)] = &[
     ("/usr/share/AAVMF/AAVMF32_CODE.fd", "/usr/share/AAVMF/AAVMF32_VARS.fd"),
 ];
 
-/// Chooses the firmware, or finds out which the definition names.
+/// Chooses the firmware, or finds out which the definition names. One that was taken over from `last` stays, installed or not.
 ///
 /// # Errors
 /// Of a new definition: no installed firmware is as it asks.
-pub(super) fn complete(domain: &mut Domain, host: &Host) -> Result<()> {
+pub(super) fn complete(domain: &mut Domain, last: Option<&Domain>, host: &Host) -> Result<()> {
+    if last.is_some_and(|last| is_kept(domain, last)) {
+        name_nvram(domain, host);
+        return Ok(());
+    }
     let path = domain.os.loader.as_ref().and_then(|loader| loader.path.clone());
     if host.is_new && domain.os.firmware.is_none() && domain.os.firmware_features.is_some() {
         let message = "features choose a firmware: give os.firmware";
@@ -50,6 +54,12 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) -> Result<()> {
     }
     name_nvram(domain, host);
     Ok(())
+}
+
+fn is_kept(domain: &Domain, last: &Domain) -> bool {
+    let (os, was) = (&domain.os, &last.os);
+    os.loader.as_ref().is_some_and(|loader| loader.path.is_some())
+        && (os.firmware, &os.firmware_features, &os.loader) == (was.firmware, &was.firmware_features, &was.loader)
 }
 
 /// Who names the loader may have named one that is installed: then the rest is known.

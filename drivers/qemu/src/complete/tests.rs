@@ -186,3 +186,70 @@ fn a_place_that_is_taken_is_refused_with_its_owner() {
     assert_eq!(error.field.as_deref(), Some("devices.disks[vdb].address"));
     assert!(error.message.contains("devices.disks[vda]"), "{}", error.message);
 }
+
+/// A host on which firmware is installed: code, whether it has Secure Boot.
+fn host_with_firmware(installed: &[(&str, bool)]) -> Host {
+    let descriptor = |(code, is_secure): &(&str, bool)| {
+        let features = if *is_secure { r#""secure-boot", "requires-smm""# } else { "" };
+        let text = format!(
+            r#"{{"interface-types": ["uefi"], "mapping": {{"device": "flash",
+                "executable": {{"filename": "{code}", "format": "raw"}},
+                "nvram-template": {{"filename": "{code}.vars", "format": "raw"}}}},
+                "targets": [{{"architecture": "x86_64", "machines": ["pc-q35-*"]}}], "features": [{features}]}}"#
+        );
+        super::firmware::Descriptor::read(&text).unwrap()
+    };
+    let firmware = installed.iter().map(descriptor).collect();
+    Host { settings: Arc::new(super::Settings { firmware, ..super::Settings::default() }), ..host() }
+}
+
+const UEFI: &str = "<domain type='qemu'><name>web</name><uuid>c7a5fdbd-edaf-9455-926a-d65c16db1809</uuid>
+  <memory unit='MiB'>64</memory><os firmware='efi'><type machine='q35'>hvm</type>OS</os><features><acpi/></features></domain>";
+
+fn loader_of(domain: &Domain) -> Option<&str> {
+    domain.os.loader.as_ref()?.path.as_deref()
+}
+
+#[test]
+fn firmware_that_was_chosen_stays_with_its_guest() {
+    let spec = domain(&UEFI.replace("OS", ""));
+    let first = complete(&spec, None, &host_with_firmware(&[("/a", false), ("/b", true)])).unwrap();
+    assert_eq!(loader_of(&first), Some("/a"));
+    // Another is preferred now; and it has gone altogether.
+    for installed in [&[("/b", true), ("/c", false)][..], &[]] {
+        let second = complete(&spec, Some(&first), &host_with_firmware(installed)).unwrap();
+        assert_same("kept", &xml(&second), &xml(&first));
+    }
+    let own = domain(&UEFI.replace("OS", "<nvram>/elsewhere.fd</nvram>"));
+    let moved = complete(&own, Some(&first), &host_with_firmware(&[])).unwrap();
+    assert_eq!(loader_of(&moved), Some("/a"));
+    let nvram = moved.os.nvram.unwrap();
+    assert_eq!((nvram.path.as_deref(), nvram.template.as_deref()), (Some("/elsewhere.fd"), Some("/a.vars")));
+}
+
+#[test]
+fn firmware_that_needs_more_stays_with_what_it_needs() {
+    let spec = domain(&UEFI.replace("OS", ""));
+    let first = complete(&spec, None, &host_with_firmware(&[("/b", true)])).unwrap();
+    assert!(first.features.as_ref().unwrap().smm.is_some());
+    let second = complete(&spec, Some(&first), &host_with_firmware(&[("/a", false)])).unwrap();
+    assert_same("kept", &xml(&second), &xml(&first));
+}
+
+#[test]
+fn a_definition_that_asks_for_other_firmware_gets_it() {
+    let host = host_with_firmware(&[("/a", false), ("/b", true)]);
+    let first = complete(&domain(&UEFI.replace("OS", "")), None, &host).unwrap();
+    for (os, expected) in [
+        ("<firmware><feature enabled='yes' name='secure-boot'/></firmware>", Some("/b")),
+        ("<loader secure='yes'/>", Some("/b")),
+        ("<loader readonly='yes' type='pflash'>/b</loader>", Some("/b")),
+        ("<nvram template='/b.vars'/>", Some("/b")),
+    ] {
+        let second = complete(&domain(&UEFI.replace("OS", os)), Some(&first), &host).unwrap();
+        assert_eq!(loader_of(&second), expected, "{os}");
+    }
+    let without = domain(&UEFI.replace("OS", "").replace(" firmware='efi'", ""));
+    let second = complete(&without, Some(&first), &host).unwrap();
+    assert_eq!((loader_of(&second), &second.os.nvram), (None, &None), "who asks for none has none");
+}

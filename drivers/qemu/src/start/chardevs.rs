@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{Alias, CharSource, CharSourceUnixMode, ConsoleTargetKind, Log};
+use ostler_conf::domain::{Alias, CharSource, CharSourceUnixMode, ConsoleTargetKind, Log, RngBackend, SmartcardMode};
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 use rustix::fs::OFlags;
@@ -21,14 +21,29 @@ use crate::monitor::Monitor;
 use crate::store::Running;
 
 /// Character devices with a back end of their own: alias, source and log. A serial console shares its port's.
-fn devices(domain: &Domain) -> impl Iterator<Item = (&Option<Alias>, &Option<CharSource>, &Option<Log>)> {
+fn devices(domain: &Domain) -> impl Iterator<Item = (&Option<Alias>, Option<&CharSource>, Option<&Log>)> {
     let devices = &domain.devices;
     let consoles = devices.consoles.iter().filter(|console| {
         console.target.as_ref().is_some_and(|target| target.r#type == Some(ConsoleTargetKind::Virtio))
     });
-    let serials = devices.serials.iter().map(|serial| (&serial.alias, &serial.source, &serial.log));
-    let channels = devices.channels.iter().map(|channel| (&channel.alias, &channel.source, &channel.log));
-    serials.chain(channels).chain(consoles.map(|console| (&console.alias, &console.source, &console.log)))
+    macro_rules! of {
+        ($devices:expr) => {
+            $devices.map(|device| (&device.alias, device.source.as_ref(), device.log.as_ref()))
+        };
+    }
+    let ports = of!(devices.serials.iter()).chain(of!(devices.parallels.iter()));
+    let ports = ports.chain(of!(devices.channels.iter())).chain(of!(consoles));
+    // Not only character devices have such a back end.
+    let redirected = devices.redirdevs.iter().map(|device| (&device.alias, Some(&device.source), None));
+    let cards = devices.smartcards.iter().filter_map(|card| match &card.mode {
+        SmartcardMode::Passthrough(through) => Some((&card.alias, Some(&through.source), None)),
+        SmartcardMode::Host(_) | SmartcardMode::HostCertificates(_) => None,
+    });
+    let rngs = devices.rngs.iter().filter_map(|rng| match &rng.backend {
+        RngBackend::Egd(egd) => Some((&rng.alias, Some(&egd.source), None)),
+        RngBackend::Random(_) | RngBackend::Builtin(_) => None,
+    });
+    ports.chain(redirected).chain(cards).chain(rngs)
 }
 
 fn name(alias: &Option<Alias>) -> &str {
@@ -36,7 +51,7 @@ fn name(alias: &Option<Alias>) -> &str {
 }
 
 /// The socket of a device that listens: the one that its definition names, else one in the guest's folder.
-pub(crate) fn socket(running: &Running, uuid: Uuid, alias: &str, source: &Option<CharSource>) -> Option<PathBuf> {
+pub(crate) fn socket(running: &Running, uuid: Uuid, alias: &str, source: Option<&CharSource>) -> Option<PathBuf> {
     match source {
         Some(CharSource::Unix(unix)) if unix.mode != Some(CharSourceUnixMode::Connect) => {
             Some(unix.path.as_ref().map_or_else(|| running.file(uuid, &format!("{alias}.sock")), PathBuf::from))
@@ -113,7 +128,7 @@ pub(super) async fn learn_terminals(monitor: &Monitor, domain: &mut Domain) -> R
         label: String,
         filename: String,
     }
-    let is_terminal = |source: &Option<CharSource>| matches!(source, Some(CharSource::Pty(_)) | None);
+    let is_terminal = |source: Option<&CharSource>| matches!(source, Some(CharSource::Pty(_)) | None);
     if !devices(domain).any(|(_, source, _)| is_terminal(source)) {
         return Ok(());
     }
@@ -132,6 +147,9 @@ pub(super) async fn learn_terminals(monitor: &Monitor, domain: &mut Domain) -> R
     let devices = &mut domain.devices;
     for serial in &mut devices.serials {
         learn(&serial.alias, &mut serial.source);
+    }
+    for parallel in &mut devices.parallels {
+        learn(&parallel.alias, &mut parallel.source);
     }
     for channel in &mut devices.channels {
         learn(&channel.alias, &mut channel.source);

@@ -10,6 +10,7 @@ use ostler_util::{MacAddress, tap};
 use uuid::Uuid;
 
 use super::Descriptors;
+use crate::args::interface::{queues, wants_vhost};
 use crate::args::{Runtime, Tap};
 use crate::driver::Core;
 
@@ -39,27 +40,33 @@ pub(super) async fn open(
     let owner_name = domain.name.clone();
     let mut plugs = Vec::new();
     for interface in &mut domain.devices.interfaces {
-        let Some((fd, plug)) = open_one(core, uuid, &owner_name, interface).await? else { continue };
-        let vhost = vhost(interface, is_kvm).map(|fd| descriptors.add(fd));
+        let Some((fds, plug)) = open_one(core, uuid, &owner_name, interface).await? else { continue };
+        let vhosts = fds.iter().filter_map(|_| vhost(interface, is_kvm)).map(|fd| descriptors.add(fd)).collect();
+        let fds = fds.into_iter().map(|fd| descriptors.add(fd)).collect();
         let alias = interface.alias.as_ref().map(|alias| alias.name.clone()).unwrap_or_default();
-        runtime.taps.insert(alias, Tap { fds: vec![descriptors.add(fd)], vhosts: vhost.into_iter().collect() });
+        runtime.taps.insert(alias, Tap { fds, vhosts });
         plugs.push(plug);
     }
     Ok(plugs)
 }
 
-/// Makes the tap device of one interface, if it has one.
+/// Makes the tap device of one interface, if it has one: a descriptor for each of its queues.
 pub(crate) async fn open_one(
     core: &Core,
     owner: Uuid,
     owner_name: &str,
     interface: &mut Interface,
-) -> Result<Option<(OwnedFd, Plug)>> {
+) -> Result<Option<(Vec<OwnedFd>, Plug)>> {
     let field = format!("devices.interfaces[{}].source", interface.name);
     let mac = interface.mac.as_ref().map(|mac| mac.address).expect("a completed interface has an address");
+    let queues = queues(interface);
     let mtu = interface.mtu.as_ref().map(|mtu| mtu.size);
     let (name, plug) = match &mut interface.source {
-        InterfaceSource::User(_) => return Ok(None),
+        InterfaceSource::User(_)
+        | InterfaceSource::Server(_)
+        | InterfaceSource::Client(_)
+        | InterfaceSource::Mcast(_)
+        | InterfaceSource::Udp(_) => return Ok(None),
         InterfaceSource::Network(source) => {
             let request = PortRequest { owner, owner_name: owner_name.to_owned(), mac };
             let port =
@@ -79,7 +86,7 @@ pub(crate) async fn open_one(
         }
     };
     let open = || {
-        let fd = tap::open(&name)?;
+        let fds = tap::open_queues(&name, queues)?;
         // The host's end has an address of its own, higher than any that a bridge would take over from it.
         let MacAddress(mut bytes) = mac;
         bytes[0] = 0xfe;
@@ -87,11 +94,11 @@ pub(crate) async fn open_one(
         if let Some(mtu) = mtu {
             tap::set_mtu(&name, mtu)?;
         }
-        Ok(fd)
+        Ok(fds)
     };
-    let fd = open().map_err(|error| Error::system(format!("make the tap device {name}"), error))?;
+    let fds = open().map_err(|error| Error::system(format!("make the tap device {name}"), error))?;
     interface.target = Some(InterfaceTarget { dev: Some(name), managed: None });
-    Ok(Some((fd, plug)))
+    Ok(Some((fds, plug)))
 }
 
 /// Plugs the tap devices in.
@@ -119,7 +126,6 @@ fn tap_name(owner: Uuid, mac: MacAddress) -> String {
 
 /// The kernel's back end, which saves a way through QEMU for guests that run under KVM.
 pub(crate) fn vhost(interface: &Interface, is_kvm: bool) -> Option<OwnedFd> {
-    let is_virtio = interface.model.as_ref().is_some_and(|model| model.r#type == "virtio");
     let open = || OpenOptions::new().read(true).write(true).open("/dev/vhost-net").ok();
-    (is_kvm && is_virtio).then(open).flatten().map(OwnedFd::from)
+    (is_kvm && wants_vhost(interface)).then(open).flatten().map(OwnedFd::from)
 }

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ostler_conf::domain::{Cpu, CpuFeature, CpuFeaturePolicy, CpuModel};
 use ostler_conf::{Domain, MacAddress, Network, StoragePool, StorageVolume, parse};
 use ostler_driver::{
-    Access, DomainEvent, DomainState, Domains, Error, Event, Events, Lease, NetworkSummary, Networks, PoolSummary,
-    Port, PortRequest, Progress, ResolvedVolume, Result, Security, Storage, VolumeFill, VolumeSummary,
+    Access, BaselineOptions, Comparison, Cpus, DomainEvent, DomainState, Domains, Error, Event, Events, HostCpu, Lease,
+    NetworkSummary, Networks, Offered, PoolSummary, Port, PortRequest, Progress, Property, RemovedFeatures,
+    ResolvedVolume, Result, Security, Storage, VolumeFill, VolumeSummary,
 };
 use ostler_driver_qemu::{Config, QemuDriver, Services};
 use ostler_util::ErrorCode;
@@ -184,6 +186,67 @@ impl Storage for NoVolumes {
     }
 }
 
+/// Takes every CPU as it is named: what the tables of models know is no matter of these tests.
+#[derive(Debug)]
+pub struct AsNamed;
+
+fn no_tables() -> Error {
+    Error::new(ErrorCode::NoSupport, "there are no tables of CPU models")
+}
+
+impl Cpus for AsNamed {
+    fn models(&self, _: &str) -> Vec<&'static str> {
+        Vec::new()
+    }
+    fn vendor_of(&self, _: &str, _: &str) -> Option<&'static str> {
+        None
+    }
+    fn canonical(&self, _: &str, _: &str) -> Option<&'static str> {
+        None
+    }
+    fn feature_name<'a>(&self, _: &str, name: &'a str) -> &'a str {
+        name
+    }
+    fn host(&self) -> Result<HostCpu> {
+        Err(no_tables())
+    }
+    fn compare(&self, _: &HostCpu, _: &Cpu) -> Result<Comparison> {
+        Err(no_tables())
+    }
+    fn migratable(&self, host: &HostCpu) -> HostCpu {
+        host.clone()
+    }
+    fn update(&self, _: &mut Cpu, _: &HostCpu, _: RemovedFeatures) -> Result<()> {
+        Ok(())
+    }
+    fn translate(&self, _: &str, _: &mut Cpu, _: Offered<'_>) -> Result<()> {
+        Ok(())
+    }
+    /// The host is a `qemu64` with AES.
+    fn described(&self, _: &str, _: &[Property<'_>], _: Offered<'_>) -> Result<Cpu> {
+        let model = CpuModel { name: Some("qemu64".to_owned()), ..CpuModel::default() };
+        let feature = CpuFeature { policy: Some(CpuFeaturePolicy::Require), name: "aes".to_owned() };
+        Ok(Cpu { model: Some(model), features: vec![feature], ..Cpu::default() })
+    }
+    fn baseline(&self, _: &str, _: &[Cpu], _: BaselineOptions<'_>) -> Result<Cpu> {
+        Err(no_tables())
+    }
+    fn check_features(&self, _: &str, _: &Cpu) -> Result<()> {
+        Ok(())
+    }
+    fn is_compared_by_model(&self, _: &str, _: &str) -> bool {
+        true
+    }
+    /// A CPU with `sgx` is too much for the host.
+    fn check_partially(&self, _: &HostCpu, cpu: &Cpu, _: Option<&[String]>) -> Result<Comparison> {
+        let is_too_much = cpu.features.iter().any(|feature| feature.name == "sgx");
+        Ok(if is_too_much { Comparison::Incompatible } else { Comparison::Superset })
+    }
+    fn update_live(&self, _: &str, _: &mut Cpu, _: &[Property<'_>], _: &[Property<'_>]) -> Result<()> {
+        Err(no_tables())
+    }
+}
+
 /// What a test works with.
 pub struct Lab {
     pub folder: tempfile::TempDir,
@@ -245,7 +308,12 @@ impl Lab {
     }
 
     pub fn services(&self) -> Services {
-        Services { networks: self.ports.clone(), storage: Arc::new(NoVolumes), security: self.claims.clone() }
+        Services {
+            networks: self.ports.clone(),
+            storage: Arc::new(NoVolumes),
+            security: self.claims.clone(),
+            cpus: Arc::new(AsNamed),
+        }
     }
 
     pub async fn open(&self) -> QemuDriver {

@@ -1,11 +1,11 @@
 //! Descriptors of installed firmware, as QEMU's `firmware.json` defines them.
 
 use ostler_conf::domain::FirmwareFormat;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A firmware that is installed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Descriptor {
     /// What it is to the guest: `bios`, `uefi`, …
     pub interfaces: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Descriptor {
 }
 
 /// How a firmware gets into the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mapping {
     /// As a ROM.
     Memory {
@@ -45,7 +45,7 @@ pub enum Mapping {
 }
 
 /// A file with its format.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Where it is.
     pub file: String,

@@ -1,0 +1,265 @@
+//! Every kind of device that a start prepares something for, or that only a real QEMU can refuse.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use common::Lab;
+use ostler_conf::domain::GraphicsKind;
+use ostler_conf::{Domain, parse};
+use ostler_driver::{Definition, Domains, StartOptions, StateOnUndefine};
+use ostler_driver_qemu::QemuDriver;
+use ostler_util::ErrorCode;
+use uuid::Uuid;
+
+const PAUSED: StartOptions = StartOptions { paused: true };
+
+/// A guest on q35 with parts of a definition, those of its devices after a bar.
+fn guest(name: &str, parts: &str) -> Domain {
+    let (parts, devices) = parts.split_once('|').unwrap_or((parts, ""));
+    let os = if parts.contains("<os>") { "" } else { "<os><type machine='q35'>hvm</type></os>" };
+    let xml = format!(
+        "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name>
+         <memory unit='MiB'>64</memory>{os}{parts}<devices>{devices}</devices></domain>"
+    );
+    let mut domain = parse::<Domain>(&xml).unwrap().strict().unwrap();
+    domain.uuid = Some(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()));
+    domain
+}
+
+/// A new network namespace has no address of its own yet.
+fn listen_here() {
+    ostler_util::run::Run::new("ip").args(["link", "set", "lo", "up"]).output().unwrap();
+}
+
+/// What QEMU is to take, by name.
+const TAKEN: &[(&str, &str)] = &[
+    ("cards", "|<graphics type='vnc'/><video><model type='virtio' heads='2'/></video><video><model type='virtio'/></video>"),
+    ("vga", "|<graphics type='vnc'><listen type='none'/></graphics><video><model type='vga' vram='16384'/></video>"),
+    ("sound", "|<sound model='ich9'><codec type='micro'/></sound><sound model='usb'/><sound model='virtio'/><audio id='1' type='none'/>"),
+    ("inputs", "|<input type='tablet' bus='usb'/><input type='keyboard' bus='virtio'/><hub type='usb'/>"),
+    ("watchdog", "<features><acpi/></features>|<watchdog model='i6300esb' action='pause'/><panic model='pvpanic'/><iommu model='virtio'/>"),
+    ("rng", "|<rng model='virtio'><rate bytes='1024'/><backend model='builtin'/></rng><crypto model='virtio' type='qemu'><backend model='builtin'/></crypto>"),
+    ("redirected", "|<redirdev bus='usb' type='unix'><source mode='bind' path='DIR/usb.sock'/></redirdev><redirfilter><usbdev class='0x08' allow='no'/></redirfilter>"),
+    ("parallel", "|<parallel type='null'/><serial type='pty'><target type='usb-serial'/></serial><channel type='qemu-vdagent'><target type='virtio' name='com.redhat.spice.0'/></channel>"),
+    ("memfd", "<memoryBacking><nosharepages/><source type='memfd'/><access mode='shared'/><discard/></memoryBacking>"),
+    ("files", "<memoryBacking><source type='file'/><allocation mode='immediate' threads='2'/></memoryBacking>"),
+    (
+        "slots",
+        "<features><acpi/></features><maxMemory slots='4' unit='MiB'>1024</maxMemory><vcpu>2</vcpu>
+         <cpu><numa><cell id='0' cpus='0' memory='32' unit='MiB'/><cell id='1' cpus='1' memory='32' unit='MiB'/></numa></cpu>|
+         <memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target></memory>
+         <memory model='virtio-mem'><target><size unit='MiB'>256</size><node>1</node><block unit='MiB'>2</block><requested unit='MiB'>128</requested></target></memory>",
+    ),
+    (
+        "threads",
+        "<iothreads>2</iothreads><iothreadids><iothread id='1' thread_pool_max='8'/><iothread id='5'/></iothreadids>|
+         <controller type='scsi' model='virtio-scsi'><driver iothread='5' queues='2'/></controller>
+         <disk type='file'><driver name='qemu' type='raw' iothread='1' discard='unmap' queue_size='64'/><source file='DIR/a.img'/><target dev='vda'/></disk>",
+    ),
+    (
+        "limits",
+        "<throttlegroups><throttlegroup><total_iops_sec>100</total_iops_sec><group_name>all</group_name></throttlegroup></throttlegroups>|
+         <controller type='scsi' model='virtio-scsi'/>
+         <disk type='file'><source file='DIR/a.img'/><target dev='vda'/><iotune><total_bytes_sec>1000000</total_bytes_sec><total_bytes_sec_max>2000000</total_bytes_sec_max></iotune></disk>
+         <disk type='file'><source file='DIR/b.img'/><target dev='sda' bus='scsi'/><iotune><read_iops_sec>50</read_iops_sec><group_name>slow</group_name></iotune><vendor>ACME</vendor><product>DISK</product></disk>
+         <disk type='file'><source file='DIR/c.img'/><target dev='vdb'/><throttlefilters><throttlefilter group='all'/></throttlefilters><blockio logical_block_size='512' physical_block_size='4096'/></disk>",
+    ),
+    (
+        "firmware-tables",
+        "<os><type machine='q35'>hvm</type><smbios mode='sysinfo'/></os>
+         <sysinfo type='smbios'><bios><entry name='vendor'>Ostler, Inc.</entry></bios></sysinfo>
+         <sysinfo type='fwcfg'><entry name='opt/org.example/a'>b</entry></sysinfo><genid>e9392370-2917-565e-692b-d057f46512d6</genid>",
+    ),
+    ("hyperv", "<features><acpi/><hyperv mode='custom'><relaxed state='on'/></hyperv><vmport state='off'/><smm state='off'/><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features>"),
+    ("plugged", "<vcpu current='2'>4</vcpu><vcpus><vcpu id='0' enabled='yes' hotpluggable='no'/><vcpu id='1' enabled='yes' hotpluggable='yes'/><vcpu id='2' enabled='no' hotpluggable='yes'/><vcpu id='3' enabled='no' hotpluggable='yes'/></vcpus>"),
+    ("named", "<cpu match='exact'><model fallback='allow'>Nehalem</model><feature name='aes' policy='require'/></cpu>"),
+    ("hosts", "<cpu mode='host-model'/>"),
+    ("statistics", "|<memballoon model='virtio' autodeflate='on'><stats period='5'/></memballoon>"),
+    ("unlabelled", "<seclabel type='none'/>"),
+    ("shared", "|<filesystem type='mount' accessmode='mapped'><source dir='DIR'/><target dir='here'/><readonly/></filesystem>"),
+    ("sockets", "|<interface type='udp'><source address='127.0.0.1' port='5558'><local address='127.0.0.1' port='5559'/></source><model type='e1000'/></interface>"),
+    ("queues", "|<interface type='network'><source network='lan'/><model type='virtio'/><driver queues='2' rx_queue_size='512'/></interface>"),
+    ("nbd", "|<disk type='network'><driver type='raw'/><source protocol='nbd' name='x'><host transport='unix' socket='DIR/nbd.sock'/></source><target dev='sda' bus='sata'/></disk>"),
+    ("microvm", "<os><type machine='microvm'>hvm</type></os>"),
+];
+
+#[test]
+fn qemu_takes_every_family_of_devices() {
+    Lab::run("families", |lab| async move {
+        listen_here();
+        let driver = lab.open().await;
+        for image in ["a.img", "b.img", "c.img"] {
+            lab.disk(image);
+        }
+        let mut refused = Vec::new();
+        for (name, parts) in TAKEN.iter().filter(|(name, _)| *name != "nbd") {
+            let spec = guest(name, &parts.replace("DIR", lab.folder.path().to_str().unwrap()));
+            let uuid = spec.uuid.unwrap();
+            let started = match driver.define(&spec).await {
+                Ok(_) => driver.start(uuid, PAUSED).await,
+                Err(error) => Err(error),
+            };
+            match started {
+                Ok(()) => driver.destroy(uuid).await.unwrap(),
+                Err(error) => refused.push(format!("{name}: {error}")),
+            }
+            lab.assert_clean(uuid);
+        }
+        assert_eq!(refused, Vec::<String>::new());
+        for folder in ["run/qemu/own", "state/qemu/ram"] {
+            assert_eq!(std::fs::read_dir(lab.path(folder)).unwrap().count(), 0, "{folder} is empty again");
+        }
+    });
+}
+
+async fn vnc(driver: &QemuDriver, uuid: Uuid) -> (u16, Option<i32>) {
+    let live = driver.definition(uuid, Definition::Live).await.unwrap();
+    let GraphicsKind::Vnc(vnc) = &live.devices.graphics[0].kind else { panic!("no VNC") };
+    (u16::try_from(vnc.port.unwrap()).unwrap(), vnc.websocket)
+}
+
+fn greeting(mut stream: impl Read) -> String {
+    let mut bytes = [0; 12];
+    stream.read_exact(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn screens_are_found_where_the_running_guest_says() {
+    Lab::run("screens", |lab| async move {
+        listen_here();
+        let driver = lab.open().await;
+        let parts = "|<graphics type='vnc' autoport='yes' websocket='-1' passwd='secret'/>";
+        let specs = ["one", "two"].map(|name| guest(name, parts));
+        let uuids = specs.clone().map(|spec| spec.uuid.unwrap());
+        for spec in &specs {
+            driver.define(spec).await.unwrap();
+        }
+        let starts = uuids.map(|uuid| driver.start(uuid, PAUSED));
+        let [one, two] = starts;
+        let (one, two) = tokio::join!(one, two);
+        one.unwrap();
+        two.unwrap();
+        let places = (vnc(&driver, uuids[0]).await, vnc(&driver, uuids[1]).await);
+        assert!(places.0.0 != places.1.0 && places.0.1 != places.1.1, "{places:?}");
+        for (port, websocket) in [places.0, places.1] {
+            assert!((5900..6000).contains(&port) && websocket.is_some_and(|port| port >= 5700));
+            assert_eq!(greeting(TcpStream::connect(("127.0.0.1", port)).unwrap()), "RFB 003.008\n");
+        }
+        for uuid in uuids {
+            let arguments = std::fs::read(format!("/proc/{}/cmdline", lab.pid(uuid))).unwrap();
+            assert!(!String::from_utf8_lossy(&arguments).contains("secret"), "a password in arguments");
+        }
+        // The stored definition leaves the port open.
+        let stored = driver.definition(uuids[0], Definition::Persistent).await.unwrap();
+        let GraphicsKind::Vnc(stored) = &stored.devices.graphics[0].kind else { panic!("no VNC") };
+        assert_eq!((stored.port, stored.websocket), (Some(-1), Some(-1)));
+        for uuid in uuids {
+            driver.destroy(uuid).await.unwrap();
+        }
+
+        let spec = guest("three", "|<graphics type='vnc'><listen type='socket'/></graphics>");
+        let uuid = spec.uuid.unwrap();
+        driver.define(&spec).await.unwrap();
+        driver.start(uuid, PAUSED).await.unwrap();
+        let socket = lab.config.run_dir.join(format!("qemu/own/{uuid}/vnc.sock"));
+        assert_eq!(greeting(UnixStream::connect(&socket).unwrap()), "RFB 003.008\n");
+        driver.destroy(uuid).await.unwrap();
+        assert!(!socket.exists());
+    });
+}
+
+#[test]
+fn a_tpms_state_stays_with_its_guest() {
+    assert!(Path::new("/usr/bin/swtpm").exists(), "it needs swtpm");
+    Lab::run("tpm", |lab| async move {
+        let driver = lab.open().await;
+        let spec = guest("tpm", "|<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>");
+        let uuid = spec.uuid.unwrap();
+        let state = lab.config.state_dir.join(format!("qemu/tpm/{uuid}/tpm2.0"));
+        driver.define(&spec).await.unwrap();
+        for _ in 0..2 {
+            driver.start(uuid, StartOptions::default()).await.unwrap();
+            let group = ostler_util::cgroup::Hierarchies::discover().unwrap();
+            let pids = group.group(format!("{}/qemu-{uuid}", lab.config.cgroup)).pids().unwrap();
+            let user = ostler_util::passwd::find(&lab.config.user).unwrap().unwrap();
+            let names: Vec<String> = pids
+                .iter()
+                .map(|pid| {
+                    let owner =
+                        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).unwrap());
+                    assert_eq!(owner, user.uid);
+                    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().trim().to_owned()
+                })
+                .collect();
+            assert_eq!(names.iter().filter(|name| *name == "swtpm").count(), 1, "{names:?}");
+            driver.destroy(uuid).await.unwrap();
+            lab.assert_clean(uuid);
+            assert!(std::fs::read_dir(&state).unwrap().count() > 0, "its state is kept");
+        }
+        driver.undefine(uuid, StateOnUndefine::Delete).await.unwrap();
+        assert!(!state.exists());
+    });
+}
+
+#[test]
+fn a_cpu_is_held_against_what_the_host_can_give() {
+    Lab::run("cpus", |lab| async move {
+        let driver = lab.open().await;
+        let start = async |name: &str, cpu: &str| {
+            let spec = guest(name, cpu);
+            let uuid = spec.uuid.unwrap();
+            driver.define(&spec).await.unwrap();
+            let started = driver.start(uuid, PAUSED).await;
+            let line = started.is_ok().then(|| std::fs::read(format!("/proc/{}/cmdline", lab.pid(uuid))).unwrap());
+            if started.is_ok() {
+                driver.destroy(uuid).await.unwrap();
+            }
+            lab.assert_clean(uuid);
+            started.map(|()| String::from_utf8_lossy(&line.unwrap()).replace('\0', " "))
+        };
+        let line = start("host-model", "<cpu mode='host-model'><feature name='avx' policy='disable'/></cpu>").await;
+        let line = line.unwrap();
+        assert!(line.contains("-cpu qemu64,aes=on,avx=off"), "{line}");
+        let wanted = "<model>qemu64</model><feature name='sgx' policy='require'/>";
+        let error = start("too-much", &format!("<cpu check='partial'>{wanted}</cpu>")).await.unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (ErrorCode::CpuIncompatible, Some("cpu")));
+        // The translator has no such thing; QEMU leaves it out, and says so.
+        let error = start("exact", &format!("<cpu check='full'>{wanted}</cpu>")).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::OperationFailed);
+        assert!(error.message.contains("sgx"), "{error}");
+        start("as-it-comes", &format!("<cpu check='none'>{wanted}</cpu>")).await.unwrap();
+    });
+}
+
+#[test]
+fn a_guest_of_another_architecture_has_its_own_emulator() {
+    assert!(Path::new("/usr/bin/qemu-system-aarch64").exists(), "it needs qemu-system-arm");
+    Lab::run("arm", |lab| async move {
+        listen_here();
+        let driver = lab.open().await;
+        let parts = "<os><type arch='aarch64' machine='virt'>hvm</type></os>
+            <cpu mode='custom'><model>cortex-a57</model></cpu>|<graphics type='vnc'/><input type='keyboard' bus='virtio'/>
+            <interface type='user'/><serial type='pty'/>";
+        let mut spec = guest("arm", parts);
+        spec.r#type = None;
+        let uuid = spec.uuid.unwrap();
+        let completed = driver.define(&spec).await.unwrap().definition;
+        assert_eq!(completed.r#type, Some(ostler_conf::domain::DomainType::Qemu));
+        assert_eq!(completed.devices.emulator.as_deref(), Some("/usr/bin/qemu-system-aarch64"));
+        driver.start(uuid, PAUSED).await.unwrap();
+        driver.destroy(uuid).await.unwrap();
+        lab.assert_clean(uuid);
+        spec.r#type = Some(ostler_conf::domain::DomainType::Kvm);
+        spec.uuid = None;
+        spec.name = "arm-on-kvm".into();
+        let error = driver.define(&spec).await.unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (ErrorCode::ConfigUnsupported, Some("type")));
+    });
+}
