@@ -373,6 +373,8 @@ fn check_disk(disk: &Disk, problems: &mut Problems) {
         serial: _,
         wwn: _,
         alias: _,
+        private_data: _,
+        secrets_placement: _,
         model,
         rawio,
         sgio,
@@ -449,8 +451,17 @@ fn check_disk_source(source: &DiskSource, at: &str, problems: &mut Problems) {
             problems.unsupported(at, format!("disks of the type '{}' are not supported", source.tag()));
         }
     }
-    let SourceCommon { index: _, startup_policy, seclabels, auth, encryption, reservations, slices, data_store } =
-        source.common();
+    let SourceCommon {
+        index: _,
+        private_data: _,
+        startup_policy,
+        seclabels,
+        auth,
+        encryption,
+        reservations,
+        slices,
+        data_store,
+    } = source.common();
     let at = format!("{at}.{}", source.tag());
     refuse!(problems, at, "disks": startup_policy seclabels auth encryption reservations slices data_store);
 }
@@ -512,6 +523,7 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
         link: _,
         mtu: _,
         alias: _,
+        actual: _,
         managed,
         trust_guest_rx_filters,
         vlan,
