@@ -19,8 +19,8 @@ use uuid::Uuid;
 use crate::complete::{Host, Settings, default_emulator};
 use crate::config::{Config, Services};
 use crate::entry::Entry;
-use crate::probe::Probe;
-use crate::store::{Definitions, Running};
+use crate::probe::{Capabilities, Probe};
+use crate::store::{Definitions, Running, Status};
 use crate::{attach, log};
 
 /// What works.
@@ -218,6 +218,15 @@ impl Core {
         let kvm = is_open && self.probe.kvm_works(&emulator).await;
         Ok(Host { settings: self.settings.clone(), ..Host::new(emulator, capabilities, kvm) })
     }
+
+    /// What a change of a running guest depends on: its emulator could do what it could when the guest was started, whatever
+    /// its program can by now.
+    pub(crate) async fn host_of(&self, status: &Status, changed: &Domain) -> Result<Host> {
+        let host = self.host_for(changed, None).await?;
+        let Some(flags) = status.flags.filter(|flags| *flags != host.capabilities.flags) else { return Ok(host) };
+        let capabilities = Capabilities { flags, ..Capabilities::clone(&host.capabilities) };
+        Ok(Host { capabilities: Arc::new(capabilities), ..host })
+    }
 }
 
 #[async_trait]
@@ -253,6 +262,10 @@ impl Connection for QemuDriver {
                 .map(|machine| machine.name.clone())
                 .collect(),
         })
+    }
+
+    async fn capabilities(&self) -> Result<Option<ostler_conf::Capabilities>> {
+        crate::host_capabilities::capabilities(&self.core).await.map(Some)
     }
 
     async fn check_facts(&self) -> Result<Option<serde_json::Value>> {

@@ -121,6 +121,7 @@ async fn undo(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) {
 async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options: StartOptions) -> Result<()> {
     let uuid = entry.uuid;
     let capabilities = core.host_for(&status.definition, None).await?.capabilities;
+    status.flags = Some(capabilities.flags);
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
     intend(core, entry, status).await?;
     core.point("intended")?;
@@ -139,15 +140,14 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     plugged?;
     core.point("greeted")?;
     settle(&monitor, &mut status.definition).await?;
-    (status.phase, status.process) = (Phase::Running, Some(process));
+    let state = match options.paused {
+        true => DomainState::Paused(PausedReason::StartingUp),
+        false => DomainState::Running(RunningReason::Booted),
+    };
+    (status.phase, status.process, status.state) = (Phase::Running, Some(process), state);
     save(core, uuid, status).await?;
     core.point("stored")?;
     let handle = guest::find_process(status.process.as_ref())?.ok_or_else(|| vanished(core, uuid))?;
-    let state = if options.paused {
-        DomainState::Paused(PausedReason::StartingUp)
-    } else {
-        DomainState::Running(RunningReason::Booted)
-    };
     // Its answer is the first that we wait for: QEMU may end until then, and says why in its log.
     let first = if options.paused { "query-status" } else { "cont" };
     monitor.execute::<Value>(first, Value::Null).await.map_err(|error| match error {
