@@ -33,6 +33,7 @@ mod netparts;
 mod numa;
 mod os;
 mod other_devices;
+mod private;
 mod qemu;
 mod redirdev;
 mod rng;
@@ -147,6 +148,11 @@ pub use other_devices::{
     LeaseTarget, NvramDevice, Panic, PanicModel, Pstore, PstoreBackend, Shmem, ShmemModel, ShmemMsi, ShmemRole, Vsock,
     VsockCid,
 };
+pub use private::{
+    ActualBlock, ActualBridge, ActualDir, ActualFile, ActualInterface, ActualNetworkImage, ActualSource, ActualVolume,
+    DiskPrivate, FdSet, FdSetKind, FdSets, NbdkitProcess, NodeKind, NodeName, NodeNames, OriginalStates,
+    SecretsPlacement, SourceObjects, SourcePrivate, SourceSecret, SourceSecretKind,
+};
 pub use qemu::{
     QemuArg, QemuCapabilities, QemuCapability, QemuCommandline, QemuDeprecation, QemuEnv, QemuFrontend, QemuOverride,
     QemuOverrideDevice, QemuProperty, QemuPropertyKind,
@@ -169,7 +175,7 @@ pub use tune::{
     BandwidthMonitor, BlkioDevice, BlkioTune, CacheContent, CacheMonitor, CachePart, CacheSize, CacheTune, CpuTune,
     DefaultIothread, EmulatorSched, IdMap, IdRange, IothreadId, IothreadIds, IothreadPin, IothreadPoll, IothreadSched,
     MemoryBandwidthTune, NodeBandwidth, NumaMemnode, NumaMemory, NumaMode, NumaTune, Perf, PerfEvent, PerfEventName,
-    Resource, Scheduler, ThrottleGroups, VcpuPin, VcpuSched, VcpuState, Vcpus,
+    Resource, Scheduler, ThrottleGroup, ThrottleGroups, VcpuPin, VcpuSched, VcpuState, Vcpus,
 };
 pub use video::{Acceleration, Resolution, VgaConf, Video, VideoDriver, VideoDriverName, VideoKind, VideoModel};
 pub use watchdog::{Watchdog, WatchdogAction, WatchdogModel};

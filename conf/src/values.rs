@@ -6,14 +6,15 @@ mod scaled;
 
 mod live_only;
 mod octal;
+mod rare;
 mod xml_tree;
 
 pub use hex::{AnyBase, HexLong, HexUpper};
 pub use live_only::LiveOnly;
 pub use octal::Octal;
-pub use scalars::{Hex, OnOff, XmlText, YesNo};
-pub(crate) use scaled::pretty;
-pub use scaled::{ScaledBytes, ScaledKib, ScaledM, ScaledPretty};
+pub use rare::Rare;
+pub use scalars::{Hex, OnOff, TrueFalse, XmlText, YesNo};
+pub use scaled::{ScaledBytes, ScaledKib, ScaledM, ScaledPretty, pretty};
 pub use xml_tree::XmlTree;
 
 /// An enum whose values are libvirt's words, in XML and in YAML alike.

@@ -41,6 +41,7 @@ impl<T> Parsed<T> {
 /// Text that is not well-formed, a wrong root element, a missing or impossible value: with its place and path.
 pub fn parse<T: Root>(text: &str) -> Result<Parsed<T>, Invalid> {
     let mut document = Document::parse(text)?;
+    document.is_live = T::IS_LIVE;
     let root = Reader::root(&document);
     if !root.is_named(T::NAME) {
         let message = format!("the root element is <{}>, expected <{}>", root.name(), T::NAME);
@@ -63,7 +64,7 @@ pub fn parse<T: Root>(text: &str) -> Result<Parsed<T>, Invalid> {
 pub fn format<T: Root>(value: &T) -> String {
     let settled = value.before_write();
     let value = settled.as_ref().unwrap_or(value);
-    let mut writer = Writer::roomy();
+    let mut writer = if T::IS_LIVE { Writer::roomy().live() } else { Writer::roomy() };
     writer.element(T::NAME, true, |w| {
         value.attrs(w);
         value.body(w);

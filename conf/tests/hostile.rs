@@ -2,8 +2,8 @@
 
 use ostler_conf::xml::{Document, MAX_LENGTH, Root};
 use ostler_conf::{
-    Backup, Checkpoint, Domain, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding, Secret,
-    Snapshot, StoragePool, StorageVolume, format, parse, schema,
+    Backup, Checkpoint, Domain, DomainStatus, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter,
+    NwfilterBinding, Secret, Snapshot, StoragePool, StorageVolume, format, parse, schema,
 };
 use proptest::prelude::*;
 
@@ -22,6 +22,7 @@ const SAMPLES: &[&str] = &[
     "<domainsnapshot><name>s</name><disks><disk name='vda' snapshot='external'><source file='/a'/></disk></disks><domain type='kvm'><name>d</name></domain></domainsnapshot>",
     "<domaincheckpoint><name>c</name><disks><disk name='vda' checkpoint='bitmap'/></disks></domaincheckpoint>",
     "<domainbackup mode='pull'><server transport='unix' socket='/s'/><disks><disk name='vda' type='file'><scratch file='/a'/></disk></disks></domainbackup>",
+    include_str!("../src/status/all.xml"),
 ];
 
 /// Reads a text as every kind of document; what is read can be written and read again.
@@ -48,6 +49,7 @@ fn read_all(text: &str) {
     one::<Snapshot>(text);
     one::<Checkpoint>(text);
     one::<Backup>(text);
+    one::<DomainStatus>(text);
 }
 
 #[test]
@@ -70,6 +72,7 @@ fn every_sample_is_read_whole() {
             whole::<Snapshot>,
             whole::<Checkpoint>,
             whole::<Backup>,
+            whole::<DomainStatus>,
         ];
         assert_eq!(readers.iter().filter(|reads| reads(text)).count(), 1, "{text}");
     }

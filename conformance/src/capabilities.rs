@@ -47,7 +47,7 @@ pub(super) fn of_host(case: &Case) -> Verdict {
     same_text(&expected, &format(&ostler_conf::Capabilities { host, guests }))
 }
 
-fn host_cpu(arch: &str) -> HostCpu {
+pub(super) fn host_cpu(arch: &str) -> HostCpu {
     HostCpu {
         arch: arch.to_owned(),
         abilities: None,

@@ -78,6 +78,11 @@ impl Case {
         self.param("flags").as_array().is_some_and(|flags| flags.iter().any(|f| f == flag))
     }
 
+    /// Where the main file or folder is.
+    pub fn input_path(&self) -> PathBuf {
+        self.data.join(self.line["input"].as_str().unwrap_or_default())
+    }
+
     /// The main file's text.
     ///
     /// # Errors

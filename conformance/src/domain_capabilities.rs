@@ -1,17 +1,16 @@
 //! What guests of a type on a machine can have.
 
-use std::collections::BTreeMap;
-
 use ostler_conf::domain::{DomainType, TpmVersion};
 use ostler_conf::format;
 use ostler_conf::xml::Value as _;
 use ostler_driver::HostCpu;
 use ostler_driver_cpu::CpuDriver;
-use ostler_driver_qemu::{Capabilities, DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
+use ostler_driver_qemu::{Capabilities, DomainHost, DomainQuery, LoaderFacts, LoaderFile, domain_capabilities};
 use serde_json::Value;
 
 use super::case::{Case, Verdict};
 use super::compare::same_text;
+use super::descriptors;
 
 /// The case's driver tells. Only QEMU's is served.
 pub(super) fn of_driver(case: &Case) -> Verdict {
@@ -33,15 +32,15 @@ fn of_qemu(case: &Case) -> Verdict {
     let machine = case.param("machine").as_str();
     let name = emulator.machine(machine).map_or_else(String::new, |machine| machine.name.clone());
     let versions = texts(case.param("tpm_versions_supported")).into_iter();
-    let descriptors = descriptors(case);
+    let roots = texts(case.param("firmware_dirs")).into_iter();
+    let folders: Vec<_> = roots.flat_map(|root| descriptors::folders(case, &root, "firmware")).collect();
+    let files = texts(case.param("loader_values_override")).into_iter();
     let host = DomainHost {
         kvm_max_vcpus: Some(i32::MAX as u32),
-        loader: LoaderFacts::of(
-            descriptors.iter().map(String::as_str),
-            &emulator.arch,
-            &name,
-            texts(case.param("loader_values_override")),
-        ),
+        loader: LoaderFacts {
+            files: files.map(|code| LoaderFile { code, template: None }).collect(),
+            ..LoaderFacts::of(&descriptors::firmware(&folders)?, &emulator.arch, &name)
+        },
         tpm_versions: versions.map(|version| TpmVersion::parse(&version)).collect::<Result<_, _>>()?,
         cpu: (emulator.arch == "ppc64").then(|| HostCpu {
             arch: emulator.arch.clone(),
@@ -61,19 +60,4 @@ fn text(value: &Value) -> String {
 
 fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(text).collect()
-}
-
-/// Firmware descriptors by name; those of the folders that count more come later.
-fn descriptors(case: &Case) -> Vec<String> {
-    const FOLDERS: &[&str] = &["usr/share/qemu/firmware", "etc/qemu/firmware", "home/user/.config/qemu/firmware"];
-    let mut by_name = BTreeMap::new();
-    for root in texts(case.param("firmware_dirs")) {
-        for folder in FOLDERS {
-            let entries = std::fs::read_dir(case.data_file(&root).join(folder));
-            for entry in entries.into_iter().flatten().flatten() {
-                by_name.insert(entry.file_name(), std::fs::read_to_string(entry.path()).unwrap_or_default());
-            }
-        }
-    }
-    by_name.into_values().collect()
 }

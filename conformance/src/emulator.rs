@@ -10,7 +10,9 @@ use super::case::Case;
 /// What the case's emulator can do: the saved capabilities that it names, as it changes them.
 pub(super) fn capabilities(case: &Case) -> Result<Capabilities, String> {
     let mut capabilities = saved(case)?;
-    if case.param("strip_machine_aliases").as_bool() == Some(true) {
+    // That of the newest emulator, where the case does not say so.
+    let is_latest = case.param("macro").as_str().is_some_and(|name| name.ends_with("ACTIVE_CAPS_LATEST"));
+    if is_latest || case.param("strip_machine_aliases").as_bool() == Some(true) {
         for accelerated in [&mut capabilities.kvm, &mut capabilities.hvf, &mut capabilities.tcg] {
             // An alias is a machine type of its own here; the first of all is the default.
             let own = std::mem::take(&mut accelerated.machines).into_iter().flat_map(|mut machine| {

@@ -9,10 +9,13 @@ mod case;
 mod command;
 mod compare;
 mod cpu;
+mod descriptors;
 mod documents;
 mod domain_capabilities;
 mod domains;
 mod emulator;
+mod host;
+mod live;
 mod moments;
 mod network_update;
 mod node_devices;
@@ -80,6 +83,11 @@ const SUITES: &[(&str, Judge)] = &[
     ("real-generic-pool", documents::storage_pool_of_test_driver),
     ("real-storage-pool", documents::storage_pool),
     ("real-generic-volume", documents::storage_volume_of_test_driver),
+    ("qemustatusxml2xml", live::status),
+    ("qemuxmlactive", live::active),
+    ("qemufirmware", descriptors::of_firmware),
+    ("qemuvhostuser", descriptors::of_vhost_user),
+    ("vircaps2xml", host::capabilities),
     ("qemucapabilities", capabilities::of_emulator),
     ("qemucaps2xml", capabilities::of_host),
     ("domaincaps", domain_capabilities::of_driver),

@@ -1,19 +1,18 @@
 //! Definitions as QEMU's driver completes, checks and writes them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use ostler_conf::domain::Mac;
 use ostler_conf::{Domain, ErrorCode, Invalid, MacAddress, format, parse};
 use ostler_driver_qemu::offline::{Age, Setting};
-use ostler_driver_qemu::{Descriptor, HostAudio, HostPci, Settings};
+use ostler_driver_qemu::{HostAudio, HostPci, Settings};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::case::{Case, Outcome, Verdict};
 use super::compare::same_text;
-use super::{emulator, qemu_args};
+use super::{descriptors, emulator, qemu_args};
 
 /// The random bytes of the cases' mock, as an identity and as the end of a MAC address.
 const RANDOM_UUID: Uuid = Uuid::from_u128(0x0001_0203_0405_4607_8809_0a0b_0c0d_0e0f);
@@ -143,7 +142,7 @@ pub(super) fn setting(case: &Case) -> Result<Setting, String> {
         arch: case.param("host_arch").as_str().unwrap_or("x86_64").to_owned(),
         nvram_dir: "/var/lib/libvirt/qemu/nvram".into(),
         names_nvram_by_uuid: false,
-        firmware: firmware(case)?,
+        firmware: descriptors::firmware(&descriptors::folders(case, "qemufirmwaredata", "firmware"))?,
         tpm_versions,
         host_audio: env("QEMU_AUDIO_DRV").map(|driver| HostAudio { driver, sdl_driver: env("SDL_AUDIODRIVER") }),
         vnc_allows_host_audio: is_on("vncAllowHostAudio"),
@@ -176,7 +175,7 @@ fn real_setting(case: &Case) -> Result<Setting, String> {
         arch: "x86_64".to_owned(),
         nvram_dir: "/var/lib/libvirt/qemu/nvram".into(),
         names_nvram_by_uuid: false,
-        firmware: descriptors(&[&folder])?,
+        firmware: descriptors::firmware(&[folder])?,
         tpm_versions: vec!["1.2".to_owned(), "2.0".to_owned()],
         ..Settings::default()
     };
@@ -186,31 +185,6 @@ fn real_setting(case: &Case) -> Result<Setting, String> {
         kvm: false,
         settings: Arc::new(settings),
     })
-}
-
-/// What is installed for the cases: a file of a folder that comes first hides those of the same name.
-fn firmware(case: &Case) -> Result<Vec<Descriptor>, String> {
-    let folder = |name: &str| case.data_path("qemufirmwaredata").join(name);
-    descriptors(&[
-        &folder("home/user/.config/qemu/firmware"),
-        &folder("etc/qemu/firmware"),
-        &folder("usr/share/qemu/firmware"),
-    ])
-}
-
-fn descriptors(folders: &[&Path]) -> Result<Vec<Descriptor>, String> {
-    let mut found: BTreeMap<String, String> = BTreeMap::new();
-    for folder in folders {
-        let Ok(entries) = std::fs::read_dir(folder) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".json") {
-                let text = std::fs::read_to_string(entry.path()).map_err(|error| format!("{name}: {error}"))?;
-                found.entry(name).or_insert(text);
-            }
-        }
-    }
-    Ok(found.values().filter_map(|text| Descriptor::read(text)).collect())
 }
 
 /// The cases' fake PCI devices.

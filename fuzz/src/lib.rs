@@ -3,8 +3,8 @@
 use ostler_conf::storage_pool::PoolType;
 use ostler_conf::xml::{Root, root_name};
 use ostler_conf::{
-    Backup, Checkpoint, Domain, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding, Secret,
-    Snapshot, StoragePool, StorageVolume, format, parse,
+    Backup, Checkpoint, Domain, DomainStatus, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter,
+    NwfilterBinding, Secret, Snapshot, StoragePool, StorageVolume, format, parse,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +54,7 @@ pub fn document(text: &str) {
         NodeDevice::NAME => one(text, |device: &mut NodeDevice| drop(device.validate())),
         NetworkPort::NAME => one(text, |port: &mut NetworkPort| drop(port.validate())),
         NwfilterBinding::NAME => one(text, |_: &mut NwfilterBinding| {}),
+        DomainStatus::NAME => one(text, |status: &mut DomainStatus| status.domain.forget_live()),
         _ => {}
     }
 }

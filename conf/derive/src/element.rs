@@ -11,6 +11,7 @@ use crate::field::{Field, Kind, Shape};
 struct Options {
     root: Option<String>,
     after_read: bool,
+    live: bool,
     before_write: bool,
     open: bool,
     closed: Option<String>,
@@ -28,6 +29,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
             for field in &mut named.named {
                 let parsed = Field::take(field)?;
                 match parsed.shape {
+                    _ if parsed.live => field.attrs.push(syn::parse_quote!(#[serde(skip)])),
                     Shape::Optional => {
                         field.attrs.push(syn::parse_quote!(#[serde(skip_serializing_if = "Option::is_none")]))
                     }
@@ -78,9 +80,11 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
                 }
             )
         });
+        let is_live = options.live;
         quote! {
             impl ::ostler_conf::xml::Root for #ident {
                 const NAME: &'static str = #name;
+                const IS_LIVE: bool = #is_live;
                 #after_read
                 #before_write
             }
@@ -121,6 +125,8 @@ fn parse_options(options: TokenStream) -> syn::Result<Options> {
             parsed.after_read = true;
         } else if meta.path.is_ident("before_write") {
             parsed.before_write = true;
+        } else if meta.path.is_ident("live") {
+            parsed.live = true;
         } else if meta.path.is_ident("open") {
             parsed.open = true;
         } else if meta.path.is_ident("closed") {
@@ -132,7 +138,9 @@ fn parse_options(options: TokenStream) -> syn::Result<Options> {
         } else if meta.path.is_ident("deepest") {
             parsed.deepest = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?);
         } else {
-            return Err(meta.error("expected root, after_read, before_write, open, closed, single, most or deepest"));
+            return Err(
+                meta.error("expected root, after_read, before_write, live, open, closed, single, most or deepest")
+            );
         }
         Ok(())
     });
@@ -191,6 +199,10 @@ fn read_field(field: &Field) -> TokenStream {
             })
         }
     };
+    let value = match field.live {
+        true => quote!(if reader.is_live() { #value } else { ::std::default::Default::default() }),
+        false => value,
+    };
     match &field.on {
         Some(child) => quote!(#ident: { let reader = &reader.child_or_absent(#child); #value }),
         None => quote!(#ident: #value),
@@ -204,6 +216,15 @@ fn choices_first(fields: &[Field]) -> Vec<&Field> {
 }
 
 fn write_attr(field: &Field) -> Option<TokenStream> {
+    Some(where_it_belongs(field, write_any_attr(field)?))
+}
+
+/// What only status documents have is written there only.
+fn where_it_belongs(field: &Field, write: TokenStream) -> TokenStream {
+    if field.live { quote!(if writer.is_live() { #write }) } else { write }
+}
+
+fn write_any_attr(field: &Field) -> Option<TokenStream> {
     let Field { ident, name, shape, .. } = field;
     match &field.kind {
         Kind::Attr => Some(one_attr(field)),
@@ -252,6 +273,10 @@ fn holds(field: &Field) -> bool {
 }
 
 fn write_body(field: &Field, all: &[Field]) -> Option<TokenStream> {
+    Some(where_it_belongs(field, write_any_body(field, all)?))
+}
+
+fn write_any_body(field: &Field, all: &[Field]) -> Option<TokenStream> {
     let Field { ident, name, shape, keep, .. } = field;
     let borrowed: TokenStream =
         all.iter().filter(|other| other.on.as_ref() == Some(name)).filter_map(write_attr).collect();

@@ -13,6 +13,8 @@ pub(crate) struct Field {
     pub(crate) required: bool,
     pub(crate) keep: bool,
     pub(crate) bind: bool,
+    /// Only status documents have it.
+    pub(crate) live: bool,
     /// The error code of a value that can't be read; absent: the reader's.
     pub(crate) code: Option<String>,
     /// The child that it stands in.
@@ -45,6 +47,7 @@ impl Field {
         let mut name = None;
         let (mut attr, mut text, mut flag, mut flatten, mut skip, mut any) = (false, false, false, false, false, false);
         let (mut default, mut required, mut keep, mut bind, mut in_place) = (false, false, false, false, false);
+        let mut live = false;
         let (mut on, mut choice, mut absent, mut code) = (None, None, None, None);
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("xml")) {
             attribute.parse_nested_meta(|meta| {
@@ -62,6 +65,7 @@ impl Field {
                     "keep" => keep = true,
                     "bind" => bind = true,
                     "in_place" => in_place = true,
+                    "live" => live = true,
                     "name" => name = string()?,
                     "on" => on = string()?,
                     "choice" => choice = string()?,
@@ -92,7 +96,14 @@ impl Field {
             }
         };
         let name = name.unwrap_or_else(|| camel_case(&ident.to_string()));
-        Ok(Field { shape: shape(&field.ty), ident, kind, name, default, required, keep, bind, code, on })
+        let shape = shape(&field.ty);
+        if live && shape == Shape::Plain && !default && !matches!(kind, Kind::Flag) {
+            return Err(syn::Error::new(
+                ident.span(),
+                "what only status documents have may lack: an Option, a Vec or default",
+            ));
+        }
+        Ok(Field { shape, ident, kind, name, default, required, keep, bind, live, code, on })
     }
 
     /// Whether an element without it can be made.

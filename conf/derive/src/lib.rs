@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `root = "name"` | the element is a document's root of that name |
 //! | `root = "name", after_read` | and an inherent `fn after_read(&mut self)` settles what one element alone could not know |
+//! | `root = "name", live` | and a status document: `live` fields are read and written in it |
 //! | `before_write` | and an inherent `fn before_write(&self) -> Option<Self>` gives what is written in its place |
 //! | `open` | written as a start and an end tag even when nothing is inside |
 //! | `closed = "ConfigUnsupported"` | a child that no field takes is refused with this error code, in every level of reading |
@@ -26,6 +27,7 @@
 //! | `choice = "attr"` | a `#[union]`: the attribute names the variant, the child holds it; with `flatten` this element holds it; with `absent = "tag"` the attribute may lack. Such an attribute is written first, or with `in_place` in the field's place |
 //! | `any` | a `#[union]` whose variants are named by the child elements themselves: `T` exactly one, `Option<T>`, `Vec<T>` |
 //! | `skip` | not in XML |
+//! | `live` | with any of these: only in status documents, and not in YAML; an `Option`, a `Vec`, or with `default` |
 //! | `code = "NoName"` | the error code where this field is missing or can't be read; else `XmlError` |
 //! | `name = "x"` | the name in XML; else the field's name in camelCase; a prefix means the namespace |
 //! | `default` | a child that may lack though its type is no `Option` |

@@ -2,8 +2,9 @@
 
 use ostler_conf_derive::element;
 
+use crate::domain::SourcePrivate;
 use crate::encryption::Encryption;
-use crate::values::{XmlTree, YesNo};
+use crate::values::{Rare, XmlTree, YesNo};
 use crate::words;
 
 /// `<disks>`: the disks.
@@ -95,4 +96,7 @@ pub struct BackupImage {
     /// How it is encrypted.
     #[xml(keep)]
     pub encryption: Option<Encryption>,
+    /// What QEMU's driver remembers of it while the backup goes on.
+    #[xml(live, default)]
+    pub private_data: Rare<SourcePrivate>,
 }

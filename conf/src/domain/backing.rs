@@ -1,5 +1,7 @@
 //! `<backingStore>` and `<mirror>`: the images below a disk's, and the one that it is copied to.
 
+use std::borrow::Cow;
+
 use ostler_conf_derive::element;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,8 @@ pub struct MetadataCache {
 /// `<mirror>`: what a running guest's data is copied to.
 #[element]
 pub struct Mirror {
+    /// The copy's format.
+    pub format: Option<ImageFormat>,
     /// What holds the copy.
     #[xml(choice = "type")]
     pub source: Option<DiskSource>,
@@ -66,8 +70,6 @@ pub struct Mirror {
     /// Whether all is copied.
     #[xml(attr)]
     pub ready: Option<MirrorReady>,
-    /// The copy's format.
-    pub format: Option<ImageFormat>,
     /// The images below the copy.
     #[xml(name = "backingStore", keep)]
     pub backing_chain: Option<BackingChain>,
@@ -106,7 +108,7 @@ impl Element for BackingChain {
 
     fn attrs(&self, writer: &mut Writer) {
         if let Some(image) = self.0.first() {
-            image.attrs(writer);
+            number(image, writer);
         }
     }
 
@@ -115,16 +117,28 @@ impl Element for BackingChain {
     }
 }
 
+/// The attributes of an image's element: a running guest's number stands there, and not on the source.
+fn number(image: &BackingImage, writer: &mut Writer) {
+    image.attrs(writer);
+    if let Some(index) = image.source.as_ref().and_then(|source| source.common().index) {
+        writer.attr("index", &index);
+    }
+}
+
 /// The content of the first image's element, and in it the rest of the chain.
 fn below(images: &[BackingImage], writer: &mut Writer) {
     let Some((image, rest)) = images.split_first() else { return };
-    image.body(writer);
+    let mut unnumbered = Cow::Borrowed(image);
+    if image.source.as_ref().is_some_and(|source| source.common().index.is_some()) {
+        unnumbered.to_mut().source.iter_mut().for_each(|source| source.common_mut().index = None);
+    }
+    unnumbered.body(writer);
     if rest.is_empty() && image.detect_below {
         return;
     }
     writer.element("backingStore", true, |writer| {
         if let Some(next) = rest.first() {
-            next.attrs(writer);
+            number(next, writer);
         }
         below(rest, writer);
     });

@@ -3,10 +3,10 @@
 use ostler_conf_derive::element;
 
 use super::{
-    AcpiIndex, Address, Alias, Auth, BackingChain, Boot, DiskSource, Encryption, MetadataCache, Mirror, VirtioModel,
-    VirtioOptions,
+    AcpiIndex, Address, Alias, Auth, BackingChain, Boot, DiskPrivate, DiskSource, Encryption, MetadataCache, Mirror,
+    SecretsPlacement, VirtioModel, VirtioOptions,
 };
-use crate::values::{OnOff, YesNo};
+use crate::values::{OnOff, Rare, YesNo};
 use crate::words;
 
 /// A disk, CD-ROM or floppy drive. Its name is its target.
@@ -84,6 +84,20 @@ pub struct Disk {
     pub acpi: Option<AcpiIndex>,
     /// Where it sits.
     pub address: Option<Address>,
+    /// What QEMU's driver remembers of it while it runs.
+    #[xml(live, default)]
+    pub private_data: Rare<DiskPrivate>,
+    /// Which secrets stood on the disk and not on its source.
+    #[xml(live, name = "diskSecretsPlacement")]
+    pub secrets_placement: Option<SecretsPlacement>,
+}
+
+impl Disk {
+    /// What holds its data, and that of the images below, from the bottom.
+    pub fn sources_mut(&mut self) -> impl Iterator<Item = &mut DiskSource> {
+        let images = self.backing_chain.iter_mut().flat_map(|chain| chain.0.iter_mut().rev());
+        images.filter_map(|image| image.source.as_mut()).chain(&mut self.source)
+    }
 }
 
 words! {

@@ -3,8 +3,8 @@
 use ostler_conf_derive::{element, union};
 use uuid::Uuid;
 
-use super::{DeviceSeclabel, ImageFormat, PciAddress, Reconnect};
-use crate::values::YesNo;
+use super::{ActualVolume, DeviceSeclabel, ImageFormat, PciAddress, Reconnect, SourcePrivate};
+use crate::values::{Rare, YesNo};
 use crate::words;
 
 /// What holds a disk's data; `type=` on `<disk>` names it.
@@ -79,6 +79,9 @@ pub struct VolumeSource {
     /// How an iSCSI pool's volume is reached.
     #[xml(attr)]
     pub mode: Option<VolumeMode>,
+    /// What it turned out to be when the guest was started.
+    #[xml(live, choice = "actualType", flatten, in_place)]
+    pub actual: Option<ActualVolume>,
     /// What every source may say.
     #[xml(flatten, default)]
     #[serde(flatten)]
@@ -100,6 +103,9 @@ pub struct NetworkDiskSource {
     /// Whether it is encrypted on the way.
     #[xml(attr)]
     pub tls: Option<YesNo>,
+    /// Whether the driver's settings and not the definition asked for that.
+    #[xml(live, attr)]
+    pub tls_from_config: Option<u32>,
     /// The name that the other side's certificate must have.
     #[xml(attr)]
     pub tls_hostname: Option<String>,
@@ -197,6 +203,8 @@ pub struct SourceCommon {
     #[xml(attr)]
     #[serde(skip)]
     pub index: Option<u32>,
+    /// The part of it that is used.
+    pub slices: Option<Slices>,
     /// Labels of its own.
     #[xml(name = "seclabel")]
     pub seclabels: Vec<DeviceSeclabel>,
@@ -206,10 +214,11 @@ pub struct SourceCommon {
     pub encryption: Option<Encryption>,
     /// SCSI's persistent reservations.
     pub reservations: Option<Reservations>,
-    /// The part of it that is used.
-    pub slices: Option<Slices>,
     /// Where a qcow2 image keeps its data.
     pub data_store: Option<DataStore>,
+    /// What QEMU's driver remembers of it while the guest runs.
+    #[xml(live, default)]
+    pub private_data: Rare<SourcePrivate>,
 }
 
 /// `<dataStore type='file'>`: where a qcow2 image keeps its data.
@@ -241,6 +250,9 @@ pub struct DataStoreFile {
     #[xml(attr)]
     #[serde(skip)]
     pub index: Option<u32>,
+    /// What QEMU's driver remembers of it while the guest runs.
+    #[xml(live, default)]
+    pub private_data: Rare<SourcePrivate>,
 }
 
 /// `<source dev='…'/>`: a block device of the host.
@@ -253,6 +265,9 @@ pub struct DataStoreBlock {
     #[xml(attr)]
     #[serde(skip)]
     pub index: Option<u32>,
+    /// What QEMU's driver remembers of it while the guest runs.
+    #[xml(live, default)]
+    pub private_data: Rare<SourcePrivate>,
 }
 
 /// `<host name='…' port='…'/>`: a machine that holds an image.
@@ -486,6 +501,7 @@ impl NetworkDiskSource {
             name: None,
             query: None,
             tls: None,
+            tls_from_config: None,
             tls_hostname: None,
             hosts: Vec::new(),
             snapshot: None,

@@ -263,6 +263,12 @@ pub struct ListenAddress {
     /// The address or host name; absent: the driver's default.
     #[xml(attr)]
     pub address: Option<String>,
+    /// Whether it is the driver's default and not the definition's.
+    #[xml(live, attr)]
+    pub from_config: Option<u32>,
+    /// Whether the driver chose the path.
+    #[xml(live, attr)]
+    pub auto_generated: Option<YesNo>,
 }
 
 /// At the address of a network's bridge.
@@ -283,6 +289,12 @@ pub struct ListenSocket {
     /// Its path; absent: one below the driver's own folder.
     #[xml(attr)]
     pub socket: Option<String>,
+    /// Whether it is the driver's default and not the definition's.
+    #[xml(live, attr)]
+    pub from_config: Option<u32>,
+    /// Whether the driver chose the path.
+    #[xml(live, attr)]
+    pub auto_generated: Option<YesNo>,
 }
 
 /// What the display's own attribute says, and what its first `<listen>` does.
@@ -299,13 +311,19 @@ impl Element for Listens {
         let mut listens: Vec<Listen> = reader.elements("listen")?;
         match (listens.first_mut(), listen, socket) {
             (None, _, Some(socket)) => {
-                listens.push(Listen::Socket(ListenSocket { socket: Some(socket.to_owned()) }));
+                listens
+                    .push(Listen::Socket(ListenSocket { socket: Some(socket.to_owned()), ..ListenSocket::default() }));
             }
             (None, Some(address), None) => {
-                listens.push(Listen::Address(ListenAddress { address: Some(address.to_owned()) }));
+                listens.push(Listen::Address(ListenAddress {
+                    address: Some(address.to_owned()),
+                    ..ListenAddress::default()
+                }));
             }
             (Some(Listen::Socket(first)), _, Some(socket)) => agree(&mut first.socket, socket, reader)?,
-            (Some(first), _, Some(socket)) => *first = Listen::Socket(ListenSocket { socket: Some(socket.to_owned()) }),
+            (Some(first), _, Some(socket)) => {
+                *first = Listen::Socket(ListenSocket { socket: Some(socket.to_owned()), ..ListenSocket::default() })
+            }
             (Some(Listen::Address(first)), Some(address), None) => agree(&mut first.address, address, reader)?,
             _ => {}
         }
@@ -315,10 +333,10 @@ impl Element for Listens {
     fn attrs(&self, writer: &mut Writer) {
         match self.0.first() {
             Some(
-                Listen::Address(ListenAddress { address: Some(address) })
+                Listen::Address(ListenAddress { address: Some(address), .. })
                 | Listen::Network(ListenNetwork { address: Some(address), .. }),
             ) => writer.attr("listen", address),
-            Some(Listen::Socket(ListenSocket { socket: Some(socket) })) => writer.attr("socket", socket),
+            Some(Listen::Socket(ListenSocket { socket: Some(socket), .. })) => writer.attr("socket", socket),
             _ => {}
         }
     }

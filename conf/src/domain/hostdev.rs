@@ -4,10 +4,10 @@ use ostler_conf_derive::{element, union};
 use uuid::Uuid;
 
 use super::{
-    AcpiIndex, Address, Alias, Auth, Boot, Initiator, IpAddress, NetworkHost, PciAddress, Rom, Route, Sgio,
-    StartupPolicy, Teaming,
+    AcpiIndex, Address, Alias, Auth, Boot, Initiator, IpAddress, NetworkHost, OriginalStates, PciAddress, Rom, Route,
+    Sgio, SourcePrivate, StartupPolicy, Teaming,
 };
-use crate::values::{AnyBase, Hex, OnOff, YesNo};
+use crate::values::{AnyBase, Hex, OnOff, Rare, YesNo};
 use crate::words;
 
 /// A device of the host handed to the guest. Needs a grant.
@@ -132,6 +132,9 @@ pub struct PciHostdev {
     /// Where it is on the host.
     #[xml(keep)]
     pub address: PciAddress,
+    /// What is done with it when the guest gives it back.
+    #[xml(live, name = "origstates", keep)]
+    pub original_states: Option<OriginalStates>,
 }
 
 /// `<source><adapter name='scsi_host0'/><address …/></source>`: a device on SCSI.
@@ -146,15 +149,18 @@ pub struct ScsiHostdev {
     /// The machine.
     #[xml(name = "host")]
     pub hosts: Vec<NetworkHost>,
-    /// Who asks.
-    pub auth: Option<Auth>,
-    /// Who asks, by qualified name.
-    pub initiator: Option<Initiator>,
     /// The host's adapter.
     #[xml(attr, name = "name", on = "adapter")]
     pub adapter: Option<String>,
     /// Where it is on the adapter.
     pub address: Option<ScsiHostAddress>,
+    /// What QEMU's driver remembers of it while the guest runs.
+    #[xml(live, default)]
+    pub private_data: Rare<SourcePrivate>,
+    /// Who asks.
+    pub auth: Option<Auth>,
+    /// Who asks, by qualified name.
+    pub initiator: Option<Initiator>,
 }
 
 /// `<address bus='0' target='0' unit='0'/>`: where a device is on a SCSI adapter.

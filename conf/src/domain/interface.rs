@@ -5,10 +5,10 @@ use ostler_util::MacAddress;
 use uuid::Uuid;
 
 use super::{
-    AcpiIndex, Address, Alias, Bandwidth, Boot, Coalesce, FilterRef, HostAddress, IpAddress, Reconnect, Rom, Route,
-    Teaming, VirtioOptions, VirtualPort, Vlan,
+    AcpiIndex, ActualInterface, Address, Alias, Bandwidth, Boot, Coalesce, FilterRef, HostAddress, IpAddress,
+    Reconnect, Rom, Route, Teaming, VirtioOptions, VirtualPort, Vlan,
 };
-use crate::values::{OnOff, YesNo};
+use crate::values::{OnOff, Rare, YesNo};
 use crate::words;
 
 /// A network interface.
@@ -28,6 +28,9 @@ pub struct Interface {
     /// What it is connected to.
     #[xml(choice = "type")]
     pub source: InterfaceSource,
+    /// What it is really connected to, where that is a network.
+    #[xml(live, default)]
+    pub actual: Rare<ActualInterface>,
     /// VLAN tags.
     pub vlan: Option<Vlan>,
     /// What a switch is told.
@@ -534,6 +537,7 @@ impl Interface {
             trust_guest_rx_filters: None,
             mac: None,
             source,
+            actual: Rare::default(),
             vlan: None,
             virtualport: None,
             bandwidth: None,

@@ -2,10 +2,13 @@
 
 use ostler_conf_derive::element;
 use ostler_util::CpuSet;
+use serde::{Deserialize, Serialize};
 
 use super::IoTune;
+use crate::Problem;
 use crate::values::{YesNo, pretty};
 use crate::words;
+use crate::xml::{Element, Reader, Writer};
 
 /// `<cputune>`: how much of the host's processors a guest gets, and which.
 #[element]
@@ -341,7 +344,30 @@ pub struct DefaultIothread {
 pub struct ThrottleGroups {
     /// They.
     #[xml(name = "throttlegroup")]
-    pub groups: Vec<IoTune>,
+    pub groups: Vec<ThrottleGroup>,
+}
+
+/// `<throttlegroup>`: limits that disks share. Unlike a disk's own they end with their name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(transparent)]
+pub struct ThrottleGroup(pub IoTune);
+
+impl Element for ThrottleGroup {
+    fn read(reader: &Reader<'_>) -> Result<Self, Problem> {
+        IoTune::read(reader).map(ThrottleGroup)
+    }
+
+    fn attrs(&self, writer: &mut Writer) {
+        self.0.attrs(writer);
+    }
+
+    fn body(&self, writer: &mut Writer) {
+        IoTune { group_name: None, ..self.0.clone() }.body(writer);
+        if let Some(name) = &self.0.group_name {
+            writer.element("group_name", true, |writer| writer.text(name));
+        }
+    }
 }
 
 /// `<vcpus>`: virtual CPUs one by one.

@@ -83,6 +83,8 @@ booleans! {
     YesNo("yes", "no");
     /// `on` or `off` in XML, a boolean in YAML.
     OnOff("on", "off");
+    /// `true` or `false` in XML, a boolean in YAML.
+    TrueFalse("true", "false");
 }
 
 /// A number that XML has in hexadecimal with `DIGITS` digits at least, and YAML as a number. Decimal is read as well. `MAX`: the

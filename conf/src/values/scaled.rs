@@ -45,7 +45,7 @@ scaled! {
 pub struct ScaledPretty(pub Size);
 
 /// The largest unit without a remainder, and the number of these.
-pub(crate) fn pretty(size: Size) -> (u64, &'static str) {
+pub fn pretty(size: Size) -> (u64, &'static str) {
     const UNITS: &[(u64, &str)] = &[(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let bytes = size.bytes();
     let fits = UNITS.iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit));

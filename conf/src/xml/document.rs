@@ -35,6 +35,8 @@ pub struct Document<'a> {
     pub(super) source: &'a str,
     pub(super) nodes: Vec<Node<'a>>,
     attributes: Vec<Attribute<'a>>,
+    /// Whether it is a status document.
+    pub(super) is_live: bool,
     /// What was asked for, by node: names of children, and of attributes with an `@`. Kept only when something unknown was
     /// found and the document is read once more, to say what was perhaps meant.
     pub(super) asked: Option<RefCell<HashMap<usize, Vec<String>>>>,
@@ -151,7 +153,8 @@ impl<'a> Document<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Problem> {
         // A byte order mark is no part of the document.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut document = Document { source: text, nodes: Vec::new(), attributes: Vec::new(), asked: None };
+        let mut document =
+            Document { source: text, nodes: Vec::new(), attributes: Vec::new(), is_live: false, asked: None };
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }

@@ -63,6 +63,11 @@ impl<'d> Reader<'d> {
         self.get().is_some_and(|node| self.matches(node, name, Mark::of(name)))
     }
 
+    /// Whether the document is a status document.
+    pub fn is_live(&self) -> bool {
+        self.document.is_live
+    }
+
     /// Whether the element is there at all.
     pub fn is_present(&self) -> bool {
         self.node.is_some()

@@ -68,6 +68,8 @@ impl<T: Value> Element for T {
 pub trait Root: Element {
     /// The element's name.
     const NAME: &'static str;
+    /// Whether it tells of something that runs what no definition has.
+    const IS_LIVE: bool = false;
 
     /// Settles what one element alone could not know.
     fn after_read(&mut self) {}

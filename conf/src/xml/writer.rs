@@ -8,6 +8,8 @@ use super::traits::{NAMESPACES, Value};
 pub struct Writer {
     out: String,
     depth: usize,
+    /// What is written is a status document.
+    is_live: bool,
     /// The start tag of the innermost element still lacks its `>`.
     tag_open: bool,
     /// The innermost element holds text, so its end tag follows on the same line.
@@ -18,6 +20,16 @@ impl Writer {
     /// One with room for an ordinary document.
     pub(crate) fn roomy() -> Self {
         Writer { out: String::with_capacity(4096), ..Writer::default() }
+    }
+
+    /// The same for a status document.
+    pub(crate) fn live(self) -> Self {
+        Writer { is_live: true, ..self }
+    }
+
+    /// Whether what is written is a status document.
+    pub fn is_live(&self) -> bool {
+        self.is_live
     }
 
     /// Writes an element: `write` gives its attributes, then its content. With `keep` false an element that got neither

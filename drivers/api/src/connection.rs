@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use ostler_conf::Capabilities;
 use serde::Serialize;
 
 use crate::{Domains, Events, Feature, Networks, Result, Security, Storage};
@@ -23,6 +24,11 @@ pub trait Connection: Send + Sync + Debug {
 
     /// What was found out about the host. Probed once and cached.
     async fn host(&self) -> Result<HostFacts>;
+
+    /// What the host is and which guests it can have, in libvirt's form. `None` where the driver can't tell.
+    async fn capabilities(&self) -> Result<Option<Capabilities>> {
+        Ok(None)
+    }
 
     /// What the driver stands on and whether the host has it, asked anew each time. Cheap: nothing is run.
     fn needs(&self) -> Vec<Need> {

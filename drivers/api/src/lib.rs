@@ -17,6 +17,7 @@ mod domains;
 mod error;
 mod event;
 mod feature;
+pub mod host;
 pub mod image;
 mod networks;
 mod security;

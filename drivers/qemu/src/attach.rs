@@ -109,7 +109,8 @@ async fn take_back_one(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) -> 
                     (None, None)
                 }
             };
-            let state = DomainState::Running(RunningReason::Unknown);
+            let state = Some(status.state).filter(|state| state.is_active());
+            let state = state.unwrap_or(DomainState::Running(RunningReason::Unknown));
             let guest = Arc::new(Guest::new(uuid, process, monitor, status, state));
             entry.state().guest = Some(guest.clone());
             let (done, attached) = tokio::sync::oneshot::channel();
@@ -210,8 +211,10 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
     }
     let run_state: RunState = monitor.execute("query-status", Value::Null).await?;
     let state = match run_state.status.as_str() {
-        "running" => DomainState::Running(RunningReason::Unknown),
-        "suspended" => DomainState::Running(RunningReason::Unknown),
+        "running" | "suspended" => {
+            let known = Some(guest.status().state).filter(|state| matches!(state, DomainState::Running(_)));
+            known.unwrap_or(DomainState::Running(RunningReason::Unknown))
+        }
         "io-error" => DomainState::Paused(PausedReason::IoError),
         "watchdog" => DomainState::Paused(PausedReason::Watchdog),
         "shutdown" => {
@@ -232,10 +235,13 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
             monitor.execute::<Value>("cont", Value::Null).await?;
             DomainState::Running(RunningReason::Booted)
         }
-        // Somebody asked for it.
-        _ => DomainState::Paused(PausedReason::User),
+        _ => {
+            let known = Some(guest.status().state).filter(|state| matches!(state, DomainState::Paused(_)));
+            // Else somebody asked for it while nobody watched.
+            known.unwrap_or(DomainState::Paused(PausedReason::User))
+        }
     };
-    guest.set_state(core, state);
+    guest.take_on(core, state).await;
     Ok(())
 }
 

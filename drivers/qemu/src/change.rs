@@ -15,6 +15,7 @@ use crate::args::interface::queues;
 use crate::complete::{complete, pci};
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
+use crate::store::Status;
 use crate::{alias, check};
 
 /// Whether [`change`] can do it on this running guest.
@@ -85,11 +86,12 @@ fn needs_restart() -> Error {
 ///
 /// # Errors
 /// What `check` refuses; `OperationUnsupported` if the device needs more than itself.
-async fn with_device(core: &Core, live: &Domain, add: impl FnOnce(&mut Domain)) -> Result<Domain> {
+async fn with_device(core: &Core, status: &Status, add: impl FnOnce(&mut Domain)) -> Result<Domain> {
+    let live = &status.definition;
     let mut spec = live.clone();
     add(&mut spec);
     spec.validate()?;
-    let host = core.host_for(&spec, None).await?;
+    let host = core.host_of(status, &spec).await?;
     let completed = complete(&spec, Some(live), &host)?;
     check::check(&completed, &host)?;
     check::check_supported(&completed, &host)?;

@@ -72,6 +72,28 @@ pub(crate) fn complete(spec: &Domain, last: Option<&Domain>, host: &Host) -> Res
         domain.carry_over(last);
         forget_made_names(&mut domain);
     }
+    chardev::forget_made(&mut domain);
+    complete_as_it_is(domain, last, host)
+}
+
+/// What a running guest's document leaves open, filled in; what only runs is kept.
+///
+/// # Errors
+/// As [`complete`].
+pub(crate) fn complete_live(live: &Domain, host: &Host) -> Result<Domain> {
+    let mut domain = live.clone();
+    forget_made_names(&mut domain);
+    complete_as_it_is(domain, None, host)
+}
+
+/// The parts that need no emulator: those of a running guest, whose emulator may not be there any more.
+pub(crate) fn complete_running(live: &mut Domain, settings: &Settings) {
+    live.complete();
+    disk::complete(live);
+    audio::complete(live, settings);
+}
+
+fn complete_as_it_is(mut domain: Domain, last: Option<&Domain>, host: &Host) -> Result<Domain> {
     machine::complete(&mut domain, host)?;
     disk::sort(&mut domain.devices.disks, last.map(|last| last.devices.disks.as_slice()).unwrap_or_default());
     domain.number_controllers();
@@ -92,7 +114,7 @@ pub(crate) fn complete(spec: &Domain, last: Option<&Domain>, host: &Host) -> Res
     disk::complete(&mut domain);
     interface::complete(&mut domain, host);
     tpm::complete(&mut domain);
-    audio::complete(&mut domain, host);
+    audio::complete(&mut domain, &host.settings);
     video::complete(&mut domain);
     assign_addresses(&mut domain, host)?;
     chardev::repeat_first_serial(&mut domain);

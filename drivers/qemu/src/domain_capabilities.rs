@@ -5,7 +5,7 @@ mod devices;
 mod firmware;
 
 pub(crate) use cpu::{offered, properties};
-pub use firmware::LoaderFacts;
+pub use firmware::{LoaderFacts, LoaderFile};
 
 use ostler_conf::DomainCapabilities;
 use ostler_conf::Size;

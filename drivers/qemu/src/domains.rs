@@ -171,7 +171,7 @@ impl Domains for QemuDriver {
         }
         guest.expect_pause(PausedReason::User);
         guest.execute::<Value>("stop", Value::Null).await?;
-        guest.set_state(&self.core, DomainState::Paused(PausedReason::User));
+        guest.take_on(&self.core, DomainState::Paused(PausedReason::User)).await;
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl Domains for QemuDriver {
             }
         }
         guest.execute::<Value>("cont", Value::Null).await?;
-        guest.set_state(&self.core, DomainState::Running(RunningReason::Unpaused));
+        guest.take_on(&self.core, DomainState::Running(RunningReason::Unpaused)).await;
         Ok(())
     }
 

@@ -20,9 +20,9 @@ use uuid::Uuid;
 use crate::complete::{Host, Settings, default_emulator};
 use crate::config::{Config, Services};
 use crate::entry::Entry;
-use crate::probe::Probe;
+use crate::probe::{Capabilities, Probe};
 use crate::start::ports::Ports;
-use crate::store::{Definitions, Running};
+use crate::store::{Definitions, Running, Status};
 use crate::{attach, firmware, log};
 
 /// What works.
@@ -245,6 +245,15 @@ impl Core {
         };
         Ok(Host { settings, ..Host::new(emulator, capabilities, kvm) })
     }
+
+    /// What a change of a running guest depends on: its emulator could do what it could when the guest was started, whatever
+    /// its program can by now.
+    pub(crate) async fn host_of(&self, status: &Status, changed: &Domain) -> Result<Host> {
+        let host = self.host_for(changed, None).await?;
+        let Some(flags) = status.flags.filter(|flags| *flags != host.capabilities.flags) else { return Ok(host) };
+        let capabilities = Capabilities { flags, ..Capabilities::clone(&host.capabilities) };
+        Ok(Host { capabilities: Arc::new(capabilities), ..host })
+    }
 }
 
 #[async_trait]
@@ -280,6 +289,10 @@ impl Connection for QemuDriver {
                 .map(|machine| machine.name.clone())
                 .collect(),
         })
+    }
+
+    async fn capabilities(&self) -> Result<Option<ostler_conf::Capabilities>> {
+        crate::host_capabilities::capabilities(&self.core).await.map(Some)
     }
 
     async fn check_facts(&self) -> Result<Option<serde_json::Value>> {

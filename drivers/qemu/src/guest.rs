@@ -110,6 +110,18 @@ impl Guest {
         }
     }
 
+    /// Takes on a state, tells it, and leaves it to the next agent: QEMU tells that CPUs are stopped, not why.
+    pub(crate) async fn take_on(self: &Arc<Self>, core: &Arc<Core>, state: DomainState) {
+        self.set_state(core, state);
+        if self.known().status.state == state {
+            return;
+        }
+        // The last to write writes the last state.
+        if let Err(error) = self.store(core, |status| status.state = self.state()).await {
+            tracing::warn!(%error, uuid = %self.uuid, "store what a guest does");
+        }
+    }
+
     /// Why the CPUs that stop next do.
     pub(crate) fn expect_pause(&self, reason: PausedReason) {
         self.known().next_pause = Some(reason);

@@ -9,6 +9,7 @@ use ostler_conf::domain::{
     BackingChain, DataStore, DataStoreFile, DataStoreSource, Disk, DiskSource, FileSource, ImageFormat,
     ImageFormatName, VolumeSource,
 };
+use ostler_conf::values::Rare;
 use ostler_driver::image::{self, ImageError};
 use ostler_driver::{Error, ResolvedVolume, Result, Storage};
 use ostler_util::ErrorCode;
@@ -140,7 +141,7 @@ fn data_store(path: &Path) -> DataStore {
     let file = path.to_string_lossy().into_owned();
     DataStore {
         format: Some(ImageFormat { r#type: Some(ImageFormatName::Raw), metadata_cache: None }),
-        source: Some(DataStoreSource::File(DataStoreFile { file, index: None })),
+        source: Some(DataStoreSource::File(DataStoreFile { file, index: None, private_data: Rare::default() })),
     }
 }
 

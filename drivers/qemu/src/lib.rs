@@ -14,6 +14,7 @@ mod check;
 mod checker;
 mod complete;
 mod config;
+mod descriptors;
 mod domain_capabilities;
 mod domains;
 mod driver;
@@ -23,6 +24,7 @@ mod firmware;
 mod guest;
 mod guest_capabilities;
 mod guest_cpu;
+mod host_capabilities;
 mod images;
 mod locked_memory;
 mod log;
@@ -35,6 +37,7 @@ mod readable;
 mod start;
 mod stop;
 mod store;
+mod vhost_user;
 mod warnings;
 
 pub use args::block;
@@ -43,7 +46,8 @@ pub use checker::Checker;
 pub use complete::firmware::{Descriptor, Image, Mapping};
 pub use complete::{HostAudio, HostPci, Settings};
 pub use config::{Config, FailurePoints, Services};
-pub use domain_capabilities::{DomainHost, DomainQuery, LoaderFacts, domain_capabilities};
+pub use descriptors::installed;
+pub use domain_capabilities::{DomainHost, DomainQuery, LoaderFacts, LoaderFile, domain_capabilities};
 pub use driver::QemuDriver;
 pub use guest_capabilities::guest_capabilities;
 pub use locked_memory::{LockedMemory, locked_memory};
@@ -53,3 +57,4 @@ pub use probe::{
     Accelerated, Accelerator, AskError, Capabilities, Cpu, CpuData, CpuProperty, CpuValue, Flag, Flags, Gic, HostCpu,
     Hyperv, Link, Machine, Sev, Sgx, Stamp,
 };
+pub use vhost_user::VhostUserProgram;

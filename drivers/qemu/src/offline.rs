@@ -1,6 +1,9 @@
 //! Definitions without a host: completed and checked exactly as on one, against facts that the caller gives.
 
 pub mod command_line;
+mod status;
+
+pub use status::read_status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use ostler_conf::{Domain, parse};
 use ostler_driver::Result;
 
 use crate::checker::check_definition;
-use crate::complete::{Host, Settings};
+use crate::complete::{Host, Settings, complete_live};
 use crate::probe::Capabilities;
 
 /// An emulator with what it can do, and what else a definition depends on. Pure: nothing is looked up.
@@ -54,5 +57,18 @@ impl Setting {
             ..Host::new(self.emulator.clone(), self.capabilities.clone(), self.kvm)
         };
         check_definition(definition, None, &host)
+    }
+
+    /// What `xml`, the document of a guest that runs, says of it: nothing is forgotten.
+    ///
+    /// # Errors
+    /// What can't be read, or completed.
+    pub fn read_live(&self, xml: &str) -> Result<Domain> {
+        let host = Host {
+            is_new: false,
+            settings: self.settings.clone(),
+            ..Host::new(self.emulator.clone(), self.capabilities.clone(), self.kvm)
+        };
+        complete_live(&parse::<Domain>(xml)?.value, &host)
     }
 }

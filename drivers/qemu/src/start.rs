@@ -131,6 +131,7 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     if let (Some(cpu), Some(CpuCheck::Partial)) = (&cpu, status.definition.cpu.as_ref().and_then(|cpu| cpu.check)) {
         guest_cpu::check_partially(&status.definition, cpu, &capabilities, core.services.cpus.as_ref())?;
     }
+    status.flags = Some(capabilities.flags);
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
     let ports = &core.ports;
     let _ports = ports.choose(&mut status.definition)?;
@@ -156,15 +157,14 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     };
     // It may greet us and then find that it can't make a device.
     settled.await.map_err(|error| if process.is_ending().unwrap_or(false) { vanished(core, uuid) } else { error })?;
-    (status.phase, status.process) = (Phase::Running, Some(process));
+    let state = match options.paused {
+        true => DomainState::Paused(PausedReason::StartingUp),
+        false => DomainState::Running(RunningReason::Booted),
+    };
+    (status.phase, status.process, status.state) = (Phase::Running, Some(process), state);
     save(core, uuid, status).await?;
     core.point("stored")?;
     let handle = guest::find_process(status.process.as_ref())?.ok_or_else(|| vanished(core, uuid))?;
-    let state = if options.paused {
-        DomainState::Paused(PausedReason::StartingUp)
-    } else {
-        DomainState::Running(RunningReason::Booted)
-    };
     // Its answer is the first that we wait for: QEMU may end until then, and says why in its log.
     let first = if options.paused { "query-status" } else { "cont" };
     monitor.execute::<Value>(first, Value::Null).await.map_err(|error| match error {

@@ -1,7 +1,9 @@
 //! What outlives us: definitions below the state folder, running guests below the run folder. Everything is named by uuid.
 
 mod definitions;
+mod record;
 mod running;
+mod state;
 
 pub(crate) use definitions::{Definitions, Record};
 pub(crate) use running::{Phase, Running, Status};
@@ -10,7 +12,7 @@ use std::io;
 
 use ostler_driver::Error;
 
-/// Raised when an older version would misread what we write.
+/// Of what is stored with definitions; raised when an older version would misread what we write.
 const FORMAT: u32 = 1;
 
 /// A failed write or removal of state; nothing has changed.

@@ -7,7 +7,7 @@ mod common;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{IDLE, Lab, POWEROFF, expect, expect_state};
+use common::{EJECTS, IDLE, Lab, POWEROFF, expect, expect_state};
 use ostler_driver::{
     Connection, Definition, DomainEvent, DomainState, Domains, Error, PausedReason, RunningReason, ShutoffReason,
     StartOptions, StateOnUndefine,
@@ -172,7 +172,7 @@ fn a_state_that_cannot_be_read_touches_no_guest() {
         drop(first);
         let status = lab.config.run_dir.join(format!("qemu/{uuid}/status.json"));
         let whole = std::fs::read_to_string(&status).unwrap();
-        let newer = whole.replacen("\"format\":1", "\"format\":2", 1);
+        let newer = whole.replacen("\"format\":2", "\"format\":3", 1);
         for content in [&whole[..whole.len() / 2], newer.as_str()] {
             std::fs::write(&status, content).unwrap();
             let next = lab.open().await;
@@ -181,15 +181,51 @@ fn a_state_that_cannot_be_read_touches_no_guest() {
             assert_eq!(next.start(uuid, StartOptions::default()).await.unwrap_err().code, ErrorCode::InternalError);
             assert_eq!(next.define(&damaged).await.unwrap_err().code, ErrorCode::InternalError);
             assert_eq!((lab.pid(uuid), std::fs::read_to_string(&status).unwrap().as_str()), (pid, content));
-            expect_state(&next, other, DomainState::Running(RunningReason::Unknown)).await;
+            expect_state(&next, other, DomainState::Running(RunningReason::Booted)).await;
         }
         // The version that wrote it takes the guest back.
         std::fs::write(&status, &whole).unwrap();
         let last = lab.open().await;
         for uuid in [uuid, other] {
-            expect_state(&last, uuid, DomainState::Running(RunningReason::Unknown)).await;
+            expect_state(&last, uuid, DomainState::Running(RunningReason::Booted)).await;
             last.destroy(uuid).await.unwrap();
         }
+    });
+}
+
+/// Records had another form before: the live definition alone stood where the status document stands.
+#[test]
+fn a_guest_whose_record_an_older_agent_wrote_is_taken_back() {
+    Lab::run("older", |lab| async move {
+        let image = lab.disk("older.img");
+        let disk =
+            format!("<disk type='file'><source file='{}'/><target dev='vda' bus='virtio'/></disk>", image.display());
+        let spec = lab.guest("older", EJECTS, &disk);
+        let uuid = spec.uuid.unwrap();
+        let first = lab.open().await;
+        first.define(&spec).await.unwrap();
+        first.start(uuid, StartOptions::default()).await.unwrap();
+        let (pid, live) = (lab.pid(uuid), first.definition(uuid, Definition::Live).await.unwrap());
+        drop(first);
+        let path = lab.config.run_dir.join(format!("qemu/{uuid}/status.json"));
+        let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let fields = record.as_object_mut().unwrap();
+        fields.remove("status").unwrap();
+        fields.insert("definition".into(), ostler_conf::format(&live).into());
+        fields.insert("format".into(), 1.into());
+        std::fs::write(&path, record.to_string()).unwrap();
+        let next = lab.open().await;
+        expect_state(&next, uuid, DomainState::Running(RunningReason::Unknown)).await;
+        assert_eq!(lab.pid(uuid), pid, "it is the same process");
+        let again = next.definition(uuid, Definition::Live).await.unwrap();
+        assert_eq!(ostler_conf::format(&again), ostler_conf::format(&live));
+        // Its next record has the new form, and tells what was done last.
+        next.suspend(uuid).await.unwrap();
+        drop(next);
+        let last = lab.open().await;
+        expect_state(&last, uuid, DomainState::Paused(PausedReason::User)).await;
+        last.destroy(uuid).await.unwrap();
+        lab.assert_clean(uuid);
     });
 }
 

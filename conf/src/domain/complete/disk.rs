@@ -2,8 +2,9 @@
 
 use crate::domain::{
     Address, Disk, DiskBus, DiskCache, DiskDevice, DiskDriver, DiskSnapshot, DiskSource, DriveAddress, FileSource,
-    HostTransport, NetworkProtocol, Tray,
+    HostTransport, ImageFormatName, Mirror, MirrorJob, NetworkProtocol, Tray,
 };
+use crate::xml::Value as _;
 
 pub(super) fn complete(disk: &mut Disk) {
     let device = *disk.device.get_or_insert(DiskDevice::Disk);
@@ -37,6 +38,7 @@ pub(super) fn complete(disk: &mut Disk) {
             label.label.is_some() || label.labelskip.is_some() || label.relabel.is_some_and(|relabel| !relabel.0)
         });
     }
+    disk.mirror.iter_mut().for_each(complete_mirror);
     if let Some(driver) = &mut disk.driver {
         driver.cache.take_if(|cache| *cache == DiskCache::Default);
     }
@@ -62,6 +64,21 @@ pub(super) fn complete(disk: &mut Disk) {
     }
     if disk.address.is_none() {
         disk.address = drive_address(&disk.name, disk.target.bus).map(Address::Drive);
+    }
+}
+
+/// Before there were others, a copy was to a file. Such a one is told in both ways.
+fn complete_mirror(mirror: &mut Mirror) {
+    if let (None, Some(file)) = (&mirror.source, &mirror.file) {
+        mirror.source = Some(DiskSource::File(FileSource { file: Some(file.clone()), ..FileSource::default() }));
+    }
+    let job = *mirror.job.get_or_insert(MirrorJob::Copy);
+    let told = mirror.format_name.as_deref().and_then(|name| ImageFormatName::parse(name).ok());
+    let format = mirror.format.get_or_insert_default();
+    let format = *format.r#type.get_or_insert(told.unwrap_or(ImageFormatName::Raw));
+    if let (MirrorJob::Copy, Some(DiskSource::File(source))) = (job, &mirror.source) {
+        mirror.file.clone_from(&source.file);
+        mirror.format_name = Some(format.word().to_owned());
     }
 }
 

@@ -10,8 +10,11 @@ use crate::values::YesNo;
 const CARD_KIB: u64 = 16 * 1024;
 
 pub(super) fn complete(domain: &mut Domain) {
+    let runs = domain.id.is_some();
     for graphics in &mut domain.devices.graphics {
         match &mut graphics.kind {
+            // The ports were chosen.
+            GraphicsKind::Vnc(_) | GraphicsKind::Rdp(_) | GraphicsKind::Spice(_) if runs => {}
             GraphicsKind::Vnc(vnc) => {
                 listen(&mut vnc.listens);
                 settle_port(&vnc.listens, -1, &mut vnc.port, &mut vnc.autoport);

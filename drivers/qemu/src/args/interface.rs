@@ -111,7 +111,11 @@ fn as_hostdev(interface: &Interface, address: &PciAddress) -> Hostdev {
         name: interface.name.clone(),
         mode: None,
         driver: None,
-        source: HostdevSource::Pci(ostler_conf::domain::PciHostdev { write_filtering: None, address: address.clone() }),
+        source: HostdevSource::Pci(ostler_conf::domain::PciHostdev {
+            write_filtering: None,
+            address: address.clone(),
+            original_states: None,
+        }),
         managed: interface.managed,
         sgio: None,
         rawio: None,

@@ -1,12 +1,13 @@
 //! `<throttlegroups>`: limits that disks share.
 
+use ostler_conf::domain::ThrottleGroup;
 use ostler_driver::Result;
 use serde_json::json;
 
 use super::{Args, Props, Setup};
 
 pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
-    for group in setup.domain.throttlegroups.iter().flat_map(|groups| &groups.groups) {
+    for ThrottleGroup(group) in setup.domain.throttlegroups.iter().flat_map(|groups| &groups.groups) {
         let limit = |value: Option<u64>| json!(value.unwrap_or(0));
         let burst = |value: Option<u64>| value.filter(|value| *value > 0);
         let limits = Props::default()

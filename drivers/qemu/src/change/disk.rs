@@ -19,20 +19,20 @@ use crate::start::claim_images;
 /// Flow: 1. checked as in a definition; 2. its files are claimed; 3. stored as part of the guest, so that the next agent
 /// finds out whether it came to be; 4. made in QEMU; 5. stored in the definition.
 pub(super) async fn attach(core: &Arc<Core>, entry: &Arc<Entry>, guest: &Arc<Guest>, new: &Disk) -> Result<()> {
-    let live = guest.status().definition;
-    let completed = with_device(core, &live, |domain| domain.devices.disks.push(new.clone())).await?;
+    let status = guest.status();
+    let completed = with_device(core, &status, |domain| domain.devices.disks.push(new.clone())).await?;
     let disk = completed.devices.disks.into_iter().find(|disk| disk.name == new.name).ok_or_else(needs_restart)?;
-    if !can_change(&live, &Change::AttachDisk(disk.clone())) {
+    if !can_change(&status.definition, &Change::AttachDisk(disk.clone())) {
         return Err(needs_restart());
     }
-    let mut changed = live;
+    let mut changed = status.definition.clone();
     changed.devices.disks.push(disk.clone());
     let changed = name_devices(changed);
     let plugged = changed.devices.disks.last().cloned().ok_or_else(needs_restart)?;
     let alias = plugged.alias.as_ref().map(|alias| alias.name.clone()).unwrap_or_default();
     let chain = claim_images(core, entry.uuid, &plugged).await?;
     let first = free_number(guest).await?;
-    let capabilities = core.host_for(&changed, None).await?.capabilities;
+    let capabilities = core.host_of(&status, &changed).await?.capabilities;
     let stack = chain.as_ref().map(|chain| args::disk::stack(&plugged, chain, first, &capabilities));
     let nodes = stack.as_ref().map(args::disk::Stack::nodes).transpose()?.unwrap_or_default();
     let names = stack.as_ref().map(args::disk::Stack::names).unwrap_or_default();

@@ -18,8 +18,9 @@ use crate::start::interfaces;
 
 /// Plugs an interface in, in the same steps as a disk.
 pub(super) async fn attach(core: &Arc<Core>, entry: &Arc<Entry>, guest: &Arc<Guest>, new: &Interface) -> Result<()> {
-    let live = guest.status().definition;
-    let completed = with_device(core, &live, |domain| domain.devices.interfaces.push(new.clone())).await?;
+    let status = guest.status();
+    let completed = with_device(core, &status, |domain| domain.devices.interfaces.push(new.clone())).await?;
+    let live = status.definition;
     // It was put last, and interfaces are not sorted.
     let interface = completed.devices.interfaces.last().cloned().ok_or_else(needs_restart)?;
     let mac = interface.mac.as_ref().map(|mac| mac.address).ok_or_else(needs_restart)?;

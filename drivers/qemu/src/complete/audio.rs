@@ -6,15 +6,14 @@ use ostler_conf::domain::{
     PulseAudio, SdlAudio, SdlDriver,
 };
 
-use super::{Host, Settings};
+use super::Settings;
 
 /// Sound goes where the screen does, else nowhere unless the host's setup says so.
-pub(super) fn complete(domain: &mut Domain, host: &Host) {
+pub(super) fn complete(domain: &mut Domain, settings: &Settings) {
     let devices = &mut domain.devices;
     if !devices.audios.is_empty() {
         return;
     }
-    let settings = &host.settings;
     // SPICE carries sound, whatever else shows the screen.
     let spice = devices.graphics.iter().find(|graphics| matches!(graphics.kind, GraphicsKind::Spice(_)));
     let kind = match spice.or(devices.graphics.first()).map(|graphics| &graphics.kind) {

@@ -30,7 +30,8 @@ fn is_made_channel(path: &str, name: &str) -> bool {
     }
 }
 
-pub(super) fn complete_before(domain: &mut Domain) {
+/// Forgets the sockets that libvirt made for a run: they are made anew.
+pub(super) fn forget_made(domain: &mut Domain) {
     for graphics in &mut domain.devices.graphics {
         let GraphicsKind::Vnc(vnc) = &mut graphics.kind else { continue };
         vnc.listens.0.retain(|listen| match listen {
@@ -42,13 +43,17 @@ pub(super) fn complete_before(domain: &mut Domain) {
         });
     }
     for channel in &mut domain.devices.channels {
-        // What a channel is for is a socket of the host's; a pseudo-terminal must be asked for.
-        let source = channel.source.get_or_insert(CharSource::Unix(CharSourceUnix::default()));
-        // One that was made for a run is made anew.
-        if let CharSource::Unix(unix) = source {
+        if let Some(CharSource::Unix(unix)) = &mut channel.source {
             let name = channel.target.as_ref().and_then(|target| target.name.as_deref());
             unix.path.take_if(|path| is_made_channel(path, name.unwrap_or_default()));
         }
+    }
+}
+
+pub(super) fn complete_before(domain: &mut Domain) {
+    for channel in &mut domain.devices.channels {
+        // What a channel is for is a socket of the host's; a pseudo-terminal must be asked for.
+        let source = channel.source.get_or_insert(CharSource::Unix(CharSourceUnix::default()));
         // libvirt leaves out that the hypervisor listens, where it chooses the socket.
         if let CharSource::Unix(CharSourceUnix { mode: mode @ Some(CharSourceUnixMode::Bind), path: None, .. }) = source
         {

@@ -3,9 +3,8 @@
 use ostler_conf::domain_capabilities::{Choice, LoaderSupport, OsSupport};
 use ostler_conf::values::YesNo;
 
-use serde::Deserialize;
-
 use super::choice;
+use crate::complete::firmware::Descriptor;
 
 /// The firmware that a host has for a machine.
 #[derive(Clone, Debug, Default)]
@@ -13,44 +12,37 @@ pub struct LoaderFacts {
     /// The kinds, in libvirt's words: `bios`, `efi`.
     pub kinds: Vec<String>,
     /// The files.
-    pub files: Vec<String>,
+    pub files: Vec<LoaderFile>,
     /// Whether one of them keeps the guest from changing what it begins with.
     pub has_secure: bool,
 }
 
-/// A firmware descriptor of QEMU's: what decides here.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Descriptor {
-    interface_types: Vec<String>,
-    targets: Vec<Target>,
-    features: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    architecture: String,
-    machines: Vec<String>,
+/// A file that guests can begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoaderFile {
+    /// It.
+    pub code: String,
+    /// What their firmware's memory is at first, where they have one.
+    pub template: Option<String>,
 }
 
 /// A descriptor's word for the kind, and libvirt's, in libvirt's order.
 const KINDS: &[(&str, &str)] = &[("bios", "bios"), ("uefi", "efi")];
 
 impl LoaderFacts {
-    /// What firmware descriptors (their texts) offer for a machine type, and `files`. What is no descriptor offers nothing.
-    pub fn of<'a>(
-        descriptors: impl IntoIterator<Item = &'a str>,
-        arch: &str,
-        machine: &str,
-        files: Vec<String>,
-    ) -> Self {
-        let is_for = |target: &Target| {
-            target.architecture == arch && target.machines.iter().any(|pattern| matches(pattern, machine))
-        };
-        let descriptors = descriptors.into_iter().filter_map(|text| serde_json::from_str::<Descriptor>(text).ok());
-        let fitting: Vec<Descriptor> = descriptors.filter(|known| known.targets.iter().any(is_for)).collect();
-        let offers = |kind: &str| fitting.iter().any(|known| known.interface_types.iter().any(|known| known == kind));
+    /// What installed firmware offers for a machine type.
+    pub fn of(installed: &[Descriptor], arch: &str, machine: &str) -> Self {
+        let fitting: Vec<&Descriptor> = installed.iter().filter(|known| known.is_for(arch, machine)).collect();
+        let offers = |kind: &str| fitting.iter().any(|known| known.interfaces.iter().any(|known| known == kind));
         let kinds = KINDS.iter().filter(|(kind, _)| offers(kind)).map(|(_, libvirts)| (*libvirts).to_owned());
+        let mut files: Vec<LoaderFile> = Vec::new();
+        for known in &fitting {
+            let (code, template) = known.mapping.files();
+            let file = LoaderFile { code: code.to_owned(), template: template.map(str::to_owned) };
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
         LoaderFacts {
             kinds: kinds.collect(),
             files,
@@ -64,7 +56,7 @@ impl LoaderFacts {
             enums: vec![Choice::of("firmware", &self.kinds)],
             loader: LoaderSupport {
                 supported: YesNo(true),
-                values: self.files.clone(),
+                values: self.files.iter().map(|file| file.code.clone()).collect(),
                 enums: vec![
                     Choice::of("type", ["rom", "pflash"]),
                     Choice::of("readonly", ["yes", "no"]),
@@ -75,33 +67,19 @@ impl LoaderFacts {
     }
 }
 
-/// Whether a pattern, in which `*` stands for anything, fits.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((before, after)) => text
-            .strip_prefix(before)
-            .is_some_and(|rest| (0..=rest.len()).any(|at| rest.is_char_boundary(at) && matches(after, &rest[at..]))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_anything() {
-        assert!(matches("pc-q35-*", "pc-q35-10.0") && matches("*-10.*", "pc-q35-10.0") && matches("virt", "virt"));
-        assert!(!matches("pc-q35-*", "pc-i440fx-10.0") && !matches("virt", "virt-8.2"));
-    }
-
-    #[test]
     fn firmware_counts_for_its_machines_only() {
-        let text = r#"{"interface-types": ["uefi"], "mapping": {}, "features": ["acpi-s3", "requires-smm"],
-            "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}]}"#;
-        let q35 = LoaderFacts::of([text, "{"], "x86_64", "pc-q35-10.0", Vec::new());
+        let text = r#"{"interface-types": ["uefi"], "mapping": {"device": "memory", "filename": "/x"},
+            "features": ["acpi-s3", "requires-smm"], "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}]}"#;
+        let installed = [Descriptor::read(text).unwrap(), Descriptor::read(text).unwrap()];
+        let q35 = LoaderFacts::of(&installed, "x86_64", "pc-q35-10.0");
         assert_eq!((q35.kinds, q35.has_secure), (vec!["efi".to_owned()], true));
-        let pc = LoaderFacts::of([text], "x86_64", "pc-i440fx-10.0", Vec::new());
-        assert_eq!((pc.kinds, pc.has_secure), (Vec::new(), false));
+        assert_eq!(q35.files, [LoaderFile { code: "/x".to_owned(), template: None }]);
+        let pc = LoaderFacts::of(&installed, "x86_64", "pc-i440fx-10.0");
+        assert_eq!((pc.kinds, pc.files, pc.has_secure), (Vec::new(), Vec::new(), false));
     }
 }

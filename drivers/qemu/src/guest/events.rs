@@ -32,9 +32,9 @@ pub(super) async fn handle(core: &Arc<Core>, guest: &Arc<Guest>, event: &QmpEven
         }
         // Only one that the guest asked for: others are ours, and told by whoever asked.
         "RESET" if event.is("guest") => core.tell(guest.uuid, DomainEvent::Rebooted),
-        "STOP" => stopped(core, guest),
-        "RESUME" => resumed(core, guest),
-        "WAKEUP" => guest.set_state(core, DomainState::Running(RunningReason::Wakeup)),
+        "STOP" => stopped(core, guest).await,
+        "RESUME" => resumed(core, guest).await,
+        "WAKEUP" => guest.take_on(core, DomainState::Running(RunningReason::Wakeup)).await,
         "BLOCK_IO_ERROR" if event.text("action") == "stop" => guest.expect_pause(PausedReason::IoError),
         "WATCHDOG" if event.text("action") == "pause" => guest.expect_pause(PausedReason::Watchdog),
         "GUEST_PANICKED" if event.text("action") != "run" => ended(core, guest, Cause::Crash).await,
@@ -54,15 +54,15 @@ pub(super) fn handle_late(guest: &Guest, event: &QmpEvent) {
     }
 }
 
-fn resumed(core: &Core, guest: &Guest) {
+async fn resumed(core: &Arc<Core>, guest: &Arc<Guest>) {
     guest.known().restarts = false;
     // One that has just been started was told already.
     if guest.state() != DomainState::Running(RunningReason::Booted) {
-        guest.set_state(core, DomainState::Running(RunningReason::Unpaused));
+        guest.take_on(core, DomainState::Running(RunningReason::Unpaused)).await;
     }
 }
 
-fn stopped(core: &Core, guest: &Guest) {
+async fn stopped(core: &Arc<Core>, guest: &Arc<Guest>) {
     let reason = {
         let mut known = guest.known();
         if known.restarts {
@@ -74,7 +74,7 @@ fn stopped(core: &Core, guest: &Guest) {
         // The stop that comes with an end.
         DomainState::Shutdown | DomainState::Shutoff(_) | DomainState::Crashed => {}
         DomainState::Running(_) | DomainState::Paused(_) => {
-            guest.set_state(core, DomainState::Paused(reason.unwrap_or(PausedReason::Unknown)));
+            guest.take_on(core, DomainState::Paused(reason.unwrap_or(PausedReason::Unknown))).await;
         }
     }
 }
@@ -115,6 +115,6 @@ async fn restart(core: &Arc<Core>, guest: &Arc<Guest>, was_asked_for: bool) -> R
         guest.store(core, |status| status.reboots = false).await?;
     }
     core.tell(guest.uuid, DomainEvent::Rebooted);
-    guest.set_state(core, DomainState::Running(RunningReason::Booted));
+    guest.take_on(core, DomainState::Running(RunningReason::Booted)).await;
     Ok(())
 }

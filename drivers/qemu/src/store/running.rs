@@ -5,24 +5,23 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ostler_conf::{Domain, format, parse};
-use ostler_driver::Result;
+use ostler_conf::Domain;
+use ostler_driver::{DomainState, Result, ShutoffReason};
 use ostler_util::file::{create_directory, write_atomic};
 use ostler_util::pidfd::Process;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{FORMAT, failed};
+use super::{failed, record};
+use crate::probe::Flags;
 
 /// The folder of running guests.
 #[derive(Clone, Debug)]
 pub(crate) struct Running(PathBuf);
 
 /// What the next agent must know of a guest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Status {
-    format: u32,
     /// How far its start has come.
     pub(crate) phase: Phase,
     /// Its process, once there is one.
@@ -35,8 +34,12 @@ pub(crate) struct Status {
     pub(crate) sockets: Vec<PathBuf>,
     /// The nodes of each disk's images in QEMU, top first, by the disk's alias.
     pub(crate) nodes: BTreeMap<String, Vec<String>>,
+    /// What it did last, and why; whether it still does, QEMU tells.
+    pub(crate) state: DomainState,
+    /// What its emulator could do when it was started: the program may be another by now. Not known of a guest that an agent
+    /// started which did not record it.
+    pub(crate) flags: Option<Flags>,
     /// Its live definition.
-    #[serde(with = "as_xml")]
     pub(crate) definition: Domain,
 }
 
@@ -53,13 +56,14 @@ pub(crate) enum Phase {
 impl Status {
     pub(crate) fn starting(definition: Domain) -> Self {
         Status {
-            format: FORMAT,
             phase: Phase::Starting,
             process: None,
             paused: false,
             reboots: false,
             sockets: Vec::new(),
             nodes: BTreeMap::new(),
+            state: DomainState::Shutoff(ShutoffReason::Unknown),
+            flags: None,
             definition,
         }
     }
@@ -97,16 +101,7 @@ impl Running {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("read {}: {error}", path.display())),
         };
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let unreadable = |error: serde_json::Error| format!("{} can't be read whole: {error}", path.display());
-        let version: Version = serde_json::from_str(&text).map_err(unreadable)?;
-        if version.format > FORMAT {
-            return Err(format!("{} was written by a newer version (format {})", path.display(), version.format));
-        }
-        serde_json::from_str(&text).map_err(unreadable)
+        record::read(&text).map(Some).map_err(|reason| format!("{} {reason}", path.display()))
     }
 
     /// Makes the guest's folder, for root only.
@@ -117,8 +112,8 @@ impl Running {
 
     /// Stores the guest's state, durably for as long as the host is up.
     pub(crate) fn save(&self, uuid: Uuid, status: &Status) -> Result<()> {
-        let text = serde_json::to_vec(status).expect("a plain struct");
-        let write = write_atomic(&self.status(uuid), &text, 0o600);
+        let text = record::write(status, &self.monitor(uuid));
+        let write = write_atomic(&self.status(uuid), text.as_bytes(), 0o600);
         write.map_err(|error| failed(format!("store the state of {}", status.definition.name), error))
     }
 
@@ -182,21 +177,6 @@ impl Running {
     }
 }
 
-mod as_xml {
-    use super::{Domain, format, parse};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(domain: &Domain, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format(domain))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let parsed = parse::<Domain>(&text).and_then(ostler_conf::xml::Parsed::strict);
-        parsed.map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,10 +186,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let running = Running::open(folder.path().join("qemu")).unwrap();
         let uuid = Uuid::from_u128(7);
-        let definition =
-            parse::<Domain>("<domain type='qemu' id='3'><name>a</name><memory unit='KiB'>1</memory></domain>")
-                .unwrap()
-                .value;
+        let text = "<domain type='qemu' id='3'><name>a</name><memory unit='KiB'>1</memory></domain>";
+        let definition = ostler_conf::parse::<Domain>(text).unwrap().value;
         running.create(uuid).unwrap();
         assert!(running.load().unwrap().is_empty() && !running.exists(uuid), "a folder without a state is nobody's");
         running.create(uuid).unwrap();

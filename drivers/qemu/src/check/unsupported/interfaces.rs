@@ -20,6 +20,7 @@ pub(super) fn check(interface: &Interface, problems: &mut Problems) {
         link: _,
         mtu: _,
         alias: _,
+        actual: _,
         managed,
         trust_guest_rx_filters,
         vlan,

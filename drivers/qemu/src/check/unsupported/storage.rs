@@ -21,6 +21,8 @@ pub(super) fn check(disk: &Disk, problems: &mut Problems) {
         serial: _,
         wwn: _,
         alias: _,
+        private_data: _,
+        secrets_placement: _,
         model: _,
         rawio,
         sgio,
@@ -82,8 +84,17 @@ fn check_source(source: &DiskSource, at: &str, problems: &mut Problems) {
             problems.unsupported(at, format!("disks of the type '{}' are not supported", source.tag()));
         }
     }
-    let SourceCommon { index: _, startup_policy, seclabels, auth, encryption, reservations, slices: _, data_store: _ } =
-        source.common();
+    let SourceCommon {
+        index: _,
+        private_data: _,
+        startup_policy,
+        seclabels,
+        auth,
+        encryption,
+        reservations,
+        slices: _,
+        data_store: _,
+    } = source.common();
     let at = format!("{at}.{}", source.tag());
     refuse!(problems, at, "disks": startup_policy seclabels auth encryption reservations);
 }
