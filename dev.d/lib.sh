@@ -40,6 +40,15 @@ need_guest_programs() {
     newer ovmf qemu-system-arm swtpm
 }
 
+# A libvirt to compare with: it runs only while it is asked.
+need_libvirt() {
+    need_qemu
+    [ -d /usr/share/qemu/firmware ] || { say "installing firmware"; newer ovmf; }
+    command -v libvirtd >/dev/null && command -v virsh >/dev/null && [ -e /usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so ] && return
+    say "installing libvirt"
+    newer libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
+}
+
 need_rust() {
     command -v cargo >/dev/null || { say "cargo is missing: install Rust, as https://rustup.rs says"; exit 1; }
     command -v cc >/dev/null || need cc gcc libc6-dev

@@ -20,6 +20,7 @@ stage() { # name command...
 e2e() { cargo test -p ostler-e2e --no-fail-fast "$@" -- --test-threads 2; }
 
 conformance() {
+    case " $* " in *" --start "*) need_qemu;; *" --live "*) need_libvirt;; esac
     cargo run -q -p ostler-conformance --bin conformance -- "$@"
 }
 

@@ -1,11 +1,13 @@
 //! The emulator of a case.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ostler_driver_qemu::{Capabilities, Flag, Gic, Machine};
+use serde_json::Value;
 
 use super::case::Case;
+use super::qapi::Schema;
 
 /// What the case's emulator can do: the saved capabilities that it names, as it changes them.
 pub(super) fn capabilities(case: &Case) -> Result<Capabilities, String> {
@@ -54,4 +56,22 @@ fn saved(case: &Case) -> Result<Capabilities, String> {
     let found = Capabilities::from_saved(&case.data_text(name)?).map_err(|error| format!("capabilities: {error}"))?;
     known.insert(name.to_owned(), found.clone());
     Ok(found)
+}
+
+/// What the case's emulator says that its commands take. Many cases name the same file here as well.
+pub(super) fn schema(case: &Case) -> Result<Arc<Schema>, String> {
+    static KNOWN: Mutex<BTreeMap<String, Arc<Schema>>> = Mutex::new(BTreeMap::new());
+    let name = case.param("schema_replies_file").as_str().ok_or("the case has no description of QEMU's commands")?;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(schema) = known.get(name) {
+        return Ok(schema.clone());
+    }
+    let text = case.data_text(name)?;
+    let mut documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let asked =
+        documents.find(|question| question.as_ref().is_ok_and(|question| question["execute"] == "query-qmp-schema"));
+    let answer = asked.and_then(|_| documents.next()).ok_or_else(|| format!("{name}: nobody asked for the schema"))?;
+    let schema = Arc::new(Schema::read(&answer.map_err(|error| format!("{name}: {error}"))?)?);
+    known.insert(name.to_owned(), schema.clone());
+    Ok(schema)
 }

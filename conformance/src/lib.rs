@@ -15,16 +15,20 @@ mod domain_capabilities;
 mod domains;
 mod emulator;
 mod host;
+mod libvirtd;
 mod live;
 mod moments;
 mod network_update;
 mod node_devices;
+mod qapi;
 mod qemu_args;
 mod qemu_block;
 mod qemu_small;
 mod qemu_xml;
 mod ratchet;
+mod running;
 mod schema;
+mod start;
 mod storage_commands;
 mod titles;
 mod virstorage;
@@ -35,7 +39,10 @@ use anyhow::Context;
 use ostler_conf::{Domain, Network};
 
 pub use case::{Case, Verdict};
+pub use libvirtd::Libvirtd;
+pub use live::record;
 pub use ratchet::Ratchet;
+pub use start::{Tried, start, summary};
 
 /// How a case of a suite is judged.
 type Judge = fn(&Case) -> Verdict;
@@ -70,11 +77,16 @@ const SUITES: &[(&str, Judge)] = &[
     ("qemuxmlconf/xml", qemu_xml::define),
     ("qemuxmlconf/inputs", domains::without_driver),
     ("qemuxmlconf/args", qemu_args::wrapped),
+    ("qemuxmlconf/schema", qemu_args::of_schema),
     ("real-qemu-domain", qemu_xml::whole_real),
     ("real-qemu-domain/canonical", domains::canonical),
     ("real-qemu-tcg", qemu_xml::whole_real),
     ("real-qemu-domain/args", qemu_args::words),
     ("real-qemu-tcg/args", qemu_args::words),
+    (live::SUITE, qemu_xml::whole_real),
+    ("live/xml", qemu_xml::define_real),
+    ("live/args", qemu_args::words),
+    ("live/process", qemu_args::of_process),
     ("qemublock", qemu_block::judge),
     ("real-qemu-domain/xml", qemu_xml::define_real),
     ("real-qemu-tcg/xml", qemu_xml::define_real),
@@ -83,8 +95,8 @@ const SUITES: &[(&str, Judge)] = &[
     ("real-generic-pool", documents::storage_pool_of_test_driver),
     ("real-storage-pool", documents::storage_pool),
     ("real-generic-volume", documents::storage_volume_of_test_driver),
-    ("qemustatusxml2xml", live::status),
-    ("qemuxmlactive", live::active),
+    ("qemustatusxml2xml", running::status),
+    ("qemuxmlactive", running::active),
     ("qemufirmware", descriptors::of_firmware),
     ("qemuvhostuser", descriptors::of_vhost_user),
     ("vircaps2xml", host::capabilities),
@@ -153,15 +165,21 @@ pub fn run(corpus: &Path, chosen: &[String]) -> anyhow::Result<Vec<Suite>> {
 }
 
 fn run_suite(corpus: &Path, name: &str, part: &str, judge: Option<Judge>) -> anyhow::Result<Suite> {
-    let manifest = corpus.join("manifest").join(format!("{name}.jsonl"));
-    let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {}", manifest.display()))?;
     let mut results = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let case = Case::read(corpus, line).with_context(|| format!("{}:{}", manifest.display(), index + 1))?;
+    for case in cases(corpus, name)? {
         let verdict = judge.map_or_else(|| Err("not served".to_owned()), |judge| unharmed(judge, &case));
         results.push((case.name, verdict));
     }
     Ok(Suite { name: part.to_owned(), served: judge.is_some(), results })
+}
+
+/// The cases of a suite, in the manifest's order.
+fn cases(corpus: &Path, suite: &str) -> anyhow::Result<Vec<Case>> {
+    let manifest = corpus.join("manifest").join(format!("{suite}.jsonl"));
+    let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {}", manifest.display()))?;
+    let read =
+        |(index, line)| Case::read(corpus, line).with_context(|| format!("{}:{}", manifest.display(), index + 1));
+    text.lines().enumerate().map(read).collect()
 }
 
 /// A case at which our code panics does not hold; the others are judged all the same.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use ostler_conformance::{Ratchet, Suite};
+use ostler_conformance::{Ratchet, Suite, Tried};
 
 /// Runs the cases of a corpus and prints how many hold.
 #[derive(Debug, Parser)]
@@ -29,6 +29,15 @@ struct Args {
     /// Bring conformance/held.json up to date with what holds
     #[arg(long)]
     write: bool,
+    /// Start a real QEMU, stopped, on the command lines of qemuxmlconf for x86_64, with stand-ins for what they name (root)
+    #[arg(long, conflicts_with_all = ["suites", "ratchet", "write"])]
+    start: bool,
+    /// Ask a libvirt that runs on this machine what becomes of the definitions of e2e/definitions, and compare (root)
+    #[arg(long, conflicts_with_all = ["suites", "ratchet", "write", "start"])]
+    live: bool,
+    /// The QEMU to start
+    #[arg(long, default_value = "/usr/bin/qemu-system-x86_64", requires = "start")]
+    emulator: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,6 +48,12 @@ enum Format {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if args.start {
+        return start(&args);
+    }
+    if args.live {
+        return live(&args);
+    }
     let suites = ostler_conformance::run(&args.corpus, &args.suites)?;
     match args.format {
         Format::Text => print_text(&suites, args.failures)?,
@@ -55,6 +70,36 @@ fn main() -> anyhow::Result<()> {
         bail!("cases that held before don't any more:\n{}", lost.join("\n"));
     }
     Ok(())
+}
+
+fn start(args: &Args) -> anyhow::Result<()> {
+    let seen = |case: &str, tried: &Tried| {
+        let line = match tried {
+            Tried::Refused { reason: None, said } => format!("  {case}: NOT EXPLAINED: {said}\n"),
+            Tried::Refused { reason: Some(_), said } if args.failures => format!("  {case}: {said}\n"),
+            Tried::Refused { .. } | Tried::Accepted | Tried::LeftOut(_) => return,
+        };
+        // The summary tells of it again, if nobody reads here.
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    };
+    let tried = ostler_conformance::start(&args.corpus, "qemuxmlconf", "x86_64", &args.emulator, &seen)?;
+    std::io::stdout().lock().write_all(ostler_conformance::summary(&tried).as_bytes())?;
+    let unexplained = |tried: &Tried| matches!(tried, Tried::Refused { reason: None, .. });
+    match tried.iter().filter(|(_, tried)| unexplained(tried)).count() {
+        0 => Ok(()),
+        count => bail!("{count} command lines are refused, and nothing explains it"),
+    }
+}
+
+fn live(args: &Args) -> anyhow::Result<()> {
+    let corpus = tempfile::tempdir()?;
+    let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/definitions");
+    ostler_conformance::record(&definitions, corpus.path())?;
+    let suites = ostler_conformance::run(corpus.path(), &[])?;
+    match args.format {
+        Format::Text => print_text(&suites, true),
+        Format::Json => print_json(&suites),
+    }
 }
 
 fn print_text(suites: &[Suite], failures: bool) -> anyhow::Result<()> {

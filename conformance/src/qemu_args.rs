@@ -21,15 +21,15 @@ use ostler_util::ErrorCode;
 use serde_json::Value;
 
 use super::case::{Case, Outcome, Verdict};
-use super::emulator;
 use super::qemu_xml::refused;
+use super::{emulator, qapi};
 
 /// The command line of a case's complete document, compared as it is written in the corpus: one option a line.
 pub(super) fn wrapped(case: &Case) -> Verdict {
     if case.is_refused_when_read() {
         return Err("refused when it is read: there is no command line to compare".to_owned());
     }
-    let made = run(case);
+    let made = command_line_of(case, Asked::Tests);
     if case.outcome() == Outcome::Refused {
         return refused(case, made.map_err(|error| (error.code, error.message)));
     }
@@ -44,11 +44,62 @@ pub(super) fn words(case: &Case) -> Verdict {
         return Err("no command line to compare".to_owned());
     }
     let expected: Vec<String> = split(&case.data_text(name)?);
-    let line = run(case).map_err(|error| format!("refused: {error}"))?;
+    let line = command_line_of(case, Asked::of(case)).map_err(|error| format!("refused: {error}"))?;
     let env = line.env.iter().map(|(name, value)| format!("{name}={value}"));
     let made: Vec<String> = env.chain(line.args).collect();
     let made: Vec<String> = options(&made).into_iter().map(|option| mask(&option)).collect();
-    compare(&options(&expected), &made)
+    let expected: Vec<String> = options(&expected).into_iter().map(|option| mask(&option)).collect();
+    compare(&expected, &made)
+}
+
+/// The process that libvirt started, its environment before its arguments, compared word by word.
+pub(super) fn of_process(case: &Case) -> Verdict {
+    let name = case.param_of_expect("process");
+    if name.is_empty() {
+        return Err(format!("libvirt did not start it: {}", case.param_of_expect("process_error_message")));
+    }
+    let text = case.data_text(name)?;
+    let expected: Vec<String> = text.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
+    let id = case.param("started_id").as_i64().unwrap_or_default();
+    let line = command_line_of(case, Asked::Process(id)).map_err(|error| format!("refused: {error}"))?;
+    let env = line.env.iter().map(|(name, value)| format!("{name}={value}"));
+    let made: Vec<String> = env.chain(line.args).collect();
+    let masked = |words: &[String]| options(words).iter().map(|option| mask_run(&mask(option))).collect::<Vec<_>>();
+    compare(&masked(&expected), &masked(&made))
+}
+
+/// What is another in each run: the numbers of descriptors, and what secrets are encrypted to.
+fn mask_run(option: &str) -> String {
+    let mut masked = option.to_owned();
+    for (start, is_end) in [
+        (",fd=", (|c: char| !c.is_ascii_digit()) as fn(char) -> bool),
+        ("\"fds\":\"", |c| c == '"'),
+        ("\"data\":\"", |c| c == '"'),
+        ("\"iv\":\"", |c| c == '"'),
+    ] {
+        if let Some(at) = masked.find(start).map(|at| at + start.len()) {
+            let end = masked[at..].find(is_end).map_or(masked.len(), |length| at + length);
+            masked.replace_range(at..end, "MASKED");
+        }
+    }
+    masked
+}
+
+/// The JSON of a case's command line, held against what its emulator says of itself.
+pub(super) fn of_schema(case: &Case) -> Verdict {
+    if case.outcome() == Outcome::Refused {
+        return Err("refused: there is no command line to check".to_owned());
+    }
+    let line = command_line_of(case, Asked::Tests).map_err(|error| format!("refused: {error}"))?;
+    let schema = emulator::schema(case)?;
+    let mut checked = 0;
+    for pair in line.args.windows(2) {
+        let Some((_, command)) = qapi::OPTIONS.iter().find(|(option, _)| *option == pair[0]) else { continue };
+        let Ok(arguments @ Value::Object(_)) = serde_json::from_str(&pair[1]) else { continue };
+        schema.check(command, &arguments).map_err(|wrong| format!("{wrong} in {arguments}"))?;
+        checked += 1;
+    }
+    if checked > 0 { Ok(None) } else { Err("it has no JSON to check".to_owned()) }
 }
 
 /// Numbers of descriptors are masked in what was recorded, and the moment of the record.
@@ -68,11 +119,12 @@ fn mask(option: &str) -> String {
     masked
 }
 
-fn run(case: &Case) -> Result<CommandLine, ostler_driver::Error> {
+/// What a start of a case's complete document would run.
+pub(super) fn command_line_of(case: &Case, asked: Asked) -> Result<CommandLine, ostler_driver::Error> {
     let failed = |message: String| ostler_driver::Error::new(ErrorCode::NoSupport, message);
     let document = case.expected_xml().map_err(failed)?.ok_or_else(|| failed("no document".to_owned()))?;
     let mut domain = parse::<Domain>(&document).map_err(|error| failed(error.to_string()))?.value;
-    if is_converted(case) {
+    if asked == Asked::Conversion {
         domain.devices.interfaces.iter_mut().for_each(as_converted);
         domain.os.boot.retain(|entry| entry.dev != BootDevice::Network);
     }
@@ -80,7 +132,7 @@ fn run(case: &Case) -> Result<CommandLine, ostler_driver::Error> {
     give_ports(case, &mut domain);
     let capabilities = emulator::capabilities(case).map_err(failed)?;
     let settings = settings(case).map_err(failed)?;
-    let mut runtime = runtime(case, &document, &domain).map_err(failed)?;
+    let mut runtime = runtime(case, asked, &document, &domain).map_err(failed)?;
     let own = host_cpu(case).map_err(failed)?;
     runtime.cpu = settle_cpu(&domain, &capabilities, own.as_ref(), &CpuDriver)?;
     command_line(&domain, &capabilities, &settings, &runtime)
@@ -101,9 +153,22 @@ fn give_ports(case: &Case, domain: &mut Domain) {
     }
 }
 
-/// Whether libvirt did not start the guest, but told what it would run.
-fn is_converted(case: &Case) -> bool {
-    case.param("firmware_dir").is_string()
+/// What was asked for a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// libvirt's own tests, with their stand-ins.
+    Tests,
+    /// A libvirt that runs: what it would start.
+    Conversion,
+    /// A libvirt that runs: the guest of this number that it started.
+    Process(i64),
+}
+
+impl Asked {
+    /// What was asked for the recorded command line of a case.
+    pub(super) fn of(case: &Case) -> Self {
+        if case.param("firmware_dir").is_string() { Asked::Conversion } else { Asked::Tests }
+    }
 }
 
 /// What libvirt tells of an interface of a guest that it doesn't start: a tap device of one queue, whatever was asked for.
@@ -181,15 +246,18 @@ fn host_nodes(case: &Case) -> Result<Vec<HostNode>, String> {
 }
 
 /// What a start would have found and opened.
-fn runtime(case: &Case, document: &str, domain: &Domain) -> Result<Runtime, String> {
-    let is_real = case.param("firmware_dir").is_string();
-    let short_name = format!("-1-{}", domain.name.chars().take(20).collect::<String>());
+fn runtime(case: &Case, asked: Asked, document: &str, domain: &Domain) -> Result<Runtime, String> {
+    let id = if let Asked::Process(id) = asked { id } else { -1 };
+    let short_name = format!("{id}-{}", domain.name.chars().take(20).collect::<String>());
     let dir = std::path::PathBuf::from(format!("/var/lib/libvirt/qemu/domain-{short_name}"));
     let key = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
     let iv = || std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
     Ok(Runtime {
         master_key: Some(MasterKey { file: dir.join("master-key.aes"), key, iv }),
-        monitor: if is_real { Monitor::Path(dir.join("monitor.sock")) } else { Monitor::Descriptor(1729) },
+        monitor: match asked {
+            Asked::Conversion => Monitor::Path(dir.join("monitor.sock")),
+            Asked::Tests | Asked::Process(_) => Monitor::Descriptor(1729),
+        },
         short_name,
         dir,
         now: 1_234_567_890,
@@ -197,8 +265,8 @@ fn runtime(case: &Case, document: &str, domain: &Domain) -> Result<Runtime, Stri
         auto_nodes: (0..4).collect(),
         secrets: secrets(document),
         incoming: incoming(case),
-        images: images(case, domain)?,
-        taps: taps(domain, !is_real),
+        images: if asked == Asked::Tests { images(case, domain)? } else { found_images(asked, domain) },
+        taps: taps(domain, asked == Asked::Tests),
         missing: missing(domain),
         ports: ports(case, domain)?,
         fd_groups: fd_groups(case),
@@ -210,7 +278,7 @@ fn runtime(case: &Case, document: &str, domain: &Domain) -> Result<Runtime, Stri
         }),
         usb: BTreeMap::new(),
         nbdkit: nbdkit(case),
-        chardevs: chardevs(domain, is_real),
+        chardevs: if asked == Asked::Conversion { BTreeMap::new() } else { chardevs(domain) },
         tpms: tpms(domain),
         videos: videos(domain),
         vsock: domain.devices.vsock.as_ref().map(|_| VsockFacts { fd: 6789, cid: 42 }),
@@ -290,6 +358,21 @@ fn images(case: &Case, domain: &Domain) -> Result<BTreeMap<String, Chain>, Strin
         images.insert(disk.name.clone(), Chain { images: vec![image], is_whole: false });
     }
     Ok(images)
+}
+
+/// The images that a start has looked at, and found to be all of their chains.
+fn found_images(asked: Asked, domain: &Domain) -> BTreeMap<String, Chain> {
+    if asked == Asked::Conversion {
+        return BTreeMap::new();
+    }
+    let alone =
+        |disk: &&Disk| disk.backing_chain.is_none() && disk.source.as_ref().is_some_and(|it| it.path().is_some());
+    let found = |disk: &Disk| {
+        let image =
+            Image { source: disk.source.clone()?, format: disk.format(), metadata_cache: None, is_host_cdrom: false };
+        Some((disk.name.clone(), Chain { images: vec![image], is_whole: true }))
+    };
+    domain.devices.disks.iter().filter(alone).filter_map(found).collect()
 }
 
 /// A LUN of an iSCSI pool, not as the host sees it, but as QEMU reaches it.
@@ -390,10 +473,7 @@ fn nbdkit(case: &Case) -> BTreeSet<String> {
     words.iter().flat_map(protocols).map(str::to_owned).collect()
 }
 
-fn chardevs(domain: &Domain, is_real: bool) -> BTreeMap<String, CharFds> {
-    if is_real {
-        return BTreeMap::new();
-    }
+fn chardevs(domain: &Domain) -> BTreeMap<String, CharFds> {
     let devices = &domain.devices;
     let mut found = BTreeMap::new();
     let mut add = |alias: &Option<ostler_conf::domain::Alias>, source: Option<&CharSource>, has_log: bool| {

@@ -110,6 +110,19 @@ impl Probe {
     }
 }
 
+/// Asks an emulator now, as ourselves.
+///
+/// # Errors
+/// As [`Probe::capabilities`].
+pub(crate) fn ask(emulator: &Path) -> Result<Capabilities> {
+    process::ask(emulator, None)
+}
+
+/// What was kept of an emulator, whichever it was.
+pub(crate) fn read_kept(text: &str) -> serde_json::Result<Capabilities> {
+    cache::read(text)
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await

@@ -74,6 +74,15 @@ pub(super) fn load<T: DeserializeOwned>(file: &Path, identity: &Identity) -> Opt
     (loaded.identity == *identity).then_some(loaded.found)
 }
 
+/// What a file holds, whatever it was found out of.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    #[derive(Deserialize)]
+    struct Kept<T> {
+        found: T,
+    }
+    Ok(serde_json::from_str::<Kept<T>>(text)?.found)
+}
+
 /// Stores what was found. If that fails, it will be asked again.
 pub(super) fn store<T: Serialize>(file: &Path, identity: &Identity, found: &T) {
     let text = serde_json::to_vec(&Stored { identity, found }).expect("plain structs of texts and numbers");

@@ -1,0 +1,122 @@
+//! A libvirtd of our own, to compare with: it has a network, folders of state and a configuration of its own, in mounts that
+//! only the thread that started it and its children see.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use ostler_util::namespace;
+use ostler_util::pidfd::{PidFd, Process};
+use ostler_util::run::{Output, Run};
+use ostler_util::spawn::Spawn;
+
+/// What libvirtd needs to begin, and far more.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it has begun: nothing tells.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const SOCKET: &str = "/run/libvirt/libvirt-sock";
+const IMAGES: &str = "/var/lib/libvirt/images";
+
+/// Folders that are libvirt's own, empty at first.
+const FOLDERS: &[&str] =
+    &["/run/libvirt", "/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
+
+/// As a host without control groups, security drivers and helpers has it.
+const CONFIG: &str = "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\nremember_owner = 0\nsecurity_driver = \"none\"\n\
+    cgroup_controllers = []\nnamespaces = []\nstdio_handler = \"file\"\n";
+
+/// The files that definitions name.
+const FILES: &str = "cd \"$1\"
+for name in a b d nvdimm pmem; do truncate -s 64M $name; done; for name in a b d; do mv $name $name.raw; done
+qemu-img create -q -f qcow2 c.qcow2 64M
+qemu-img create -q -f qcow2 -b c.qcow2 -F qcow2 top.qcow2
+printf kernel > vmlinuz; printf initrd > initrd";
+
+/// A libvirtd that runs. Dropped, it ends; its guests should have ended before.
+#[derive(Debug)]
+pub struct Libvirtd {
+    process: Process,
+    handle: PidFd,
+}
+
+impl Libvirtd {
+    /// Takes this thread into a network and among mounts of its own, and starts libvirtd there.
+    ///
+    /// # Errors
+    /// It is not installed, or doesn't begin; it takes root.
+    pub fn start() -> anyhow::Result<Self> {
+        namespace::isolate_network().context("make a network and mounts of our own: it takes root")?;
+        shell("mount --make-rprivate /", &[])?;
+        for folder in FOLDERS {
+            shell("mkdir -p \"$1\"; mount -t tmpfs -o mode=755 libvirt \"$1\"", &[Path::new(folder)])?;
+        }
+        fs::create_dir(IMAGES)?;
+        shell(FILES, &[Path::new(IMAGES)])?;
+        fs::write("/etc/libvirt/qemu.conf", CONFIG)?;
+        fs::write("/etc/libvirt/libvirtd.conf", "")?;
+        let log = "/var/log/libvirt/libvirtd.log";
+        let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "LOGNAME=root", "LC_ALL=C"];
+        let process = Spawn {
+            program: "/usr/sbin/libvirtd".into(),
+            args: vec!["-f".into(), "/etc/libvirt/libvirtd.conf".into()],
+            env: env.iter().map(Into::into).collect(),
+            directory: "/".into(),
+            credentials: None,
+            cgroups: Vec::new(),
+            output: OpenOptions::new().append(true).create(true).open(log)?,
+            fds: Vec::new(),
+        };
+        let process = process.detached().context("start libvirtd")?;
+        let handle = process.open()?.context("libvirtd has ended at once")?;
+        let begin = Instant::now();
+        while UnixStream::connect(SOCKET).is_err() {
+            // Its end is noticed at once, its beginning soon.
+            if handle.wait(LOOK_EVERY) || begin.elapsed() > DEADLINE {
+                bail!("libvirtd does not begin: {}", fs::read_to_string(log).unwrap_or_default());
+            }
+        }
+        Ok(Libvirtd { process, handle })
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Runs virsh, and gives what it said however it ended.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn try_virsh(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        Ok(Run::new("virsh").args(["-c", "qemu:///system"].iter().chain(arguments)).output()?)
+    }
+
+    /// Runs virsh, and gives what it said.
+    ///
+    /// # Errors
+    /// It can't be run, or libvirt refuses.
+    pub fn virsh(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = self.try_virsh(arguments)?;
+        ensure!(output.status.success(), "virsh {}: {}", arguments.join(" "), output.error_text());
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+impl Drop for Libvirtd {
+    fn drop(&mut self) {
+        // The mounts go with the thread.
+        let _ = self.handle.terminate();
+        if !self.handle.wait(DEADLINE) {
+            let _ = self.handle.kill();
+        }
+    }
+}
+
+fn shell(script: &str, arguments: &[&Path]) -> anyhow::Result<()> {
+    let words = ["-euc", script, "sh"].map(Path::new);
+    let output = Run::new("/bin/sh").args(words.iter().chain(arguments)).output()?;
+    ensure!(output.status.success(), "{script}: {}", output.error_text());
+    Ok(())
+}
