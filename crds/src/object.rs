@@ -36,7 +36,8 @@ macro_rules! kinds {
         }
 
         /// An object of any kind.
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(untagged)]
         #[allow(missing_docs, reason = "the names say it")]
         pub enum Object { $($kind(Box<$kind>),)* }
 

@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_device_more_or_less_is_seen() {
         let refused = changed(&[("</devices>", "<rng model='virtio'><backend model='builtin'/></rng></devices>")]);
-        assert_eq!(refused.unwrap_err(), ["devices.rngs"]);
+        assert_eq!(refused.unwrap_err(), ["devices.rngs[rng0]"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What applying an object would do, told before it is done.
 
+use ostler_conf::diff::{Difference, diff};
 use ostler_crds::{DomainStatus, Kind, Object};
 use ostler_driver::Definition;
 use serde_json::{Value, json};
@@ -25,15 +26,18 @@ pub(super) async fn plan(context: &Context, value: &Value) -> Result<Value, Stri
     if let Some(known) = &known {
         object.meta_mut().uid.clone_from(&known.meta().uid);
     }
-    let fields = match &known {
-        Some(known) => ostler_conf::diff::diff(&known.to_value()["spec"], &object.to_value()["spec"]),
-        None => Vec::new(),
-    };
+    let fields = known.iter().flat_map(|known| changes(known, &object)).collect::<Vec<_>>();
     let mut answer = json!({ "object": key.to_string(), "exists": known.is_some(), "changes": fields });
     if let Object::Domain(domain) = &object {
         answer["pendingChanges"] = pending(context, &object, domain).await.map_err(|error| chain(&error))?;
     }
     Ok(answer)
+}
+
+/// What differs in the specs of two objects.
+fn changes(known: &Object, object: &Object) -> impl Iterator<Item = Difference> {
+    let all = diff(known, object).into_iter();
+    all.filter_map(|one| Some(Difference { path: one.path.strip_prefix("spec.")?.to_owned(), ..one }))
 }
 
 /// What a running guest would get now, and what at its restart.
