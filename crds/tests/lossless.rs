@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ostler_conf::host_interface::HostInterfaceKind;
+use ostler_conf::values::{Confidential, SecretKeyRef};
 use ostler_conf::xml::{Root, root_name};
 use ostler_conf::{
     Backup, Checkpoint, Domain, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding, Secret,
@@ -51,6 +52,9 @@ const KINDS: &[(&str, Check)] = &[
 
 fn forget_domain(domain: &mut Domain) {
     domain.forget_live();
+    for (_, secret) in domain.confidential_mut() {
+        *secret = Confidential::Kept(SecretKeyRef { name: "s".to_owned(), key: "k".to_owned() });
+    }
     domain.devices.memories.iter_mut().for_each(|memory| memory.target.current = None);
     let sources = domain.devices.disks.iter_mut().filter_map(|disk| disk.source.as_mut());
     sources.flat_map(|source| &mut source.common_mut().seclabels).for_each(|label| label.labelskip = None);
