@@ -30,6 +30,7 @@ run_tests() {
     stage "lints" cargo clippy -q --workspace --all-targets -- -D warnings
     stage "unit and driver tests" cargo test -q --workspace --exclude ostler-e2e --no-fail-fast
     stage "without a driver" cargo check -q -p ostler --no-default-features
+    stage "hostile input" fuzz_short
     stage "end to end" e2e
     if [ -d ../shared/corpus ]; then stage "conformance" conformance --ratchet; else not_run+=("conformance, and that YAML loses nothing: the corpus of libvirt's cases is not at hand"); fi
     printf '\n'

@@ -1,6 +1,12 @@
 //! What holds for whatever is read: it ends soon, with a value or a problem; and a value survives being written and read again.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use ostler_conf::domain::{BackingString, ImageFormatName};
 use ostler_conf::storage_pool::PoolType;
+use ostler_conf::values::{Confidential, SecretKeyRef};
 use ostler_conf::xml::{Root, root_name};
 use ostler_conf::{
     Backup, Checkpoint, Domain, DomainStatus, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter,
@@ -9,10 +15,83 @@ use ostler_conf::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// A reader of bytes that anyone may have written.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name; what each begins from stands in `seeds/`, in a file of that name.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("addresses", |bytes| of_text(bytes, address)),
+    ("documents", |bytes| of_text(bytes, document)),
+    ("images", image),
+    #[cfg(feature = "manifests")]
+    ("manifests", |bytes| of_text(bytes, manifests)),
+    ("schemas", |bytes| of_text(bytes, schema)),
+    ("sections", section),
+    ("uris", |bytes| of_text(bytes, uri)),
+    ("values", |bytes| of_text(bytes, values)),
+];
+
+/// A text of other bytes is refused before anything is read.
+fn of_text(bytes: &[u8], read: fn(&str)) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        read(text);
+    }
+}
+
+/// A document of any kind, held against the narrowest level of reading.
+fn schema(text: &str) {
+    if let Err(error) = ostler_conf::schema::check(text) {
+        error.problems().iter().for_each(|problem| assert!(problem.position.is_some(), "{problem}"));
+    }
+}
+
+/// What an image says that it stands on: the disk that is made of it is one that can be written and read.
+fn uri(text: &str) {
+    const GUEST: &str = "<domain type='kvm'><name>d</name><memory>1</memory><os><type>hvm</type></os><devices>\
+         <disk type='file'><source file='/d'/><target dev='sda' bus='scsi'/></disk></devices></domain>";
+    let Ok(found) = BackingString::parse(text) else { return };
+    let mut domain = parse::<Domain>(GUEST).expect("a guest").value;
+    domain.devices.disks[0].source = Some(found.source);
+    keep_apart(&mut domain);
+    survives(&domain);
+}
+
+/// An image: its first byte says of which format, and the rest is pieces, each with its place (four bytes), its length (one)
+/// and its bytes, so that a header can point far.
+fn image(bytes: &[u8]) {
+    const FARTHEST: u64 = 1 << 20;
+    let Some((format, mut rest)) = bytes.split_first() else { return };
+    let format = ImageFormatName::ALL[usize::from(*format) % ImageFormatName::ALL.len()];
+    let file = scratch().expect("a file in memory");
+    while let Some((head, after)) = rest.split_first_chunk::<5>() {
+        let [place @ .., length] = *head;
+        let piece = &after[..after.len().min(length.into())];
+        let place = u64::from(u32::from_le_bytes(place)) % FARTHEST;
+        file.write_all_at(piece, place).expect("a file in memory takes it");
+        rest = &after[piece.len()..];
+    }
+    let _ = ostler_driver::image::probe(&file);
+    let Ok(header) = ostler_driver::image::header(&file, format) else { return };
+    if let Some(backing) = header.backing {
+        uri(&backing.name);
+    }
+}
+
+/// An empty file in memory, the same one each time: to make one takes longer than to read it.
+fn scratch() -> io::Result<&'static File> {
+    static FILE: std::sync::OnceLock<File> = std::sync::OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let file = rustix::fs::memfd_create("image", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
+        File::from(file)
+    });
+    file.set_len(0)?;
+    Ok(file)
+}
+
 /// A document of the kind that its root element names.
-pub fn document(text: &str) {
+fn document(text: &str) {
     match root_name(text) {
-        Domain::NAME => one(text, |domain: &mut Domain| {
+        Domain::NAME => one_after(text, keep_apart, |domain| {
             domain.complete();
             let _ = domain.validate();
         }),
@@ -59,9 +138,25 @@ pub fn document(text: &str) {
     }
 }
 
+/// What is confidential stands in no YAML.
+fn keep_apart(domain: &mut Domain) {
+    for (_, secret) in domain.confidential_mut() {
+        *secret = Confidential::Kept(SecretKeyRef { name: "s".to_owned(), key: "k".to_owned() });
+    }
+}
+
 fn one<T: Root + Clone + Serialize + DeserializeOwned>(text: &str, settle: impl FnOnce(&mut T)) {
+    one_after(text, |_| {}, settle);
+}
+
+fn one_after<T: Root + Clone + Serialize + DeserializeOwned>(
+    text: &str,
+    prepare: impl FnOnce(&mut T),
+    settle: impl FnOnce(&mut T),
+) {
     let Ok(parsed) = parse::<T>(text) else { return };
     let mut value = parsed.value;
+    prepare(&mut value);
     survives(&value);
     settle(&mut value);
     survives(&value);
@@ -79,7 +174,7 @@ fn survives<T: Root + Serialize + DeserializeOwned>(value: &T) {
 }
 
 /// A device's address, as the attributes of its element.
-pub fn address(attributes: &str) {
+fn address(attributes: &str) {
     document(&format!(
         "<domain type='kvm'><name>d</name><memory>1</memory><os><type>hvm</type></os><devices>\
          <disk type='file'><source file='/d'/><target dev='sda' bus='scsi'/><address {attributes}/></disk>\
@@ -89,7 +184,7 @@ pub fn address(attributes: &str) {
 }
 
 /// An update of a section of a network: its first byte says which, and how.
-pub fn section(bytes: &[u8]) {
+fn section(bytes: &[u8]) {
     use ostler_conf::network::update::{UpdateCommand, UpdateSection};
     const NETWORK: &str = "<network><name>n</name><forward mode='passthrough'><interface dev='e'/></forward>\
          <dns><host ip='10.0.0.9'><hostname>a</hostname></host><txt name='t' value='v'/></dns><portgroup name='p'/>\
@@ -108,7 +203,8 @@ pub fn section(bytes: &[u8]) {
 }
 
 /// A file of manifests.
-pub fn manifests(text: &str) {
+#[cfg(feature = "manifests")]
+fn manifests(text: &str) {
     match ostler_crds::manifest::read(text) {
         Ok(manifests) => {
             for manifest in manifests {
@@ -125,7 +221,7 @@ pub fn manifests(text: &str) {
 }
 
 /// Every text with a meaning: what is read and written is read as the same.
-pub fn values(text: &str) {
+fn values(text: &str) {
     use ostler_conf::xml::Value;
     fn shown<T: std::str::FromStr + ToString + PartialEq + std::fmt::Debug>(text: &str) {
         let Ok(value) = text.parse::<T>() else { return };
@@ -138,6 +234,7 @@ pub fn values(text: &str) {
     shown::<ostler_util::Size>(text);
     shown::<ostler_util::CpuSet>(text);
     shown::<ostler_util::MacAddress>(text);
+    #[cfg(feature = "manifests")]
     shown::<ostler_crds::Duration>(text);
     worded::<u16>(text);
     worded::<i64>(text);
