@@ -12,7 +12,7 @@ use std::path::Path;
 use common::Lab;
 use ostler_conf::domain::GraphicsKind;
 use ostler_conf::{Domain, parse};
-use ostler_driver::{Definition, Domains, StartOptions, StateOnUndefine};
+use ostler_driver::{Connection, Definition, DomainState, Domains, RunningReason, StartOptions, StateOnUndefine};
 use ostler_driver_qemu::QemuDriver;
 use ostler_util::ErrorCode;
 use uuid::Uuid;
@@ -40,6 +40,7 @@ fn listen_here() {
 /// What QEMU is to take, by name.
 const TAKEN: &[(&str, &str)] = &[
     ("cards", "|<graphics type='vnc'/><video><model type='virtio' heads='2'/></video><video><model type='virtio'/></video>"),
+    ("spice", "|<graphics type='spice' autoport='yes' passwd='secret'><image compression='off'/></graphics><video><model type='qxl'/></video><audio id='1' type='spice'/><sound model='ich9'/><redirdev bus='usb' type='spicevmc'/><channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>"),
     ("vga", "|<graphics type='vnc'><listen type='none'/></graphics><video><model type='vga' vram='16384'/></video>"),
     ("sound", "|<sound model='ich9'><codec type='micro'/></sound><sound model='usb'/><sound model='virtio'/><audio id='1' type='none'/>"),
     ("inputs", "|<input type='tablet' bus='usb'/><input type='keyboard' bus='virtio'/><hub type='usb'/>"),
@@ -179,7 +180,7 @@ fn screens_are_found_where_the_running_guest_says() {
 fn a_tpms_state_stays_with_its_guest() {
     assert!(Path::new("/usr/bin/swtpm").exists(), "it needs swtpm");
     Lab::run("tpm", |lab| async move {
-        let driver = lab.open().await;
+        let mut driver = lab.open().await;
         let spec = guest("tpm", "|<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>");
         let uuid = spec.uuid.unwrap();
         let state = lab.config.state_dir.join(format!("qemu/tpm/{uuid}/tpm2.0"));
@@ -199,6 +200,11 @@ fn a_tpms_state_stays_with_its_guest() {
                 })
                 .collect();
             assert_eq!(names.iter().filter(|name| *name == "swtpm").count(), 1, "{names:?}");
+            driver.close().await.unwrap();
+            driver = lab.open().await;
+            common::expect_state(&driver, uuid, DomainState::Running(RunningReason::Unknown)).await;
+            let group = group.group(format!("{}/qemu-{uuid}", lab.config.cgroup));
+            assert_eq!(group.pids().unwrap(), pids, "the next agent finds the same programs");
             driver.destroy(uuid).await.unwrap();
             lab.assert_clean(uuid);
             assert!(std::fs::read_dir(&state).unwrap().count() > 0, "its state is kept");
