@@ -80,9 +80,9 @@ enum Command {
     /// Show what applying a manifest would change, while the guest runs or at its restart
     #[command(after_help = "Example:\n  ostler plan -f web.yaml --exit-code")]
     Plan(plan::PlanArgs),
-    /// Convert libvirt's XML to a manifest, or a manifest to libvirt's XML
+    /// Convert libvirt's XML to a manifest, a manifest to libvirt's XML, or either to QEMU's command line
     #[command(
-        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml\n  ostler convert /etc/libvirt --host node-a --out manifests"
+        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml\n  ostler convert /etc/libvirt --host node-a --out manifests\n  ostler convert --to qemu-argv -f web.yaml"
     )]
     Convert(convert::ConvertArgs),
     /// Delete an object with its manifest
@@ -209,7 +209,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Get(args) => get::run(&args, &cli.place),
         Command::Validate(args) => manifests::validate(&args),
         Command::Plan(args) => plan::run(&args, &cli.place),
-        Command::Convert(args) => convert::run(&args),
+        Command::Convert(args) => convert::run(&args, &cli.place),
         Command::Delete(args) => delete::run(&args, &cli.place),
         Command::Console(args) => console::run(&args, &cli.place),
         Command::Start(args) => operation::run(Verb::Start, &args, &cli.place),

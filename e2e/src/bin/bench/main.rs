@@ -8,6 +8,7 @@ mod cluster;
 mod documents;
 mod guests;
 mod networks;
+mod qemu;
 mod report;
 mod volumes;
 
@@ -26,6 +27,7 @@ fn main() {
     }
     for (name, measure) in [
         ("documents", documents::measure as fn(&str, &mut Report)),
+        ("qemu", qemu::measure),
         ("volumes", volumes::measure),
         ("networks", networks::measure),
         ("agent", agent::measure),
