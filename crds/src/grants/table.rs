@@ -237,7 +237,9 @@ const GRAPHICS: Fields = &[
         "vnc",
         Within(&[
             ("autoport keymap passwd passwdValidTo sharePolicy connected powerControl audio", Free),
-            ("port websocket listens", Needs(HostNetworks)),
+            ("port websocket", Needs(HostNetworks)),
+            // The types write an empty list.
+            ("listens", Empty(HostNetworks)),
         ]),
     ),
     (
@@ -245,7 +247,8 @@ const GRAPHICS: Fields = &[
         Within(&[
             ("autoport keymap passwd passwdValidTo connected defaultMode channels clipboard filetransfer mouse", Free),
             ("imageCompression jpegCompression zlibCompression playbackCompression streaming", Free),
-            ("port tlsPort listens", Needs(HostNetworks)),
+            ("port tlsPort", Needs(HostNetworks)),
+            ("listens", Empty(HostNetworks)),
             ("gl", Needs(HostDevices)),
         ]),
     ),
