@@ -235,3 +235,52 @@ fn every_kind_is_judged_with_a_minimal_object() {
         assert_eq!(warnings.len(), usize::from(kind == "DomainOperation"), "{warnings:?}");
     }
 }
+
+#[test]
+fn what_another_namespace_has_is_refused_unless_it_lets_this_one_use_it() {
+    let mut world = world();
+    let network = |name: &str, usable_from: Value| {
+        json!({"kind": "Network", "metadata": {"name": name, "namespace": "infra"},
+            "spec": {"network": {}, "usableFrom": usable_from}, "status": {"usableFrom": ["default"]}})
+    };
+    put(&mut world, network("private", Value::Null));
+    let mut named =
+        network("theirs", json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}));
+    named["status"] = json!({});
+    put(&mut world, named);
+    put(&mut world, network("shared", json!({"namespaceSelector": {"matchLabels": {"team": "a"}}})));
+    let with = |network: &str| {
+        let mut domain = domain(disk("disk"));
+        domain["spec"]["domain"]["devices"]["interfaces"] =
+            json!([{"name": "eth0", "source": {"network": {"network": network}}}]);
+        asks("CREATE", None, Some(&domain))
+    };
+    assert_eq!(allowed_with(&with("infra/shared"), &world), Vec::<String>::new());
+    // Whether it exists is not told.
+    for network in ["private", "theirs", "nowhere"] {
+        let message = refused_with(&with(&format!("infra/{network}")), &world);
+        let expected = format!(
+            "spec.domain.devices.interfaces[eth0].source.network.network: Network infra/{network} does not exist, or its \
+             spec.usableFrom does not pick namespace default"
+        );
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn a_reference_that_is_a_path_is_refused_by_its_field() {
+    let with = |pool: &str, volume: &str| {
+        let mut disk = disk("disk");
+        disk["source"] = json!({"volume": {"pool": pool, "volume": volume}});
+        refused_with(&asks("CREATE", None, Some(&domain(disk))), &world())
+    };
+    for (pool, volume, field) in [
+        ("p", "../../etc/shadow", "volume"),
+        ("p", "infra/root", "volume"),
+        ("../other", "v", "pool"),
+        ("a/b/c", "v", "pool"),
+    ] {
+        let message = with(pool, volume);
+        assert!(message.starts_with(&format!("spec.domain.devices.disks[sda].source.volume.{field}: ")), "{message}");
+    }
+}
