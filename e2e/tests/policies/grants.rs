@@ -151,7 +151,7 @@ fn a_user_role_holds_no_grant_and_no_status() {
             let is_wrong = |name: &&str| {
                 name.contains('*') || name.ends_with("/status") || grants.contains(name) || *name == "hosts"
             };
-            assert_eq!(resources.iter().copied().find(is_wrong.clone()), None, "{rule}");
+            assert_eq!(resources.iter().copied().find(is_wrong), None, "{rule}");
         }
     }
     let role = server.api().get("/apis/rbac.authorization.k8s.io/v1/clusterroles/ostler-grants").unwrap();
