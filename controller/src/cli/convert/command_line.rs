@@ -65,7 +65,7 @@ fn definitions(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Vec
     }
     let manifests = valid_manifests(file, text)?;
     let definition = |object: &Object| match object {
-        Object::Domain(domain) => Ok(ostler::reconcile::domain::preview(object, domain, "", |_| None)),
+        Object::Domain(domain) => Ok(ostler::reconcile::preview(object, domain, "", |_| None)),
         other => bail!("{file}: a {} has no command line: only a Domain has", other.kind()),
     };
     manifests.iter().map(|manifest| definition(&manifest.object)).collect()
