@@ -172,9 +172,13 @@ fn without_a_host_that_has_told_what_it_can_do_people_are_warned() {
 #[test]
 fn what_does_not_exist_yet_is_a_short_warning() {
     let mut disk = disk("disk");
-    disk["source"] = json!({"volume": {"pool": "p", "volume": "x".repeat(150)}});
-    let warnings = allowed_with(&asks("CREATE", None, Some(&domain(disk))), &world());
-    assert_eq!(warnings[0], "StoragePool default/p does not exist yet");
+    disk["source"] = json!({"volume": {"pool": "p", "volume": "v"}});
+    let mut domain = domain(disk);
+    let warnings = allowed_with(&asks("CREATE", None, Some(&domain)), &world());
+    assert_eq!(warnings, ["StoragePool default/p does not exist yet", "StorageVolume default/v does not exist yet"]);
+    domain["metadata"]["namespace"] = "n".repeat(63).into();
+    domain["spec"]["domain"]["devices"]["disks"][0]["source"]["volume"]["volume"] = "v".repeat(63).into();
+    let warnings = allowed_with(&asks("CREATE", None, Some(&domain)), &world());
     assert!(warnings.len() == 2 && warnings[1].chars().count() == 120 && warnings[1].ends_with('…'), "{warnings:?}");
 }
 
