@@ -105,7 +105,7 @@ fn yaml_keeps_what_xml_says() {
 
 #[test]
 fn prefixes_are_refused() {
-    for text in SAMPLES {
+    for text in SAMPLES.iter().map(|text| text.trim_end()) {
         for (end, _) in text.char_indices() {
             read_all(&text[..end]);
             assert!(Document::parse(&text[..end]).is_err());
