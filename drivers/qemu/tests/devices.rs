@@ -202,7 +202,7 @@ fn a_tpms_state_stays_with_its_guest() {
             assert_eq!(names.iter().filter(|name| *name == "swtpm").count(), 1, "{names:?}");
             driver.close().await.unwrap();
             driver = lab.open().await;
-            common::expect_state(&driver, uuid, DomainState::Running(RunningReason::Unknown)).await;
+            common::expect_state(&driver, uuid, DomainState::Running(RunningReason::Booted)).await;
             let group = group.group(format!("{}/qemu-{uuid}", lab.config.cgroup));
             assert_eq!(group.pids().unwrap(), pids, "the next agent finds the same programs");
             driver.destroy(uuid).await.unwrap();
