@@ -67,6 +67,10 @@ impl ConvertArgs {
     }
 }
 
+#[cfg_attr(
+    not(feature = "qemu"),
+    allow(unused_variables, reason = "only a QEMU's command line says where its files are")
+)]
 pub(super) fn run(args: &ConvertArgs, place: &Place) -> Outcome {
     if args.file().is_dir() {
         return folder::run(args);
