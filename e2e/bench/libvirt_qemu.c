@@ -8,10 +8,7 @@
  *   list ROUNDS   to list all domains, and to get the document of each, in the fastest round; they are defined before
  *
  * The library's own declarations are given here, so that only the library itself has to be installed. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "texts.h"
 
 void *virConnectOpen(const char *uri);
 void virSetErrorFunc(void *data, void (*handler)(void *data, void *error));
@@ -25,34 +22,7 @@ int virDomainFree(void *domain);
 int virConnectListAllDomains(void *connection, void ***domains, unsigned flags);
 const char *virGetLastErrorMessage(void);
 
-enum { MOST = 8192, PAUSED = 1, NVRAM = 4 };
-
-static char *paths[MOST], *texts[MOST];
-static int count;
-
-static void silent(void *data, void *error) { (void)data, (void)error; }
-
-static long long now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
-}
-
-static char *read_file(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        perror(path);
-        exit(1);
-    }
-    fseek(file, 0, SEEK_END);
-    long size = ftell(file);
-    rewind(file);
-    char *text = malloc(size + 1);
-    if (fread(text, 1, size, file) != (size_t)size) exit(1);
-    text[size] = 0;
-    fclose(file);
-    return text;
-}
+enum { PAUSED = 1, NVRAM = 4 };
 
 static void *must(void *made, const char *what) {
     if (made) return made;
@@ -66,12 +36,7 @@ static void undefine(void *domain) {
 }
 
 int main(int argc, char **argv) {
-    char line[4096];
-    while (count < MOST && fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
-        paths[count] = strdup(line);
-        texts[count++] = read_file(line);
-    }
+    read_texts();
     virSetErrorFunc(NULL, silent);
     void *connection = must(virConnectOpen("qemu:///system"), "connect");
     if (argc < 2) return 1;

@@ -23,7 +23,8 @@ pub(crate) fn installed() -> Vec<Descriptor> {
     descriptors(&FOLDERS.iter().map(Path::new).collect::<Vec<_>>())
 }
 
-fn descriptors(folders: &[&Path]) -> Vec<Descriptor> {
+/// What descriptors in `folders` describe, the preferred first; those of a folder that comes first hide others of their names.
+pub(crate) fn descriptors(folders: &[&Path]) -> Vec<Descriptor> {
     crate::descriptors::installed(folders).iter().filter_map(|path| read(path)).collect()
 }
 

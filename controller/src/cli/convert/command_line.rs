@@ -1,6 +1,6 @@
 //! `ostler convert --to qemu-argv`: the command line that a guest's QEMU would be started with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -11,14 +11,11 @@ use ostler_driver_cpu::CpuDriver;
 use ostler_driver_qemu::offline::command_line::CommandLine;
 use ostler_driver_qemu::offline::stand_ins::Folders;
 use ostler_driver_qemu::offline::{self, Setting};
-use ostler_driver_qemu::{Capabilities, Descriptor, Settings};
+use ostler_driver_qemu::{Capabilities, Settings};
 use uuid::Uuid;
 
 use super::super::{Format, Outcome, Place, documents, out};
 use super::{ConvertArgs, valid_manifests};
-
-/// Where firmware describes itself; a file of a folder that comes first hides those of the same name.
-const FIRMWARE: &[&str] = &["/etc/qemu/firmware", "/usr/share/qemu/firmware"];
 
 #[derive(Debug, Args)]
 pub(super) struct CommandLineArgs {
@@ -86,9 +83,8 @@ fn setting(args: &CommandLineArgs, definition: &Domain) -> anyhow::Result<Settin
             (emulator, found)
         }
     };
-    let folders =
-        args.firmware.clone().map_or_else(|| FIRMWARE.iter().map(PathBuf::from).collect(), |folder| vec![folder]);
-    let settings = Settings { firmware: firmware(&folders), ..Settings::default() };
+    let firmware = offline::firmware(args.firmware.as_deref());
+    let settings = Settings { firmware, ..Settings::default() };
     Ok(Setting {
         emulator,
         kvm: has_kvm(&capabilities),
@@ -99,21 +95,6 @@ fn setting(args: &CommandLineArgs, definition: &Domain) -> anyhow::Result<Settin
 
 fn has_kvm(capabilities: &Capabilities) -> bool {
     capabilities.best_accelerator() == ostler_driver_qemu::Accelerator::Kvm
-}
-
-/// The firmware that is installed, in the order of its descriptors' names. A folder that is not there has none.
-fn firmware(folders: &[PathBuf]) -> Vec<Descriptor> {
-    let mut found = std::collections::BTreeMap::new();
-    for entry in folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            found.entry(entry.file_name()).or_insert(path);
-        }
-    }
-    found
-        .values()
-        .filter_map(|path: &PathBuf| Descriptor::read(&std::fs::read_to_string::<&Path>(path).ok()?))
-        .collect()
 }
 
 /// The environment and what is run, as `env` takes them.

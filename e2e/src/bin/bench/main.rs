@@ -9,6 +9,7 @@ mod documents;
 mod guests;
 mod networks;
 mod qemu;
+mod reference;
 mod report;
 mod volumes;
 

@@ -3,10 +3,8 @@
 
 use std::fs;
 use std::hint::black_box;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +22,7 @@ use ostler_util::cgroup::Hierarchies;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::reference::Reference;
 use crate::report::{Goal, Report, median, ms};
 
 /// Rounds of what takes microseconds, and of starts.
@@ -33,27 +32,25 @@ const MANY: usize = 1000;
 const EMULATOR: &str = "/usr/bin/qemu-system-x86_64";
 
 pub(crate) fn measure(_binary: &str, report: &mut Report) {
-    let Some(reference) = build_reference() else {
+    let Some(reference) = Reference::build("libvirt_qemu", &["-l:libvirt.so.0"]) else {
         return eprintln!("  not measured: install libvirt0, and a C compiler");
     };
     // The thread's network and mounts are its own.
     std::thread::scope(|scope| {
         scope.spawn(|| match Libvirtd::start() {
-            Ok(libvirtd) => beside(&libvirtd, &reference, report),
+            // It runs for as long as it is held.
+            Ok(_libvirtd) => beside(&reference, report),
             Err(error) => eprintln!("  not measured: {error:#}"),
         });
     });
-    let _ = fs::remove_file(reference);
 }
 
-fn beside(libvirtd: &Libvirtd, reference: &Path, report: &mut Report) {
+fn beside(reference: &Reference, report: &mut Report) {
     let ours = Ours::open();
     command_lines(reference, report);
     definitions(reference, &ours, report);
     starts(reference, &ours, report);
     many(reference, &ours, report);
-    drop(ours);
-    let _ = libvirtd;
 }
 
 /// Our driver, on folders and in a control group of its own.
@@ -119,7 +116,7 @@ fn domain(text: &str) -> Domain {
 }
 
 /// From a definition to its command line, with what the emulator can do known.
-fn command_lines(reference: &Path, report: &mut Report) {
+fn command_lines(reference: &Reference, report: &mut Report) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("definitions");
     let mut files: Vec<String> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().display().to_string()).collect();
@@ -132,7 +129,7 @@ fn command_lines(reference: &Path, report: &mut Report) {
     };
     let folders = Folders { state: "/s".into(), run: "/r".into() };
     let line = |text: &str| setting.command_line(&domain(text), &folders, &CpuDriver).ok();
-    let accepted = ask_libvirt(reference, &["convert"], &files);
+    let accepted = reference.ask(&["convert"], &files);
     let files: Vec<String> =
         accepted.lines().filter(|file| line(&fs::read_to_string(file).unwrap()).is_some()).map(str::to_owned).collect();
     let texts: Vec<String> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
@@ -143,7 +140,7 @@ fn command_lines(reference: &Path, report: &mut Report) {
         start.elapsed().as_nanos() as f64
     };
     let ours = (0..ROUNDS).map(|_| once()).fold(f64::INFINITY, f64::min);
-    let theirs = numbers(&ask_libvirt(reference, &["native", &ROUNDS.to_string()], &files));
+    let theirs = numbers(&reference.ask(&["native", &ROUNDS.to_string()], &files));
     let against = format!("libvirt's domxml-to-native, {} definitions", texts.len());
     report.add(
         "definition to command line",
@@ -155,7 +152,7 @@ fn command_lines(reference: &Path, report: &mut Report) {
     );
 }
 
-fn definitions(reference: &Path, ours: &Ours, report: &mut Report) {
+fn definitions(reference: &Reference, ours: &Ours, report: &mut Report) {
     let (file, text, disk) = written(ours);
     let domain = domain(&text);
     // The first finds out what QEMU can do.
@@ -167,7 +164,7 @@ fn definitions(reference: &Path, ours: &Ours, report: &mut Report) {
         ours.runtime.block_on(ours.driver.undefine(domain.uuid.unwrap(), StateOnUndefine::Delete)).unwrap();
     }
     took.remove(0);
-    let theirs = numbers(&ask_libvirt(reference, &["define", &(ROUNDS + 1).to_string()], &[file]));
+    let theirs = numbers(&reference.ask(&["define", &(ROUNDS + 1).to_string()], &[file]));
     let theirs = median(theirs.into_iter().skip(1).map(|nanoseconds| nanoseconds / 1e6).collect());
     let mut syncs = Vec::new();
     for _ in 0..ROUNDS {
@@ -183,7 +180,7 @@ fn definitions(reference: &Path, ours: &Ours, report: &mut Report) {
     report.add("define, durably", "ms", median(took), Some(theirs), "libvirt's define; 0.3x and one fsync", goal);
 }
 
-fn starts(reference: &Path, ours: &Ours, report: &mut Report) {
+fn starts(reference: &Reference, ours: &Ours, report: &mut Report) {
     let (file, text, _) = written(ours);
     let domain = domain(&text);
     let uuid = domain.uuid.unwrap();
@@ -200,7 +197,7 @@ fn starts(reference: &Path, ours: &Ours, report: &mut Report) {
             ours.driver.undefine(uuid, StateOnUndefine::Delete).await.unwrap();
         });
     }
-    let theirs = numbers(&ask_libvirt(reference, &["start", &(STARTS + 1).to_string()], &[file]));
+    let theirs = numbers(&reference.ask(&["start", &(STARTS + 1).to_string()], &[file]));
     let theirs: Vec<f64> = theirs.into_iter().skip(2).map(|nanoseconds| nanoseconds / 1e6).collect();
     let every = |first: usize| median(theirs.iter().skip(first).step_by(2).copied().collect());
     let rest = |mut list: Vec<f64>| median(list.split_off(1));
@@ -209,7 +206,7 @@ fn starts(reference: &Path, ours: &Ours, report: &mut Report) {
 }
 
 /// Many defined guests: how long it takes to list them and to tell of each what it is.
-fn many(reference: &Path, ours: &Ours, report: &mut Report) {
+fn many(reference: &Reference, ours: &Ours, report: &mut Report) {
     let disk = ours.folder.path().join("disk");
     let texts: Vec<String> = (0..MANY).map(|number| guest(number, &disk)).collect();
     let file = |number: usize| ours.folder.path().join(format!("many{number}.xml")).display().to_string();
@@ -230,7 +227,7 @@ fn many(reference: &Path, ours: &Ours, report: &mut Report) {
         }
         best
     });
-    let theirs = numbers(&ask_libvirt(reference, &["list", &ROUNDS.to_string()], &files));
+    let theirs = numbers(&reference.ask(&["list", &ROUNDS.to_string()], &files));
     let theirs = theirs.first().map(|nanoseconds| nanoseconds / 1e6);
     report.add("list and dumpxml of 1000 guests", "ms", took, theirs, "libvirt's", Goal::None);
 }
@@ -245,26 +242,6 @@ fn written(ours: &Ours) -> (String, String, PathBuf) {
     (file.display().to_string(), text, disk)
 }
 
-fn build_reference() -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/libvirt_qemu.c");
-    let program = std::env::temp_dir().join(format!("ostler-bench-libvirt-qemu-{}", std::process::id()));
-    let mut cc = Command::new("cc");
-    cc.arg("-O2").arg("-o").arg(&program).arg(source).arg("-l:libvirt.so.0");
-    cc.stderr(Stdio::null()).status().is_ok_and(|status| status.success()).then_some(program)
-}
-
 fn numbers(text: &str) -> Vec<f64> {
     text.lines().map(|line| line.parse().unwrap()).collect()
-}
-
-fn ask_libvirt(program: &Path, arguments: &[&str], paths: &[String]) -> String {
-    let mut child = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let input = paths.join("\n") + "\n";
-    let mut stdin = child.stdin.take().unwrap();
-    // What it prints may be longer than a pipe holds.
-    let feeder = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
-    let output = child.wait_with_output().unwrap();
-    feeder.join().unwrap();
-    assert!(output.status.success(), "{} {arguments:?}", program.display());
-    String::from_utf8(output.stdout).unwrap()
 }
