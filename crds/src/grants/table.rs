@@ -414,6 +414,7 @@ pub(super) const FREE_TEXTS: &[&str] = &[
     "source.network.network",
     "source.network.portgroup",
     "filterref.filter",
+    "filterref.parameters.*[]",
     "hostSelector.matchLabels.*",
     "namespaceSelector.matchLabels.*",
     "spec.driver",
