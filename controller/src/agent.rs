@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ostler_crds::Allowed;
+use ostler_crds::grants::Grant;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -71,6 +73,8 @@ pub enum Objects {
         node: String,
         /// The namespace of the agent's Lease.
         namespace: String,
+        /// What objects may reach of this host where its Host has no `spec.allow`.
+        allow: Vec<Grant>,
     },
 }
 
@@ -80,7 +84,14 @@ struct Ends {
     owner: String,
     sink: Arc<dyn Sink>,
     source: Box<dyn Source>,
-    cluster: Option<(Cluster, JoinHandle<()>)>,
+    cluster: Option<InCluster>,
+}
+
+/// What an agent of a cluster has besides.
+struct InCluster {
+    cluster: Cluster,
+    lease: JoinHandle<()>,
+    allow: Vec<Allowed>,
 }
 
 impl Objects {
@@ -99,7 +110,7 @@ impl Objects {
                 let owner = directory.owner().to_string();
                 Ok(Ends { host, owner, sink: Arc::new(directory), source: Box::new(source), cluster: None })
             }
-            Objects::Cluster { config, node, namespace } => {
+            Objects::Cluster { config, node, namespace, allow } => {
                 let client = cluster::client::client((**config).clone(), metrics.clone())
                     .with_context(|| format!("prepare for the API server {}", config.cluster_url))?;
                 // First of all: the controller makes this host's object when it sees the Lease.
@@ -112,7 +123,11 @@ impl Objects {
                     owner: owner.to_string(),
                     sink: Arc::new(cluster.clone()),
                     source: Box::new(source),
-                    cluster: Some((cluster, lease)),
+                    cluster: Some(InCluster {
+                        cluster,
+                        lease,
+                        allow: allow.iter().copied().map(Allowed::everywhere).collect(),
+                    }),
                 })
             }
         }
@@ -152,7 +167,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let opened = drivers::open(&config, runtime.as_ref()).await.context("open the drivers")?;
     let Ends { host, owner, sink, source, cluster } = config.objects.open(&config.state_dir, &metrics).await?;
     let context = Context::new(host, owner, opened, sink, config.state_dir.join("operations-done"), metrics);
-    let context = Arc::new(if cluster.is_some() { context.by_claim() } else { context });
+    let context = Arc::new(match &cluster {
+        Some(cluster) => context.by_claim(cluster.allow.clone()),
+        None => context,
+    });
     let (stop, stopped) = watch::channel(false);
     let control = control::serve(&config.run_dir, context.clone()).context("listen for commands")?;
     let http = match config.listen {
@@ -180,7 +198,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // The engine may have ended by itself at the same moment.
     let _ = stop.send(true);
     engine.await.context("end the engine")?;
-    if let Some((cluster, lease)) = cluster {
+    if let Some(InCluster { cluster, lease, allow: _ }) = cluster {
         lease.abort();
         cluster.flush(LAST_WRITES).await;
     }

@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use ostler::agent;
 use ostler_crds::Verb;
+use ostler_crds::grants::Grant;
 
 /// Exit codes, as `--help` tells them.
 mod exit {
@@ -80,9 +81,9 @@ enum Command {
     /// Show what applying a manifest would change, while the guest runs or at its restart
     #[command(after_help = "Example:\n  ostler plan -f web.yaml --exit-code")]
     Plan(plan::PlanArgs),
-    /// Convert libvirt's XML to a manifest, or a manifest to libvirt's XML
+    /// Convert libvirt's XML to a manifest, a manifest to libvirt's XML, or either to QEMU's command line
     #[command(
-        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml\n  ostler convert /etc/libvirt --host node-a --out manifests"
+        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml\n  ostler convert /etc/libvirt --host node-a --out manifests\n  ostler convert --to qemu-argv -f web.yaml"
     )]
     Convert(convert::ConvertArgs),
     /// Delete an object with its manifest
@@ -164,6 +165,9 @@ struct AgentArgs {
     /// Address of /metrics, /healthz and /readyz; "none": nowhere; default: 127.0.0.1:9465, in a cluster 127.0.0.1:9437
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Grants that hold on this host where its Host has no spec.allow, as in "hostpaths,hostnetworks"; default: none
+    #[arg(long, value_delimiter = ',', value_name = "GRANT", requires = "cluster")]
+    allow: Vec<Grant>,
     /// Drivers to open, the default first
     #[arg(long, default_value = "qemu", value_delimiter = ',', value_name = "DRIVER")]
     drivers: Vec<String>,
@@ -209,7 +213,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Get(args) => get::run(&args, &cli.place),
         Command::Validate(args) => manifests::validate(&args),
         Command::Plan(args) => plan::run(&args, &cli.place),
-        Command::Convert(args) => convert::run(&args),
+        Command::Convert(args) => convert::run(&args, &cli.place),
         Command::Delete(args) => delete::run(&args, &cli.place),
         Command::Console(args) => console::run(&args, &cli.place),
         Command::Start(args) => operation::run(Verb::Start, &args, &cli.place),
@@ -262,10 +266,10 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     };
     let runtime = runtime()?;
     let (objects, laid) = match (&pod, args.kubeconfig, args.manifests) {
-        (Some(pod), ..) => (cluster(pod.config.clone(), args.node, args.namespace), pod.runtime.clone()),
+        (Some(pod), ..) => (cluster(pod.config.clone(), args.node, args.namespace, args.allow), pod.runtime.clone()),
         (None, Some(file), _) => {
             let config = runtime.block_on(agent::kubeconfig(&file))?;
-            (cluster(config, args.node, args.namespace), args.runtime)
+            (cluster(config, args.node, args.namespace, args.allow), args.runtime)
         }
         (None, None, Some(manifests)) => {
             (agent::Objects::Directory { manifests, allow_empty: args.allow_empty }, args.runtime)
@@ -293,8 +297,8 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(BLOCKING).enable_all().build()
 }
 
-fn cluster(config: kube::Config, node: Option<String>, namespace: String) -> agent::Objects {
-    agent::Objects::Cluster { config: Box::new(config), node: node.unwrap_or_default(), namespace }
+fn cluster(config: kube::Config, node: Option<String>, namespace: String, allow: Vec<Grant>) -> agent::Objects {
+    agent::Objects::Cluster { config: Box::new(config), node: node.unwrap_or_default(), namespace, allow }
 }
 
 fn print_generated(generate: impl FnOnce(&mut Vec<u8>)) -> Outcome {

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use ostler_crds::{HostOutcome, HostSelector, Kind, Object, ObjectRef};
+use ostler_crds::{Allowed, HostOutcome, HostSelector, Kind, Object, ObjectRef};
 use ostler_driver::{Connection, Domains, Error, Events, Networks, Result, Storage};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
+use crate::allow;
 use crate::engine::Index;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -37,6 +38,9 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Whether an object is this host's by a numbered claim (a cluster's), not by standing in its directory.
     pub by_claim: bool,
+    /// What objects may reach of this host where its Host doesn't say; `None`: everything, as the owner of a directory has every
+    /// grant.
+    allow: Option<Vec<Allowed>>,
     state: Mutex<State>,
     locks: Mutex<HashMap<ObjectRef, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -96,16 +100,36 @@ impl Context {
             journal: Journal::new(journal),
             metrics,
             by_claim: false,
+            allow: None,
             state: Mutex::default(),
             locks: Mutex::default(),
         }
     }
 
-    /// The same in a cluster.
+    /// The same in a cluster. `allow`: what objects may reach of this host where its Host doesn't say.
     #[must_use]
-    pub fn by_claim(mut self) -> Self {
+    pub fn by_claim(mut self, allow: Vec<Allowed>) -> Self {
         self.by_claim = true;
+        self.allow = Some(allow);
         self
+    }
+
+    /// What objects may reach of this host; `None`: everything.
+    pub fn allowed(&self) -> Option<Vec<Allowed>> {
+        let usual = self.allow.as_ref()?;
+        let said = match self.get(&self.host_ref()).as_deref() {
+            Some(Object::Host(host)) => host.spec.allow.clone(),
+            _ => None,
+        };
+        Some(said.unwrap_or_else(|| usual.clone()))
+    }
+
+    /// Whether an object reaches no more of this host than it may.
+    ///
+    /// # Errors
+    /// `AccessDenied` with the fields that do.
+    pub fn check_allowed(&self, object: &Object) -> Result<()> {
+        self.allowed().map_or(Ok(()), |allow| allow::check(&allow, &self.host, object))
     }
 
     /// Whether this host carries a definition out though nothing here refers to it: its hostSelector picks it.

@@ -78,6 +78,7 @@ pub mod reasons {
     pub const DELETING: &str = "Deleting";
     pub const RECORD_LOST: &str = "RecordLost";
     pub const UNSUPPORTED: &str = "Unsupported";
+    pub const NOT_ALLOWED: &str = "NotAllowed";
 }
 
 /// An object's conditions, one a type. The time of a transition changes only with the status.

@@ -111,7 +111,9 @@ fn served<T: Root + Serialize + DeserializeOwned>(
     kind: Kind,
     field: &str,
 ) -> Option<Result<(), String>> {
-    let value = parse::<T>(text).ok()?.value;
+    let mut value = parse::<T>(text).ok()?.value;
+    let is_valid = is_valid(&value);
+    forget(&mut value);
     let as_manifest = || -> Result<(), String> {
         let mut document = serde_json::to_value(&value).map_err(|error| error.to_string())?;
         prune(&mut document);
@@ -125,7 +127,7 @@ fn served<T: Root + Serialize + DeserializeOwned>(
         problems.first().map_or(Ok(()), |problem| Err(format!("its schema refuses it: {problem}")))
     };
     let result = lossless(text, forget)?;
-    Some(if is_valid(&value) { result.and_then(|()| as_manifest()) } else { result })
+    Some(if is_valid { result.and_then(|()| as_manifest()) } else { result })
 }
 
 fn prune(value: &mut Value) {

@@ -58,8 +58,8 @@ impl Place {
         self.wait(&format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/ostler-host-{NODE}"), |lease| {
             lease["spec"]["leaseDurationSeconds"] == 90
         });
-        let host =
-            json!({ "apiVersion": "ostler.dev/v1alpha1", "kind": "Host", "metadata": { "name": NODE }, "spec": {} });
+        let host = json!({ "apiVersion": "ostler.dev/v1alpha1", "kind": "Host", "metadata": { "name": NODE },
+                "spec": { "allow": [{ "name": "hostpaths" }] } });
         self.server.api().create(&format!("{API}/hosts"), &host).unwrap();
         self.wait(&format!("{API}/hosts/{NODE}"), |host| condition(host, "Ready") == "True/Ready");
     }

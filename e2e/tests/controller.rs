@@ -86,8 +86,7 @@ impl Cluster {
             "flags": "ff".repeat(128), "devices": [], "cpus": ["qemu64"],
         });
         let ready = condition("Ready", "True", "Ready");
-        let status =
-            json!({"drivers": ["qemu"], "capabilities": [{"name": "qemu", "facts": facts}], "conditions": [ready]});
+        let status = json!({"drivers": ["qemu"], "allow": [{"name": "hostpaths"}], "capabilities": [{"name": "qemu", "facts": facts}], "conditions": [ready]});
         self.api().merge(&format!("{host}/status"), &json!({"status": status})).unwrap();
     }
 

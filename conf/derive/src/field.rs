@@ -109,21 +109,7 @@ impl Field {
                 "what only status documents have may lack: an Option, a Vec or default",
             ));
         }
-        Ok(Field {
-            shape,
-            ident,
-            kind,
-            name,
-            default,
-            required,
-            blank,
-            confidential,
-            keep,
-            bind,
-            live,
-            code,
-            on,
-        })
+        Ok(Field { shape, ident, kind, name, default, required, blank, confidential, keep, bind, live, code, on })
     }
 
     /// Whether an element without it can be made.

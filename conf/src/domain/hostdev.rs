@@ -4,8 +4,8 @@ use ostler_conf_derive::{element, union};
 use uuid::Uuid;
 
 use super::{
-    AcpiIndex, Address, Alias, Auth, Boot, HostdevDriver, Initiator, IpAddress, NetworkHost, OriginalStates, PciAddress,
-    Rom, Route, Sgio, SourcePrivate, StartupPolicy, Teaming,
+    AcpiIndex, Address, Alias, Auth, Boot, HostdevDriver, Initiator, IpAddress, NetworkHost, OriginalStates,
+    PciAddress, Rom, Route, Sgio, SourcePrivate, StartupPolicy, Teaming,
 };
 use crate::values::{AnyBase, Hex, OnOff, Rare, YesNo};
 use crate::words;

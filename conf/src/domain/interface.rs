@@ -5,8 +5,8 @@ use ostler_util::MacAddress;
 use uuid::Uuid;
 
 use super::{
-    AcpiIndex, ActualInterface, Address, Alias, Bandwidth, Boot, Coalesce, DirectMode, FilterRef, HostAddress, IpAddress,
-    Reconnect, Rom, Route, Teaming, VirtioOptions, VirtualPort, Vlan,
+    AcpiIndex, ActualInterface, Address, Alias, Bandwidth, Boot, Coalesce, DirectMode, FilterRef, HostAddress,
+    IpAddress, Reconnect, Rom, Route, Teaming, VirtioOptions, VirtualPort, Vlan,
 };
 use crate::values::{OnOff, Rare, YesNo};
 use crate::words;

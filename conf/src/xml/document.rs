@@ -156,15 +156,14 @@ impl<'a> Document<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Problem> {
         // A byte order mark is no part of the document.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut document =
-            Document {
-                source: text,
-                nodes: Vec::new(),
-                attributes: Vec::new(),
-                is_live: false,
-                asked: None,
-                is_grammar_only: false,
-            };
+        let mut document = Document {
+            source: text,
+            nodes: Vec::new(),
+            attributes: Vec::new(),
+            is_live: false,
+            asked: None,
+            is_grammar_only: false,
+        };
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }

@@ -23,6 +23,7 @@ use crate::context::{Context, domains};
 use crate::plan::{self, Desired, Observed, Plan, Verdict};
 use crate::source::EventKind;
 
+pub(crate) use resolve::not_for;
 pub use resolve::preview;
 
 /// A new domain whose first look takes longer is told to be looked at.
@@ -137,25 +138,19 @@ async fn carry_out(
     if object.is_deleted() {
         return delete::delete(context, key, object, domain, status, domains, uuid).await;
     }
-    let resolved = resolve::resolve(context, object, domain, uuid).await?;
-    let checked = domains.check(&resolved.definition).await?;
-    let mut waits_for = resolved.missing;
-    // What the driver misses is said once: a volume that waits is also a file that is absent.
-    if waits_for.is_empty() {
-        waits_for
-            .extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
-    }
     let observation = observe::observe(domains, uuid).await?;
     if let Some(why) = observation.damaged() {
         status.conditions.stalled(reasons::DAMAGED, format!("the guest is left alone: {why}"), object.generation());
         return Ok(Some(Again::No.into()));
     }
+    let Wanted { definition, waits_for, refusal } =
+        wanted(context, object, domain, domains, uuid, &observation).await?;
     let plan = plan_for(
         context,
         key,
         domain,
         domains,
-        &checked.definition,
+        &definition,
         &observation,
         status,
         waits_for.is_empty(),
@@ -167,7 +162,7 @@ async fn carry_out(
         Verdict::Refused(why) => Some((*why).to_owned()),
         _ => None,
     };
-    drive::drive(context, key, domains, uuid, &checked.definition, &plan).await?;
+    drive::drive(context, key, domains, uuid, &definition, &plan).await?;
     status.run = plan.run.clone();
     // What was done shows in a second look, which is what is reported; it acts upon nothing.
     let done = plan.actions.clone();
@@ -180,7 +175,7 @@ async fn carry_out(
             key,
             domain,
             domains,
-            &checked.definition,
+            &definition,
             &observation,
             status,
             waits_for.is_empty(),
@@ -196,23 +191,55 @@ async fn carry_out(
         (true, Some(wake)) => Again::After(wake),
         (true, None) => Again::No,
     };
-    report::report(
-        context,
-        connection.driver(),
-        domains,
-        object,
-        status,
-        &checked.definition,
-        &observation,
-        &rest,
-        &waits_for,
-    )
-    .await;
+    report::report(context, connection.driver(), domains, object, status, &definition, &observation, &rest, &waits_for)
+        .await;
+    if let Some(refusal) = &refusal {
+        let again = report_failure(context, key, &mut status.conditions, refusal, "", object.generation()).await;
+        report::not_applied(status, refusal, object.generation());
+        return Ok(Some(Outcome { again, refused }));
+    }
     if let Some(elsewhere) = placed_elsewhere(context, domain) {
         report::wants_to_move(context, status, &elsewhere);
     }
     context.metrics.domain(key, status.phase.map(|phase| (connection.driver(), phase.word())));
     Ok(Some(Outcome { again, refused }))
+}
+
+/// What the guest is to be.
+struct Wanted {
+    definition: ostler_conf::Domain,
+    /// What its start waits for.
+    waits_for: Vec<resolve::Missing>,
+    /// Why it is not what the spec says.
+    refusal: Option<ostler_driver::Error>,
+}
+
+/// The spec as a definition. A spec that reaches more of this host than it may is not applied: the guest keeps its last definition,
+/// goes on where it runs, and can be ended, not started.
+async fn wanted(
+    context: &Context,
+    object: &Object,
+    domain: &Domain,
+    domains: &dyn Domains,
+    uuid: uuid::Uuid,
+    observation: &observe::Observation,
+) -> ostler_driver::Result<Wanted> {
+    if let Err(refusal) = context.check_allowed(object) {
+        let Some(last) = observation.persistent.clone().or_else(|| observation.live.clone()) else {
+            return Err(refusal);
+        };
+        let waits_for = vec![resolve::Missing::not_allowed(&refusal)];
+        return Ok(Wanted { definition: last, waits_for, refusal: Some(refusal) });
+    }
+    let resolved = resolve::resolve(context, object, domain, uuid).await?;
+    let checked = domains.check(&resolved.definition).await?;
+    let mut waits_for = resolved.missing;
+    // What the driver misses is said once: a volume that waits is also a file that is absent.
+    if waits_for.is_empty() {
+        waits_for
+            .extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
+    }
+    Ok(Wanted { definition: checked.definition, waits_for, refusal: None })
 }
 
 #[allow(clippy::too_many_arguments, reason = "a plan's inputs, gathered in one place")]

@@ -78,7 +78,7 @@ mod tests {
         assert!(found[1].starts_with("4:15: <graphics>: ") && found[2].starts_with("6:3: <cookie>: "), "{found:?}");
         let found = find(Domain::NAME, GUEST);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("5:44: <auth>: "), "{found:?}");
+        assert!(found[0].starts_with("5:43: <auth>: "), "{found:?}");
     }
 
     #[test]
