@@ -2,6 +2,7 @@
 //! only the thread that started it and its children see.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use ostler_util::namespace;
 use ostler_util::pidfd::{PidFd, Process};
 use ostler_util::run::{Output, Run};
 use ostler_util::spawn::Spawn;
+use tempfile::TempDir;
 
 /// What libvirtd needs to begin, and far more.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -19,9 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SOCKET: &str = "/run/libvirt/libvirt-sock";
 const IMAGES: &str = "/var/lib/libvirt/images";
 
-/// Folders that are libvirt's own, empty at first.
-const FOLDERS: &[&str] =
-    &["/run/libvirt", "/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
+/// Folders that are libvirt's own, empty at first, and on a disk as a host has them: what it writes costs what it costs there.
+const FOLDERS: &[&str] = &["/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
+const RUN: &str = "/run/libvirt";
 
 /// As a host without control groups, security drivers and helpers has it.
 const CONFIG: &str = "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\nremember_owner = 0\nsecurity_driver = \"none\"\n\
@@ -39,6 +41,8 @@ printf kernel > vmlinuz; printf initrd > initrd";
 pub struct Libvirtd {
     process: Process,
     handle: PidFd,
+    /// Where its folders are.
+    _disk: TempDir,
 }
 
 impl Libvirtd {
@@ -49,8 +53,12 @@ impl Libvirtd {
     pub fn start() -> anyhow::Result<Self> {
         namespace::isolate_network().context("make a network and mounts of our own: it takes root")?;
         shell("mount --make-rprivate /", &[])?;
-        for folder in FOLDERS {
-            shell("mkdir -p \"$1\"; mount -t tmpfs -o mode=755 libvirt \"$1\"", &[Path::new(folder)])?;
+        shell("mkdir -p \"$1\"; mount -t tmpfs -o mode=755 libvirt \"$1\"", &[Path::new(RUN)])?;
+        let disk = tempfile::tempdir_in("/var/tmp")?;
+        fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o755))?;
+        for (number, folder) in FOLDERS.iter().enumerate() {
+            let place = disk.path().join(number.to_string());
+            shell("mkdir -p \"$1\" \"$2\"; mount --bind \"$1\" \"$2\"", &[&place, Path::new(folder)])?;
         }
         fs::create_dir(IMAGES)?;
         shell(FILES, &[Path::new(IMAGES)])?;
@@ -77,7 +85,7 @@ impl Libvirtd {
                 bail!("libvirtd does not begin: {}", fs::read_to_string(log).unwrap_or_default());
             }
         }
-        Ok(Libvirtd { process, handle })
+        Ok(Libvirtd { process, handle, _disk: disk })
     }
 
     /// The process.

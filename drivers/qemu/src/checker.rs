@@ -118,7 +118,7 @@ impl Checker {
         let machines =
             machines.into_iter().flat_map(|(shape, names)| names.into_iter().map(move |name| shape.with(name)));
         let cpus = cpus.into_iter().map(|name| Cpu { name, ..Cpu::default() });
-        let accelerated = Accelerated { host_cpu: None, cpus: cpus.collect(), machines: machines.collect() };
+        let accelerated = Accelerated { cpus: cpus.collect(), machines: machines.collect(), ..Accelerated::default() };
         let mut capabilities =
             Capabilities { version, flags, arch: arch.clone(), others, tcg: accelerated, ..Capabilities::default() };
         if kvm {
@@ -181,7 +181,7 @@ pub(crate) async fn facts(core: &Core) -> Result<Value> {
 fn facts_of(host: &Host) -> Value {
     let capabilities = &*host.capabilities;
     let accelerator = if host.kvm { capabilities.best_accelerator() } else { Accelerator::Tcg };
-    let Accelerated { host_cpu: _, cpus, machines } = capabilities.accelerated(accelerator);
+    let Accelerated { host_cpu: _, cpus, machines, models: _ } = capabilities.accelerated(accelerator);
     let is_asked_for = |name: &&String| {
         DEVICES.contains(&name.as_str()) || NETWORK_DEVICES.iter().any(|beginning| name.starts_with(beginning))
     };

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{Cpu, CpuCheck, CpuFeature, CpuFeaturePolicy, CpuMatch, CpuMode, DomainType};
-use ostler_driver::{Comparison, Cpus, Error, HostCpu, RemovedFeatures, Result};
+use ostler_driver::{Comparison, Cpus, Error, HostCpu, OfferedModel, RemovedFeatures, Result};
 use ostler_util::ErrorCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain_capabilities::{offered, properties};
 use crate::monitor::Monitor;
-use crate::probe::{Accelerator, Capabilities};
+use crate::probe::{Accelerated, Accelerator, Capabilities, CpuProperty};
 
 /// The guest's CPU on a host; `None`: the definition's is it already.
 ///
@@ -32,38 +32,47 @@ pub fn settle(domain: &Domain, emulator: &Capabilities, own: Option<&HostCpu>, c
         return Ok(None);
     }
     let accelerated = emulator.accelerated(Accelerator::of(domain.r#type.unwrap_or(DomainType::Qemu)));
-    let offered = offered(accelerated);
+    let models = accelerated.models.get(|| Models::new(accelerated, arch, cpus))?;
     // What `host-model` means here.
-    let host = match (own, &accelerated.host_cpu) {
-        (Some(own), _) => Some(cpus.migratable(own).as_cpu()),
-        (None, Some(said)) => {
-            let mut host = cpus.described(arch, &properties(said), Some(&offered))?;
-            // A guest is not to depend on what it could not take along.
-            let stays = |feature: &CpuFeature| {
-                let mut of_it =
-                    said.properties.iter().filter(|said| cpus.feature_name(arch, &said.name) == feature.name);
-                of_it.any(|said| said.migratable == Some(false))
-            };
-            host.features.retain(|feature| !stays(feature));
-            Some(host)
-        }
-        (None, None) => None,
-    };
+    let own = own.map(|own| cpus.migratable(own).as_cpu());
+    let host = own.as_ref().or(models.host.as_ref());
     let mut cpu = wanted.clone();
-    if let (Some(CpuMode::HostModel), Some(host)) = (cpu.mode, &host) {
+    if let (Some(CpuMode::HostModel), Some(host)) = (cpu.mode, host) {
         take(&mut cpu, host);
     }
     let unknown = || HostCpu { arch: arch.to_owned(), ..HostCpu::default() };
-    let host = host.as_ref().map_or_else(unknown, |host| as_host(arch, host));
+    let host = host.map_or_else(unknown, |host| as_host(arch, host));
     cpus.update(&mut cpu, &host, RemovedFeatures::Disabled)?;
-    cpus.translate(arch, &mut cpu, Some(&offered))?;
-    if let Some(said) = &accelerated.host_cpu {
-        let known: BTreeSet<&str> =
-            said.properties.iter().map(|property| cpus.feature_name(arch, &property.name)).collect();
+    cpus.translate(arch, &mut cpu, Some(&models.offered))?;
+    if let Some(known) = &models.known {
         // What this emulator has never heard of is absent anyway.
-        cpu.features.retain(|feature| !is_off(feature) || known.contains(feature.name.as_str()));
+        cpu.features.retain(|feature| !is_off(feature) || known.contains(&feature.name));
     }
     Ok(Some(cpu))
+}
+
+/// What the tables of models make of what an emulator says; the same for all guests.
+#[derive(Debug)]
+pub(crate) struct Models {
+    /// The models that it has.
+    offered: Vec<OfferedModel>,
+    /// The host's CPU as guests see it, without what a guest could not take along.
+    host: Option<Cpu>,
+    /// The features that it has heard of.
+    known: Option<BTreeSet<String>>,
+}
+
+impl Models {
+    fn new(accelerated: &Accelerated, arch: &str, cpus: &dyn Cpus) -> Result<Models> {
+        let offered = offered(accelerated);
+        let Some(said) = &accelerated.host_cpu else { return Ok(Models { offered, host: None, known: None }) };
+        let mut host = cpus.described(arch, &properties(said), Some(&offered))?;
+        let name = |property: &CpuProperty| cpus.feature_name(arch, &property.name).to_owned();
+        let stay = said.properties.iter().filter(|property| property.migratable == Some(false));
+        let stay: Vec<String> = stay.map(name).collect();
+        host.features.retain(|feature| !stay.contains(&feature.name));
+        Ok(Models { offered, host: Some(host), known: Some(said.properties.iter().map(name).collect()) })
+    }
 }
 
 /// The guest's CPU becomes the host's, but for the features that the guest names.

@@ -45,7 +45,12 @@ pub fn decode(data: &CpuData, purpose: Purpose<'_>) -> Result<Decoded> {
     let bits = without_broken_transactions(data);
     let mut best: Option<Candidate> = None;
     for model in TABLES.models.iter().rev() {
-        let Some(candidate) = Candidate::new(model, bits, data, purpose) else { continue };
+        let has_signature = data.signature.is_some_and(|signature| model.has_signature(signature));
+        // A model with the CPU's signature is in no danger from one without.
+        if !has_signature && purpose.preferred != Some(model.name) && best.as_ref().is_some_and(|it| it.has_signature) {
+            continue;
+        }
+        let Some(candidate) = Candidate::new(model, has_signature, bits, data, purpose) else { continue };
         if purpose.preferred == Some(model.name) {
             best = Some(candidate);
             break;
@@ -115,7 +120,13 @@ impl Cost {
 
 impl Candidate {
     /// `None`: not for this purpose.
-    fn new(model: &'static Model, bits: Bits, data: &CpuData, purpose: Purpose<'_>) -> Option<Candidate> {
+    fn new(
+        model: &'static Model,
+        has_signature: bool,
+        bits: Bits,
+        data: &CpuData,
+        purpose: Purpose<'_>,
+    ) -> Option<Candidate> {
         if !(if purpose.is_host { model.is_for_host } else { model.is_for_guest })
             || data.vendor.is_some_and(|vendor| model.vendor.is_some_and(|of_model| of_model != vendor))
         {
@@ -138,7 +149,6 @@ impl Candidate {
         let required = TABLES.names_in(extra).count();
         let disabled = TABLES.names_in(missing).count() + removed_from(model, bits).count();
         let cost = Cost::new(required, if purpose.is_host { 0 } else { disabled });
-        let has_signature = data.signature.is_some_and(|signature| model.has_signature(signature));
         Some(Candidate { model, has_signature, extra, missing, cost })
     }
 

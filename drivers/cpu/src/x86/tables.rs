@@ -46,6 +46,8 @@ pub(super) struct Vendor {
 pub(super) struct Feature {
     pub(super) name: &'static str,
     pub(super) bits: Bits,
+    /// The words of its bits that hold any, with their numbers: most have one.
+    words: Vec<(usize, u32)>,
     pub(super) is_migratable: bool,
 }
 
@@ -116,9 +118,9 @@ impl Tables {
     /// The features that are whole in `bits`, each bit taken once.
     pub(super) fn names_in(&self, mut bits: Bits) -> impl Iterator<Item = &'static str> {
         self.features.iter().filter_map(move |feature| {
-            let is_in = bits.contains(&feature.bits);
+            let is_in = feature.words.iter().all(|(word, mask)| bits.0[*word] & mask == *mask);
             if is_in {
-                bits.remove(&feature.bits);
+                feature.words.iter().for_each(|(word, mask)| bits.0[*word] &= !mask);
             }
             is_in.then_some(feature.name)
         })
@@ -141,7 +143,7 @@ impl Tables {
 
     fn read_feature(&mut self, name: &'static str, words: impl Iterator<Item = &'static str>) {
         let index = self.features.len();
-        let mut feature = Feature { name, bits: Bits::default(), is_migratable: true };
+        let mut feature = Feature { name, bits: Bits::default(), words: Vec::new(), is_migratable: true };
         self.features_by_name.insert(name, index);
         for word in words {
             match word.split_once('=') {
@@ -153,6 +155,7 @@ impl Tables {
                 }
             }
         }
+        feature.words = feature.bits.0.into_iter().enumerate().filter(|(_, mask)| *mask != 0).collect();
         self.features.push(feature);
     }
 

@@ -143,7 +143,7 @@ impl Capabilities {
         let cpus = cpus(monitor, &self.arch, &self.flags)?;
         let host_cpu = host_cpu(monitor, &self.arch, &self.flags, "max")?;
         let machines = machines(monitor, &self.arch)?;
-        self.tcg = Accelerated { host_cpu, cpus, machines };
+        self.tcg = Accelerated { host_cpu, cpus, machines, ..Accelerated::default() };
         Ok(())
     }
 

@@ -1,12 +1,15 @@
 //! What an emulator can do.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use ostler_conf::domain::DomainType;
+use ostler_driver::Result;
 use serde::{Deserialize, Serialize};
 
 use super::flags::{Flag, Flags};
 use super::types::flag_of_type;
+use crate::guest_cpu::Models;
 
 /// What an emulator can do: by itself, and on the host where it was asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -91,6 +94,45 @@ pub struct Accelerated {
     pub cpus: Vec<Cpu>,
     /// Machine types, first the default.
     pub machines: Vec<Machine>,
+    /// What the CPU tables make of it.
+    #[serde(skip)]
+    pub(crate) models: Derived<Models>,
+}
+
+/// What is worked out of the rest when it is first asked for: no part of what an emulator says. A copy, which may be
+/// changed, begins without it.
+#[derive(Debug)]
+pub(crate) struct Derived<T>(OnceLock<Arc<T>>);
+
+impl<T> Derived<T> {
+    /// It; made now if it is not there yet.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(crate) fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        match self.0.get() {
+            Some(made) => Ok(made.clone()),
+            None => make().map(|made| self.0.get_or_init(|| Arc::new(made)).clone()),
+        }
+    }
+}
+
+impl<T> Default for Derived<T> {
+    fn default() -> Self {
+        Derived(OnceLock::new())
+    }
+}
+
+impl<T> Clone for Derived<T> {
+    fn clone(&self) -> Self {
+        Derived::default()
+    }
+}
+
+impl<T> PartialEq for Derived<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// The host's CPU as a model and its properties.
@@ -410,6 +452,7 @@ pub(crate) mod tests {
                     machine("pc-q35-10.0", Some("q35"), 4096),
                     machine("pc-q35-9.2", None, 4096),
                 ],
+                ..Accelerated::default()
             },
             ..Capabilities::default()
         };

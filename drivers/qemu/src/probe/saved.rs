@@ -88,7 +88,7 @@ impl Element for Capabilities {
         }
         text(w, "arch", arch);
         for accelerator in Accelerator::ALL {
-            let Accelerated { host_cpu, cpus, machines } = self.accelerated(accelerator);
+            let Accelerated { host_cpu, cpus, machines, models: _ } = self.accelerated(accelerator);
             host_cpu.iter().for_each(|cpu| of_type(w, "hostCPU", accelerator, cpu));
             cpus.iter().for_each(|cpu| of_type(w, "cpu", accelerator, cpu));
             machines.iter().for_each(|machine| of_type(w, "machine", accelerator, machine));
