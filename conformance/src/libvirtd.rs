@@ -17,13 +17,14 @@ use tempfile::TempDir;
 /// What libvirtd needs to begin, and far more.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has begun: nothing tells.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 const SOCKET: &str = "/run/libvirt/libvirt-sock";
 const IMAGES: &str = "/var/lib/libvirt/images";
 
 /// Folders that are libvirt's own, empty at first, and on a disk as a host has them: what it writes costs what it costs there.
-const FOLDERS: &[&str] = &["/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
+const FOLDERS: &[&str] = &["/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", CACHE];
 const RUN: &str = "/run/libvirt";
+const CACHE: &str = "/var/cache/libvirt";
 
 /// As a host without control groups, security drivers and helpers has it.
 const CONFIG: &str = "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\nremember_owner = 0\nsecurity_driver = \"none\"\n\
@@ -64,33 +65,29 @@ impl Libvirtd {
         shell(FILES, &[Path::new(IMAGES)])?;
         fs::write("/etc/libvirt/qemu.conf", CONFIG)?;
         fs::write("/etc/libvirt/libvirtd.conf", "")?;
-        let log = "/var/log/libvirt/libvirtd.log";
-        let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "LOGNAME=root", "LC_ALL=C"];
-        let process = Spawn {
-            program: "/usr/sbin/libvirtd".into(),
-            args: vec!["-f".into(), "/etc/libvirt/libvirtd.conf".into()],
-            env: env.iter().map(Into::into).collect(),
-            directory: "/".into(),
-            credentials: None,
-            cgroups: Vec::new(),
-            output: OpenOptions::new().append(true).create(true).open(log)?,
-            fds: Vec::new(),
-        };
-        let process = process.detached().context("start libvirtd")?;
-        let handle = process.open()?.context("libvirtd has ended at once")?;
-        let begin = Instant::now();
-        while UnixStream::connect(SOCKET).is_err() {
-            // Its end is noticed at once, its beginning soon.
-            if handle.wait(LOOK_EVERY) || begin.elapsed() > DEADLINE {
-                bail!("libvirtd does not begin: {}", fs::read_to_string(log).unwrap_or_default());
-            }
-        }
+        let (process, handle) = begin()?;
         Ok(Libvirtd { process, handle, _disk: disk })
     }
 
     /// The process.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Ends it, and starts it again, and gives how long it took to begin; its guests run on. `forget`: what it found out
+    /// about emulators is gone.
+    ///
+    /// # Errors
+    /// It doesn't end or begin.
+    pub fn restart(&mut self, forget: bool) -> anyhow::Result<Duration> {
+        self.handle.terminate()?;
+        ensure!(self.handle.wait(DEADLINE), "libvirtd does not end");
+        if forget {
+            shell("rm -rf \"$1\"/*", &[Path::new(CACHE)])?;
+        }
+        let start = Instant::now();
+        (self.process, self.handle) = begin()?;
+        Ok(start.elapsed())
     }
 
     /// Runs virsh, and gives what it said however it ended.
@@ -120,6 +117,32 @@ impl Drop for Libvirtd {
             let _ = self.handle.kill();
         }
     }
+}
+
+/// Starts libvirtd, and waits until it listens.
+fn begin() -> anyhow::Result<(Process, PidFd)> {
+    let log = "/var/log/libvirt/libvirtd.log";
+    let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "LOGNAME=root", "LC_ALL=C"];
+    let process = Spawn {
+        program: "/usr/sbin/libvirtd".into(),
+        args: vec!["-f".into(), "/etc/libvirt/libvirtd.conf".into()],
+        env: env.iter().map(Into::into).collect(),
+        directory: "/".into(),
+        credentials: None,
+        cgroups: Vec::new(),
+        output: OpenOptions::new().append(true).create(true).open(log)?,
+        fds: Vec::new(),
+    };
+    let process = process.detached().context("start libvirtd")?;
+    let handle = process.open()?.context("libvirtd has ended at once")?;
+    let start = Instant::now();
+    while UnixStream::connect(SOCKET).is_err() {
+        // Its end is noticed at once, its beginning soon.
+        if handle.wait(LOOK_EVERY) || start.elapsed() > DEADLINE {
+            bail!("libvirtd does not begin: {}", fs::read_to_string(log).unwrap_or_default());
+        }
+    }
+    Ok((process, handle))
 }
 
 fn shell(script: &str, arguments: &[&Path]) -> anyhow::Result<()> {

@@ -5,13 +5,22 @@
  *   native ROUNDS to make the command lines of all, in the fastest round
  *   define ROUNDS to define one, a line for each document and round
  *   start ROUNDS  to start the first with its CPUs stopped, and to destroy it: two lines for each round
- *   list ROUNDS   to list all domains, and to get the document of each, in the fastest round; they are defined before
+ *   list ROUNDS   to list all domains, and to get the document of each, in the fastest round
+ *
+ * and these print nothing:
+ *
+ *   keep          defines all
+ *   run           defines all, and starts them with their CPUs stopped
+ *   remove        ends and removes all domains that there are
+ *   probe         asks for what the emulators can do whose paths are given
  *
  * The library's own declarations are given here, so that only the library itself has to be installed. */
 #include "texts.h"
 
 void *virConnectOpen(const char *uri);
 void virSetErrorFunc(void *data, void (*handler)(void *data, void *error));
+char *virConnectGetDomainCapabilities(void *connection, const char *emulator, const char *arch, const char *machine,
+                                      const char *type, unsigned flags);
 char *virConnectDomainXMLToNative(void *connection, const char *format, const char *xml, unsigned flags);
 void *virDomainDefineXML(void *connection, const char *xml);
 char *virDomainGetXMLDesc(void *domain, unsigned flags);
@@ -44,8 +53,27 @@ int main(int argc, char **argv) {
     int rounds = argc > 2 ? atoi(argv[2]) : 1;
     long long best = 0;
     void **domains = NULL;
-    if (!strcmp(mode, "list"))
-        for (int at = 0; at < count; at++) must(virDomainDefineXML(connection, texts[at]), paths[at]);
+    if (!strcmp(mode, "keep") || !strcmp(mode, "run")) {
+        for (int at = 0; at < count; at++) {
+            void *domain = must(virDomainDefineXML(connection, texts[at]), paths[at]);
+            if (*mode == 'r' && virDomainCreateWithFlags(domain, PAUSED)) must(NULL, paths[at]);
+            virDomainFree(domain);
+        }
+        return 0;
+    }
+    if (!strcmp(mode, "remove")) {
+        int found = virConnectListAllDomains(connection, &domains, 0);
+        for (int at = 0; at < found; at++) {
+            virDomainDestroy(domains[at]);
+            undefine(domains[at]);
+        }
+        return 0;
+    }
+    if (!strcmp(mode, "probe")) {
+        for (int at = 0; at < count; at++)
+            free(must(virConnectGetDomainCapabilities(connection, paths[at], NULL, NULL, NULL, 0), paths[at]));
+        return 0;
+    }
     for (int round = 0; round < rounds; round++) {
         long long took = 0, start;
         if (!strcmp(mode, "convert") || !strcmp(mode, "native")) {
@@ -83,10 +111,6 @@ int main(int argc, char **argv) {
             free(domains);
         }
         if (!best || took < best) best = took;
-    }
-    if (!strcmp(mode, "list")) {
-        int found = virConnectListAllDomains(connection, &domains, 0);
-        for (int at = 0; at < found; at++) undefine(domains[at]);
     }
     if (!strcmp(mode, "list") || !strcmp(mode, "native")) printf("%lld\n", best);
     return 0;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use ostler_conf::{Domain, parse};
 use ostler_conformance::Libvirtd;
-use ostler_driver::{Definition, Domains, StartOptions, StateOnUndefine};
+use ostler_driver::{Connection, Definition, Domains, StartOptions, StateOnUndefine};
 use ostler_driver_cpu::CpuDriver;
 use ostler_driver_network::NetworkDriver;
 use ostler_driver_qemu::offline::stand_ins::Folders;
@@ -29,6 +29,14 @@ use crate::report::{Goal, Report, median, ms};
 const ROUNDS: usize = 15;
 const STARTS: usize = 9;
 const MANY: usize = 1000;
+const RUNNING: usize = 50;
+/// Emulators, and what their simplest guest is.
+const EMULATORS: &[(&str, &str)] = &[
+    (EMULATOR, "<type arch='x86_64' machine='q35'>hvm</type>"),
+    ("/usr/bin/qemu-system-i386", "<type arch='i686' machine='q35'>hvm</type>"),
+    ("/usr/bin/qemu-system-aarch64", "<type arch='aarch64' machine='virt'>hvm</type>"),
+    ("/usr/bin/qemu-system-arm", "<type arch='armv7l' machine='virt'>hvm</type>"),
+];
 const EMULATOR: &str = "/usr/bin/qemu-system-x86_64";
 
 pub(crate) fn measure(_binary: &str, report: &mut Report) {
@@ -38,26 +46,27 @@ pub(crate) fn measure(_binary: &str, report: &mut Report) {
     // The thread's network and mounts are its own.
     std::thread::scope(|scope| {
         scope.spawn(|| match Libvirtd::start() {
-            // It runs for as long as it is held.
-            Ok(_libvirtd) => beside(&reference, report),
+            Ok(mut libvirtd) => beside(&mut libvirtd, &reference, report),
             Err(error) => eprintln!("  not measured: {error:#}"),
         });
     });
 }
 
-fn beside(reference: &Reference, report: &mut Report) {
-    let ours = Ours::open();
+fn beside(libvirtd: &mut Libvirtd, reference: &Reference, report: &mut Report) {
+    let mut ours = Ours::open();
     command_lines(reference, report);
     definitions(reference, &ours, report);
     starts(reference, &ours, report);
-    many(reference, &ours, report);
+    many(libvirtd, reference, &mut ours, report);
+    running(libvirtd, reference, &mut ours, report);
+    emulators(libvirtd, reference, report);
 }
 
 /// Our driver, on folders and in a control group of its own.
 struct Ours {
     folder: TempDir,
     runtime: Runtime,
-    driver: QemuDriver,
+    driver: Option<QemuDriver>,
 }
 
 impl Ours {
@@ -65,27 +74,38 @@ impl Ours {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let (state, run) = (folder.path().join("s"), folder.path().join("r"));
-        let driver = runtime.block_on(async {
-            let network = ostler_driver_network::Config::new(&state, &run);
-            let services = Services {
-                networks: Arc::new(NetworkDriver::open(network).await.unwrap()),
-                storage: Arc::new(
-                    StorageDriver::open(ostler_driver_storage::Config {
-                        state_dir: state.clone(),
-                        pools_dir: state.join("pools"),
-                    })
-                    .unwrap(),
-                ),
-                security: Arc::new(SecurityDriver::open(&state).unwrap()),
-                cpus: Arc::new(CpuDriver),
-            };
-            let config =
-                Config { state_dir: state.clone(), run_dir: run.clone(), cgroup: cgroup(), ..Config::default() };
-            QemuDriver::open(config, services).await.unwrap()
-        });
-        Ours { folder, runtime, driver }
+        let driver = runtime.block_on(open(folder.path()));
+        Ours { folder, runtime, driver: Some(driver) }
     }
+
+    fn driver(&self) -> &QemuDriver {
+        self.driver.as_ref().expect("it is gone only while it is opened again")
+    }
+
+    /// Milliseconds until a manager that begins again has told of its guests.
+    fn reopen(&mut self) -> f64 {
+        self.runtime.block_on(self.driver().close()).unwrap();
+        self.driver = None;
+        let start = Instant::now();
+        let driver = self.runtime.block_on(open(self.folder.path()));
+        self.runtime.block_on(driver.list()).unwrap();
+        self.driver = Some(driver);
+        ms(start.elapsed())
+    }
+}
+
+async fn open(folder: &Path) -> QemuDriver {
+    let (state, run) = (folder.join("s"), folder.join("r"));
+    let network = ostler_driver_network::Config::new(&state, &run);
+    let storage = ostler_driver_storage::Config { state_dir: state.clone(), pools_dir: state.join("pools") };
+    let services = Services {
+        networks: Arc::new(NetworkDriver::open(network).await.unwrap()),
+        storage: Arc::new(StorageDriver::open(storage).unwrap()),
+        security: Arc::new(SecurityDriver::open(&state).unwrap()),
+        cpus: Arc::new(CpuDriver),
+    };
+    let config = Config { state_dir: state, run_dir: run, cgroup: cgroup(), ..Config::default() };
+    QemuDriver::open(config, services).await.unwrap()
 }
 
 impl Drop for Ours {
@@ -159,9 +179,9 @@ fn definitions(reference: &Reference, ours: &Ours, report: &mut Report) {
     let mut took = Vec::new();
     for _ in 0..=ROUNDS {
         let start = Instant::now();
-        ours.runtime.block_on(ours.driver.define(&domain)).unwrap();
+        ours.runtime.block_on(ours.driver().define(&domain)).unwrap();
         took.push(ms(start.elapsed()));
-        ours.runtime.block_on(ours.driver.undefine(domain.uuid.unwrap(), StateOnUndefine::Delete)).unwrap();
+        ours.runtime.block_on(ours.driver().undefine(domain.uuid.unwrap(), StateOnUndefine::Delete)).unwrap();
     }
     took.remove(0);
     let theirs = numbers(&reference.ask(&["define", &(ROUNDS + 1).to_string()], &[file]));
@@ -187,14 +207,14 @@ fn starts(reference: &Reference, ours: &Ours, report: &mut Report) {
     let (mut started, mut destroyed) = (Vec::new(), Vec::new());
     for _ in 0..=STARTS {
         ours.runtime.block_on(async {
-            ours.driver.define(&domain).await.unwrap();
+            ours.driver().define(&domain).await.unwrap();
             let start = Instant::now();
-            ours.driver.start(uuid, StartOptions { paused: true }).await.unwrap();
+            ours.driver().start(uuid, StartOptions { paused: true }).await.unwrap();
             started.push(ms(start.elapsed()));
             let start = Instant::now();
-            ours.driver.destroy(uuid).await.unwrap();
+            ours.driver().destroy(uuid).await.unwrap();
             destroyed.push(ms(start.elapsed()));
-            ours.driver.undefine(uuid, StateOnUndefine::Delete).await.unwrap();
+            ours.driver().undefine(uuid, StateOnUndefine::Delete).await.unwrap();
         });
     }
     let theirs = numbers(&reference.ask(&["start", &(STARTS + 1).to_string()], &[file]));
@@ -205,31 +225,128 @@ fn starts(reference: &Reference, ours: &Ours, report: &mut Report) {
     report.add("destroy", "ms", rest(destroyed), Some(every(1)), "libvirt's", Goal::Ratio(0.06));
 }
 
-/// Many defined guests: how long it takes to list them and to tell of each what it is.
-fn many(reference: &Reference, ours: &Ours, report: &mut Report) {
-    let disk = ours.folder.path().join("disk");
-    let texts: Vec<String> = (0..MANY).map(|number| guest(number, &disk)).collect();
-    let file = |number: usize| ours.folder.path().join(format!("many{number}.xml")).display().to_string();
-    let files: Vec<String> = (0..MANY).map(file).collect();
-    files.iter().zip(&texts).for_each(|(file, text)| fs::write(file, text).unwrap());
+/// Many defined guests: how long it takes to list them and to tell of each what it is, what they cost, and how soon a
+/// manager that begins again knows them.
+fn many(libvirtd: &mut Libvirtd, reference: &Reference, ours: &mut Ours, report: &mut Report) {
+    let (files, texts) = guests(ours, MANY);
+    let before = (private_kib("self"), private_kib(&libvirtd.process().pid.to_string()));
     let took = ours.runtime.block_on(async {
         for text in &texts {
-            ours.driver.define(&domain(text)).await.unwrap();
+            ours.driver().define(&domain(text)).await.unwrap();
         }
         let mut best = f64::INFINITY;
         for _ in 0..ROUNDS {
             let start = Instant::now();
-            for summary in ours.driver.list().await.unwrap() {
-                let definition = ours.driver.definition(summary.uuid, Definition::Persistent).await.unwrap();
+            for summary in ours.driver().list().await.unwrap() {
+                let definition = ours.driver().definition(summary.uuid, Definition::Persistent).await.unwrap();
                 drop(black_box(ostler_conf::format(&definition)));
             }
             best = best.min(ms(start.elapsed()));
         }
         best
     });
-    let theirs = numbers(&reference.ask(&["list", &ROUNDS.to_string()], &files));
+    reference.ask(&["keep"], &files);
+    let theirs = numbers(&reference.ask(&["list", &ROUNDS.to_string()], &[]));
     let theirs = theirs.first().map(|nanoseconds| nanoseconds / 1e6);
     report.add("list and dumpxml of 1000 guests", "ms", took, theirs, "libvirt's", Goal::None);
+    let growth = |now: f64, before: f64| (now - before) / MANY as f64;
+    report.add(
+        "private memory a defined guest",
+        "KiB",
+        growth(private_kib("self"), before.0),
+        Some(growth(private_kib(&libvirtd.process().pid.to_string()), before.1)),
+        "libvirt's",
+        Goal::Ratio(0.5),
+    );
+    restart("restart with 1000 defined guests", libvirtd, reference, ours, report);
+    reference.ask(&["remove"], &[]);
+    remove_all(ours);
+}
+
+/// Guests that run, their CPUs stopped.
+fn running(libvirtd: &mut Libvirtd, reference: &Reference, ours: &mut Ours, report: &mut Report) {
+    let (files, texts) = guests(ours, RUNNING);
+    let before = (private_kib("self"), private_kib(&libvirtd.process().pid.to_string()));
+    let growth = |now: f64, before: f64| (now - before) / RUNNING as f64;
+    ours.runtime.block_on(async {
+        for domain in texts.iter().map(|text| domain(text)) {
+            ours.driver().define(&domain).await.unwrap();
+            ours.driver().start(domain.uuid.unwrap(), StartOptions { paused: true }).await.unwrap();
+        }
+    });
+    let own = growth(private_kib("self"), before.0);
+    let restarted = ours.reopen();
+    remove_all(ours);
+    reference.ask(&["run"], &files);
+    let theirs = growth(private_kib(&libvirtd.process().pid.to_string()), before.1);
+    report.add("private memory a running guest", "KiB", own, Some(theirs), "libvirt's", Goal::Ratio(0.3));
+    let theirs = restart_of(libvirtd, reference);
+    report.add("restart with 50 running guests", "ms", restarted, Some(theirs), "libvirt's", Goal::Ratio(0.1));
+    reference.ask(&["remove"], &[]);
+}
+
+fn restart(name: &'static str, libvirtd: &mut Libvirtd, reference: &Reference, ours: &mut Ours, report: &mut Report) {
+    let own = ours.reopen();
+    report.add(name, "ms", own, Some(restart_of(libvirtd, reference)), "libvirt's", Goal::Ratio(0.1));
+}
+
+/// Milliseconds until libvirtd, which ends and begins again, has told of its guests.
+fn restart_of(libvirtd: &mut Libvirtd, reference: &Reference) -> f64 {
+    let begun = libvirtd.restart(false).unwrap();
+    let start = Instant::now();
+    reference.ask(&["list", "1"], &[]);
+    ms(begun + start.elapsed())
+}
+
+/// What the emulators can do, with nothing known of them yet.
+fn emulators(libvirtd: &mut Libvirtd, reference: &Reference, report: &mut Report) {
+    let installed: Vec<(&str, &str)> =
+        EMULATORS.iter().filter(|(emulator, _)| Path::new(emulator).exists()).copied().collect();
+    let fresh = Ours::open();
+    let start = Instant::now();
+    for (emulator, guest) in &installed {
+        let text = format!(
+            "<domain type='qemu'><name>probe</name><memory>65536</memory><os>{guest}</os>\
+             <devices><emulator>{emulator}</emulator></devices></domain>"
+        );
+        fresh.runtime.block_on(fresh.driver().check(&domain(&text))).unwrap();
+    }
+    let own = ms(start.elapsed());
+    let begun = libvirtd.restart(true).unwrap();
+    let paths: Vec<String> = installed.iter().map(|(emulator, _)| (*emulator).to_owned()).collect();
+    let start = Instant::now();
+    reference.ask(&["probe"], &paths);
+    let theirs = ms(begun + start.elapsed());
+    let against = format!("libvirt's start with an empty cache, {} emulators", installed.len());
+    report.add("first capabilities", "ms", own, Some(theirs), against, Goal::Ratio(0.3));
+}
+
+/// Documents of so many guests, and the files that hold them.
+fn guests(ours: &Ours, count: usize) -> (Vec<String>, Vec<String>) {
+    let disk = ours.folder.path().join("disk");
+    let texts: Vec<String> = (0..count).map(|number| guest(number, &disk)).collect();
+    let file = |number: usize| ours.folder.path().join(format!("many{number}.xml")).display().to_string();
+    let files: Vec<String> = (0..count).map(file).collect();
+    files.iter().zip(&texts).for_each(|(file, text)| fs::write(file, text).unwrap());
+    (files, texts)
+}
+
+fn remove_all(ours: &Ours) {
+    ours.runtime.block_on(async {
+        for summary in ours.driver().list().await.unwrap() {
+            if summary.state.is_active() {
+                ours.driver().destroy(summary.uuid).await.unwrap();
+            }
+            ours.driver().undefine(summary.uuid, StateOnUndefine::Delete).await.unwrap();
+        }
+    });
+}
+
+/// What a process has to itself.
+fn private_kib(process: &str) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
+    let lines = text.lines().filter(|line| line.starts_with("Private_"));
+    lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum()
 }
 
 /// The guest's document in a file, and its disk.
