@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use ostler::admission;
+use ostler_conf::save_image;
 use ostler_conf::xml::MAX_LENGTH;
 use ostler_crds::manifest::{self, Manifest, ManifestProblem};
 use serde_json::json;
@@ -100,9 +101,15 @@ pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
     text.with_context(|| format!("read {}", file.display()))
 }
 
-fn text_of(source: impl Read) -> anyhow::Result<String> {
+fn text_of(mut source: impl Read) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
-    source.take(MAX_LENGTH as u64 + 1).read_to_end(&mut bytes)?;
+    source.by_ref().take(save_image::HEADER as u64).read_to_end(&mut bytes)?;
+    // Of a saved guest, the document that it begins with.
+    if let Some(memory) = save_image::memory_at(&bytes)? {
+        source.take((memory - bytes.len()) as u64).read_to_end(&mut bytes)?;
+        return Ok(save_image::document(&bytes)?.to_owned());
+    }
+    source.take((MAX_LENGTH + 1 - bytes.len()) as u64).read_to_end(&mut bytes)?;
     anyhow::ensure!(bytes.len() <= MAX_LENGTH, "it has more than {MAX_LENGTH} bytes");
     Ok(String::from_utf8(bytes)?)
 }
@@ -131,4 +138,21 @@ fn read_files(path: &Path, extensions: &[&str]) -> anyhow::Result<Vec<(String, S
             Ok((file.display().to_string(), text))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_guest_is_read_as_its_document() {
+        let mut saved = include_bytes!("../../../conf/src/save_image/libvirt.save").to_vec();
+        // Room behind the documents, and memory.
+        saved.resize(200_000, 0);
+        let text = text_of(&saved[..]).unwrap();
+        assert!(text.starts_with("<domain type='qemu'>") && text.trim_end().ends_with("</domain>"), "{text}");
+        assert_eq!(documents::kind_of(&text).ok().unwrap().root, "domain");
+        assert!(text_of(&saved[..4000]).is_err());
+        assert!(text_of(&b"<network/>"[..]).is_ok_and(|text| text == "<network/>"));
+    }
 }
