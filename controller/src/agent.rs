@@ -71,6 +71,8 @@ pub enum Objects {
         node: String,
         /// The namespace of the agent's Lease.
         namespace: String,
+        /// The ids of clusters that this one replaces.
+        former_owners: Vec<String>,
     },
 }
 
@@ -99,7 +101,7 @@ impl Objects {
                 let owner = directory.owner().to_string();
                 Ok(Ends { host, owner, sink: Arc::new(directory), source: Box::new(source), cluster: None })
             }
-            Objects::Cluster { config, node, namespace } => {
+            Objects::Cluster { config, node, namespace, former_owners: _ } => {
                 let client = cluster::client::client((**config).clone(), metrics.clone())
                     .with_context(|| format!("prepare for the API server {}", config.cluster_url))?;
                 // First of all: the controller makes this host's object when it sees the Lease.
@@ -152,7 +154,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let opened = drivers::open(&config, runtime.as_ref()).await.context("open the drivers")?;
     let Ends { host, owner, sink, source, cluster } = config.objects.open(&config.state_dir, &metrics).await?;
     let context = Context::new(host, owner, opened, sink, config.state_dir.join("operations-done"), metrics);
-    let context = Arc::new(if cluster.is_some() { context.by_claim() } else { context });
+    let context = Arc::new(match config.objects {
+        Objects::Cluster { former_owners, .. } => context.by_claim(config.state_dir.join("given-up"), former_owners),
+        Objects::Directory { .. } => context,
+    });
     let (stop, stopped) = watch::channel(false);
     let control = control::serve(&config.run_dir, context.clone()).context("listen for commands")?;
     let http = match config.listen {

@@ -155,6 +155,9 @@ struct AgentArgs {
     /// Namespace of the agent's Lease
     #[arg(long, env = "POD_NAMESPACE", default_value = "ostler-system", value_name = "NAME")]
     namespace: String,
+    /// Id of a cluster that this one replaces (the uid of its namespace kube-system): `adopt: Orphaned` takes its guests over
+    #[arg(long = "former-owner", requires = "cluster", value_name = "UID")]
+    former_owners: Vec<String>,
     /// Folder with a runtime to lay down on the host and start guests from: 'digest' and 'runtime/bin/…'
     #[arg(long, env = "OSTLER_RUNTIME", value_name = "DIR")]
     runtime: Option<PathBuf>,
@@ -262,10 +265,12 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     };
     let runtime = runtime()?;
     let (objects, laid) = match (&pod, args.kubeconfig, args.manifests) {
-        (Some(pod), ..) => (cluster(pod.config.clone(), args.node, args.namespace), pod.runtime.clone()),
+        (Some(pod), ..) => {
+            (cluster(pod.config.clone(), args.node, args.namespace, args.former_owners), pod.runtime.clone())
+        }
         (None, Some(file), _) => {
             let config = runtime.block_on(agent::kubeconfig(&file))?;
-            (cluster(config, args.node, args.namespace), args.runtime)
+            (cluster(config, args.node, args.namespace, args.former_owners), args.runtime)
         }
         (None, None, Some(manifests)) => {
             (agent::Objects::Directory { manifests, allow_empty: args.allow_empty }, args.runtime)
@@ -293,8 +298,13 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(BLOCKING).enable_all().build()
 }
 
-fn cluster(config: kube::Config, node: Option<String>, namespace: String) -> agent::Objects {
-    agent::Objects::Cluster { config: Box::new(config), node: node.unwrap_or_default(), namespace }
+fn cluster(
+    config: kube::Config,
+    node: Option<String>,
+    namespace: String,
+    former_owners: Vec<String>,
+) -> agent::Objects {
+    agent::Objects::Cluster { config: Box::new(config), node: node.unwrap_or_default(), namespace, former_owners }
 }
 
 fn print_generated(generate: impl FnOnce(&mut Vec<u8>)) -> Outcome {

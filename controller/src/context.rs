@@ -1,17 +1,18 @@
 //! What all reconcilers share: the objects, the drivers, the sink, and what is remembered between two looks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use ostler_crds::{HostOutcome, HostSelector, Kind, Object, ObjectRef};
+use ostler_crds::{Fence, HostOutcome, HostSelector, Kind, Object, ObjectRef};
 use ostler_driver::{Connection, Domains, Error, Events, Networks, Result, Storage};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
 use crate::engine::Index;
+use crate::given_up::GivenUp;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::plan::Asked;
@@ -37,6 +38,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Whether an object is this host's by a numbered claim (a cluster's), not by standing in its directory.
     pub by_claim: bool,
+    /// Claims that were given up.
+    pub given_up: GivenUp,
+    /// Owners whose guests this one may take over, besides its own.
+    pub former_owners: Vec<String>,
     state: Mutex<State>,
     locks: Mutex<HashMap<ObjectRef, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -64,6 +69,13 @@ struct State {
     shutdown_asked: HashMap<ObjectRef, (Instant, Instant)>,
     outcomes: BTreeMap<ObjectRef, HostOutcome>,
     problems: Vec<SourceProblem>,
+    /// Claims that the API server has confirmed.
+    confirmed: HashMap<ObjectRef, i64>,
+    obeyed: Option<String>,
+    /// Domains, by uid and the claim's number, that are here as far as we were told, while the API server knows better.
+    disowned: HashSet<(String, i64)>,
+    /// Guests without a claim here of which it was asked who holds it.
+    strays: HashSet<Uuid>,
     waker: Option<UnboundedSender<ObjectRef>>,
     synced: bool,
     draining: bool,
@@ -95,17 +107,67 @@ impl Context {
             sink,
             journal: Journal::new(journal),
             metrics,
+            given_up: GivenUp::new(PathBuf::new()),
             by_claim: false,
+            former_owners: Vec::new(),
             state: Mutex::default(),
             locks: Mutex::default(),
         }
     }
 
-    /// The same in a cluster.
+    /// The same in a cluster. `given_up`: the folder that notes which claims were given up.
     #[must_use]
-    pub fn by_claim(mut self) -> Self {
-        self.by_claim = true;
+    pub fn by_claim(mut self, given_up: PathBuf, former_owners: Vec<String>) -> Self {
+        (self.by_claim, self.given_up, self.former_owners) = (true, GivenUp::new(given_up), former_owners);
         self
+    }
+
+    /// The fence that keeps this host from running anything.
+    pub fn fence(&self) -> Option<Fence> {
+        match self.get(&self.host_ref()).as_deref() {
+            Some(Object::Host(host)) => host.status.as_ref()?.fence.clone(),
+            _ => None,
+        }
+    }
+
+    /// The number of the claim that the API server has confirmed since the agent's start.
+    pub fn confirmed_claim(&self, key: &ObjectRef) -> Option<i64> {
+        self.state().confirmed.get(key).copied()
+    }
+
+    /// The API server has confirmed a claim.
+    pub fn set_confirmed_claim(&self, key: &ObjectRef, number: i64) {
+        self.state().confirmed.insert(key.clone(), number);
+    }
+
+    /// The API server was asked at this moment which domains this host holds a claim on.
+    pub fn set_claimed(&self, claimed: &HashSet<String>) {
+        let mut state = self.state();
+        let ours = state.index.of_kind(Kind::Domain).filter(|object| !claimed.contains(object.uid()));
+        let disowned = ours.map(|object| (object.uid().to_owned(), crate::names::claim(object).unwrap_or(0))).collect();
+        state.disowned = disowned;
+        state.strays.clear();
+    }
+
+    /// The domains that are here as far as anybody knows, by uid.
+    pub fn held(&self) -> HashSet<String> {
+        let state = self.state();
+        let is_held = |object: &&Arc<Object>| {
+            let claim = crate::names::claim(object).unwrap_or(0);
+            !state.disowned.contains(&(object.uid().to_owned(), claim))
+        };
+        state.index.of_kind(Kind::Domain).filter(is_held).map(|object| object.uid().to_owned()).collect()
+    }
+
+    /// Remembers that it was asked who holds the claim on a guest; gives whether that is new.
+    pub fn set_stray(&self, guest: Uuid) -> bool {
+        self.state().strays.insert(guest)
+    }
+
+    /// Remembers which fence was obeyed last; gives whether it is another than before.
+    pub fn set_obeyed(&self, fence: Option<String>) -> bool {
+        let mut state = self.state();
+        std::mem::replace(&mut state.obeyed, fence.clone()) != fence
     }
 
     /// Whether this host carries a definition out though nothing here refers to it: its hostSelector picks it.
@@ -154,6 +216,7 @@ impl Context {
         state.unwritten.remove(key);
         state.domains.retain(|_, domain| domain != key);
         state.shutdown_asked.remove(key);
+        state.confirmed.remove(key);
         state.outcomes.remove(key);
         drop(state);
         self.metrics.domain(key, None);

@@ -5,6 +5,7 @@
 
 mod delete;
 mod drive;
+mod hold;
 mod identity;
 mod observe;
 mod report;
@@ -20,7 +21,7 @@ use tracing::debug;
 
 use super::{Again, Error, UNTOLD, report_failure};
 use crate::context::{Context, domains};
-use crate::plan::{self, Desired, Observed, Plan, Verdict};
+use crate::plan::{self, Action, Desired, Observed, Plan, Verdict};
 use crate::source::EventKind;
 
 pub use resolve::preview;
@@ -108,21 +109,9 @@ async fn carry_out(
     let domains = domains(connection.as_ref())?;
     let uuid = match identity::find(context, domains, object, domain, status).await? {
         identity::Found::Uuid(uuid) => uuid,
-        identity::Found::Conflict(_) | identity::Found::Lost(_) if object.is_deleted() => {
+        identity::Found::Conflict(_) if object.is_deleted() => {
             context.sink.finalize(key).await?;
             return Ok(None);
-        }
-        identity::Found::Lost(message) => {
-            status.conditions.reconciling(reasons::RECORD_LOST, message.clone(), object.generation());
-            status.conditions.set(
-                ostler_crds::types::RUNNING,
-                ostler_crds::ConditionStatus::Unknown,
-                reasons::RECORD_LOST,
-                message.clone(),
-                object.generation(),
-            );
-            status.phase = Some(ostler_crds::Phase::Failed);
-            return Ok(Some(Outcome { again: Again::No, refused: Some(message) }));
         }
         identity::Found::Conflict(message) => {
             if status.conditions.get(ostler_crds::types::STALLED).is_none() {
@@ -137,7 +126,12 @@ async fn carry_out(
     if object.is_deleted() {
         return delete::delete(context, key, object, domain, status, domains, uuid).await;
     }
-    let resolved = resolve::resolve(context, object, domain, uuid).await?;
+    let observation = observe::observe(domains, uuid).await?;
+    let number = match hold::hold(context, key, object, domain, domains, &observation, uuid, status).await? {
+        hold::Hold::Go(number) => number,
+        hold::Hold::Rest(outcome) => return Ok(Some(outcome)),
+    };
+    let resolved = resolve::resolve(context, object, domain, uuid, number).await?;
     let checked = domains.check(&resolved.definition).await?;
     let mut waits_for = resolved.missing;
     // What the driver misses is said once: a volume that waits is also a file that is absent.
@@ -145,7 +139,6 @@ async fn carry_out(
         waits_for
             .extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
     }
-    let observation = observe::observe(domains, uuid).await?;
     if let Some(why) = observation.damaged() {
         status.conditions.stalled(reasons::DAMAGED, format!("the guest is left alone: {why}"), object.generation());
         return Ok(Some(Again::No.into()));
@@ -167,6 +160,10 @@ async fn carry_out(
         Verdict::Refused(why) => Some((*why).to_owned()),
         _ => None,
     };
+    if plan.actions.contains(&Action::Start) && !hold::may_start(context, key, domain, number).await? {
+        // Who has it now is told soon.
+        return Ok(Some(Again::Failed(reasons::CLAIM_OUTDATED).into()));
+    }
     drive::drive(context, key, domains, uuid, &checked.definition, &plan).await?;
     status.run = plan.run.clone();
     // What was done shows in a second look, which is what is reported; it acts upon nothing.
@@ -209,7 +206,15 @@ async fn carry_out(
     )
     .await;
     if let Some(elsewhere) = placed_elsewhere(context, domain) {
-        report::wants_to_move(context, status, &elsewhere);
+        let bound_by = hold::bound_by(context, domain);
+        let is_halted = !observation.state().is_active() && rest.actions.is_empty() && request.is_none();
+        match number.filter(|_| is_halted && bound_by.is_none() && rest.verdict == Verdict::Settled) {
+            Some(number) => {
+                hold::leave(context, key, domains, &checked.definition, uuid, number).await?;
+                return Ok(None);
+            }
+            None => report::wants_to_move(context, status, object.generation(), &elsewhere, bound_by.as_deref()),
+        }
     }
     context.metrics.domain(key, status.phase.map(|phase| (connection.driver(), phase.word())));
     Ok(Some(Outcome { again, refused }))

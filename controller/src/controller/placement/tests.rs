@@ -99,15 +99,15 @@ fn unreachable_is_not_fenced() {
     let remote = HostSpec { uris: vec!["esx://vc".into()], ..HostSpec::default() };
     let plain = HostSpec::default();
     let cases = [
-        (Some(&node), &plain, false),
-        (Some(&tainted), &plain, false),
-        (Some(&out_of_service), &plain, true),
-        (Some(&node), &said, true),
-        (None, &plain, true),
-        (None, &remote, false),
+        (Some(&node), &plain, None),
+        (Some(&tainted), &plain, None),
+        (Some(&out_of_service), &plain, Some("NodeOutOfService")),
+        (Some(&node), &said, Some("Spec")),
+        (None, &plain, Some("NodeDeleted")),
+        (None, &remote, None),
     ];
     for (node, host, expected) in cases {
-        assert_eq!(is_fenced(node, host), expected, "{node:?} {host:?}");
+        assert_eq!(fence(node, host), expected, "{node:?} {host:?}");
     }
 }
 
