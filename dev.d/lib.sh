@@ -32,12 +32,15 @@ need_qemu() {
     newer qemu-system-x86 qemu-utils
 }
 
+# Distributions keep SPICE in a module of its own.
+has_spice() { qemu-system-x86_64 -spice help 2>&1 | grep -q addr; }
+
 # What some guests need besides QEMU: UEFI with its descriptors, a TPM, another architecture.
 need_guest_programs() {
-    [ -d /usr/share/qemu/firmware ] && [ -x /usr/bin/swtpm ] && [ -x /usr/bin/qemu-system-aarch64 ] && return
-    [ "$(id -u)" = 0 ] || { say "tests of guests need ovmf, swtpm and qemu-system-arm (install them, or run this as root)"; exit 1; }
-    say "installing ovmf, swtpm and qemu-system-arm"
-    newer ovmf qemu-system-arm swtpm
+    [ -d /usr/share/qemu/firmware ] && [ -x /usr/bin/swtpm ] && [ -x /usr/bin/qemu-system-aarch64 ] && has_spice && return
+    [ "$(id -u)" = 0 ] || { say "tests of guests need ovmf, swtpm, qemu-system-arm and QEMU's module for SPICE (install them, or run this as root)"; exit 1; }
+    say "installing ovmf, swtpm, qemu-system-arm and SPICE"
+    newer ovmf qemu-system-arm qemu-system-modules-spice swtpm
 }
 
 # A libvirt to compare with: it runs only while it is asked.

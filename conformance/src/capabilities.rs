@@ -48,19 +48,7 @@ pub(super) fn of_host(case: &Case) -> Verdict {
 }
 
 pub(super) fn host_cpu(arch: &str) -> HostCpu {
-    HostCpu {
-        arch: arch.to_owned(),
-        abilities: None,
-        model: None,
-        vendor: None,
-        microcode: None,
-        signature: None,
-        counters: Vec::new(),
-        topology: None,
-        maxphysaddr: None,
-        features: Vec::new(),
-        pages: Vec::new(),
-    }
+    HostCpu { arch: arch.to_owned(), ..HostCpu::default() }
 }
 
 /// The emulator is asked, and the recorded one answers. Files' times and our own version count as nothing.

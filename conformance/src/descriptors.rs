@@ -36,14 +36,13 @@ pub(super) fn folders(case: &Case, root: &str, kind: &str) -> Vec<PathBuf> {
 
 /// The firmware that is installed in folders.
 pub(super) fn firmware(folders: &[PathBuf]) -> Result<Vec<Descriptor>, String> {
-    let paths = installed_in(folders)?.into_iter();
+    let paths = installed_in(folders).into_iter();
     let texts = paths.map(|path| content(&path)).collect::<Result<Vec<_>, _>>()?;
     Ok(texts.iter().filter_map(|text| Descriptor::read(text)).collect())
 }
 
-fn installed_in(folders: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
-    let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-    installed(&folders).map_err(|error| error.to_string())
+fn installed_in(folders: &[PathBuf]) -> Vec<PathBuf> {
+    installed(&folders.iter().map(PathBuf::as_path).collect::<Vec<_>>())
 }
 
 /// What stands in a file. The corpus has a symbolic link as a file with the link's target.
@@ -75,7 +74,7 @@ fn root(case: &Case) -> &str {
 
 fn precedence(case: &Case, kind: &str) -> Verdict {
     let root = root(case);
-    let found = installed_in(&folders(case, root, kind))?.into_iter();
+    let found = installed_in(&folders(case, root, kind)).into_iter();
     let inside = case.data_path(root);
     let found = found.map(|path| match path.strip_prefix(&inside) {
         Ok(path) => format!("/{}", path.display()),

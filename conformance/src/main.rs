@@ -35,6 +35,9 @@ struct Args {
     /// Ask a libvirt that runs on this machine what becomes of the definitions of e2e/definitions, and compare (root)
     #[arg(long, conflicts_with_all = ["suites", "ratchet", "write", "start"])]
     live: bool,
+    /// Folder that keeps libvirt's answers, as a corpus; answers that are there are not asked for again
+    #[arg(long, value_name = "DIR", requires = "live")]
+    answers: Option<PathBuf>,
     /// The QEMU to start
     #[arg(long, default_value = "/usr/bin/qemu-system-x86_64", requires = "start")]
     emulator: PathBuf,
@@ -92,10 +95,13 @@ fn start(args: &Args) -> anyhow::Result<()> {
 }
 
 fn live(args: &Args) -> anyhow::Result<()> {
-    let corpus = tempfile::tempdir()?;
-    let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/definitions");
-    ostler_conformance::record(&definitions, corpus.path())?;
-    let suites = ostler_conformance::run(corpus.path(), &[])?;
+    let temporary = tempfile::tempdir()?;
+    let corpus = args.answers.as_deref().unwrap_or(temporary.path());
+    if !corpus.join("manifest").exists() {
+        let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/definitions");
+        ostler_conformance::record(&definitions, corpus)?;
+    }
+    let suites = ostler_conformance::run(corpus, &[])?;
     match args.format {
         Format::Text => print_text(&suites, true),
         Format::Json => print_json(&suites),

@@ -4,11 +4,11 @@
 use ostler_conf::{ErrorCode, Problem};
 use ostler_crds::{Object, Placement, VolumeFill, rules};
 
-use crate::names;
+use crate::{names, references};
 
 /// What is wrong with an object, by the fields of its spec.
 pub fn validate(object: &Object) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems = unsound_references(object);
     let mut invalid = |field: &str, message: &str| problems.push(Problem::new(ErrorCode::XmlError, field, message));
     match object {
         Object::Host(_) => invalid("kind", "a Host is made by its agent"),
@@ -62,6 +62,19 @@ pub fn validate(object: &Object) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// References that name no object of any name, as a path would. One that is empty is told by who needs it.
+fn unsound_references(object: &Object) -> Vec<Problem> {
+    let problem = |reference: references::Reference<'_>| {
+        let message = format!(
+            "'{}' is no name of a {}: a DNS label, of another namespace's networks and pools 'namespace/name'",
+            reference.text, reference.kind
+        );
+        Problem::new(ErrorCode::XmlError, reference.place.to_string(), message)
+    };
+    let is_unsound = |reference: &references::Reference<'_>| !reference.text.is_empty() && !reference.is_sound();
+    references::of(object).into_iter().filter(is_unsound).map(problem).collect()
 }
 
 /// What may not change.

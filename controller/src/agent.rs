@@ -16,11 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ostler_crds::Allowed;
+use ostler_crds::grants::Grant;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 
-use crate::context::Context;
+use crate::context::{ByClaim, Context};
 use crate::engine;
 use crate::metrics::Metrics;
 use crate::source::cluster::{self, Cluster};
@@ -71,6 +73,8 @@ pub enum Objects {
         node: String,
         /// The namespace of the agent's Lease.
         namespace: String,
+        /// What objects may reach of this host where its Host has no `spec.allow`.
+        allow: Vec<Grant>,
         /// The ids of clusters that this one replaces.
         former_owners: Vec<String>,
     },
@@ -82,7 +86,14 @@ struct Ends {
     owner: String,
     sink: Arc<dyn Sink>,
     source: Box<dyn Source>,
-    cluster: Option<(Cluster, JoinHandle<()>)>,
+    cluster: Option<InCluster>,
+}
+
+/// What an agent of a cluster has besides.
+struct InCluster {
+    cluster: Cluster,
+    lease: JoinHandle<()>,
+    allow: Vec<Allowed>,
 }
 
 impl Objects {
@@ -101,7 +112,7 @@ impl Objects {
                 let owner = directory.owner().to_string();
                 Ok(Ends { host, owner, sink: Arc::new(directory), source: Box::new(source), cluster: None })
             }
-            Objects::Cluster { config, node, namespace, former_owners: _ } => {
+            Objects::Cluster { config, node, namespace, allow, former_owners: _ } => {
                 let client = cluster::client::client((**config).clone(), metrics.clone())
                     .with_context(|| format!("prepare for the API server {}", config.cluster_url))?;
                 // First of all: the controller makes this host's object when it sees the Lease.
@@ -114,7 +125,11 @@ impl Objects {
                     owner: owner.to_string(),
                     sink: Arc::new(cluster.clone()),
                     source: Box::new(source),
-                    cluster: Some((cluster, lease)),
+                    cluster: Some(InCluster {
+                        cluster,
+                        lease,
+                        allow: allow.iter().copied().map(Allowed::everywhere).collect(),
+                    }),
                 })
             }
         }
@@ -154,9 +169,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let opened = drivers::open(&config, runtime.as_ref()).await.context("open the drivers")?;
     let Ends { host, owner, sink, source, cluster } = config.objects.open(&config.state_dir, &metrics).await?;
     let context = Context::new(host, owner, opened, sink, config.state_dir.join("operations-done"), metrics);
-    let context = Arc::new(match config.objects {
-        Objects::Cluster { former_owners, .. } => context.by_claim(config.state_dir.join("given-up"), former_owners),
-        Objects::Directory { .. } => context,
+    let context = Arc::new(match (&cluster, config.objects) {
+        (Some(cluster), Objects::Cluster { former_owners, .. }) => context.by_claim(ByClaim {
+            given_up: config.state_dir.join("given-up"),
+            former_owners,
+            allow: cluster.allow.clone(),
+        }),
+        _ => context,
     });
     let (stop, stopped) = watch::channel(false);
     let control = control::serve(&config.run_dir, context.clone()).context("listen for commands")?;
@@ -185,7 +204,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // The engine may have ended by itself at the same moment.
     let _ = stop.send(true);
     engine.await.context("end the engine")?;
-    if let Some((cluster, lease)) = cluster {
+    if let Some(InCluster { cluster, lease, allow: _ }) = cluster {
         lease.abort();
         cluster.flush(LAST_WRITES).await;
     }

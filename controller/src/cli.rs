@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use ostler::agent;
 use ostler_crds::Verb;
+use ostler_crds::grants::Grant;
 
 /// Exit codes, as `--help` tells them.
 mod exit {
@@ -80,9 +81,9 @@ enum Command {
     /// Show what applying a manifest would change, while the guest runs or at its restart
     #[command(after_help = "Example:\n  ostler plan -f web.yaml --exit-code")]
     Plan(plan::PlanArgs),
-    /// Convert libvirt's XML to a manifest, or a manifest to libvirt's XML
+    /// Convert libvirt's XML to a manifest, a manifest to libvirt's XML, or either to QEMU's command line
     #[command(
-        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml\n  ostler convert /etc/libvirt --host node-a --out manifests"
+        after_help = "Examples:\n  virsh dumpxml web | ostler convert - > web.yaml\n  ostler convert web.yaml --to xml\n  ostler convert /etc/libvirt --host node-a --out manifests\n  ostler convert --to qemu-argv -f web.yaml"
     )]
     Convert(convert::ConvertArgs),
     /// Delete an object with its manifest
@@ -167,6 +168,9 @@ struct AgentArgs {
     /// Address of /metrics, /healthz and /readyz; "none": nowhere; default: 127.0.0.1:9465, in a cluster 127.0.0.1:9437
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Grants that hold on this host where its Host has no spec.allow, as in "hostpaths,hostnetworks"; default: none
+    #[arg(long, value_delimiter = ',', value_name = "GRANT", requires = "cluster")]
+    allow: Vec<Grant>,
     /// Drivers to open, the default first
     #[arg(long, default_value = "qemu", value_delimiter = ',', value_name = "DRIVER")]
     drivers: Vec<String>,
@@ -212,7 +216,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Get(args) => get::run(&args, &cli.place),
         Command::Validate(args) => manifests::validate(&args),
         Command::Plan(args) => plan::run(&args, &cli.place),
-        Command::Convert(args) => convert::run(&args),
+        Command::Convert(args) => convert::run(&args, &cli.place),
         Command::Delete(args) => delete::run(&args, &cli.place),
         Command::Console(args) => console::run(&args, &cli.place),
         Command::Start(args) => operation::run(Verb::Start, &args, &cli.place),
@@ -254,7 +258,7 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     // Before there are threads: a pod's agent goes over to its host.
     let is_pod = args.cluster && args.kubeconfig.is_none();
     let pod = if is_pod { Some(agent::pod::leave(args.runtime.as_deref())?) } else { None };
-    let cgroup = match args.cgroup {
+    let cgroup = match &args.cgroup {
         Some(path) => path.trim_matches('/').to_owned(),
         None if is_pod => {
             let host =
@@ -264,16 +268,14 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
         None => "ostler".to_owned(),
     };
     let runtime = runtime()?;
-    let (objects, laid) = match (&pod, args.kubeconfig, args.manifests) {
-        (Some(pod), ..) => {
-            (cluster(pod.config.clone(), args.node, args.namespace, args.former_owners), pod.runtime.clone())
-        }
+    let (objects, laid) = match (&pod, &args.kubeconfig, &args.manifests) {
+        (Some(pod), ..) => (cluster(pod.config.clone(), &args), pod.runtime.clone()),
         (None, Some(file), _) => {
-            let config = runtime.block_on(agent::kubeconfig(&file))?;
-            (cluster(config, args.node, args.namespace, args.former_owners), args.runtime)
+            let config = runtime.block_on(agent::kubeconfig(file))?;
+            (cluster(config, &args), args.runtime)
         }
         (None, None, Some(manifests)) => {
-            (agent::Objects::Directory { manifests, allow_empty: args.allow_empty }, args.runtime)
+            (agent::Objects::Directory { manifests: manifests.clone(), allow_empty: args.allow_empty }, args.runtime)
         }
         (None, None, None) => anyhow::bail!("say --manifests DIR or --cluster"),
     };
@@ -298,13 +300,14 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(BLOCKING).enable_all().build()
 }
 
-fn cluster(
-    config: kube::Config,
-    node: Option<String>,
-    namespace: String,
-    former_owners: Vec<String>,
-) -> agent::Objects {
-    agent::Objects::Cluster { config: Box::new(config), node: node.unwrap_or_default(), namespace, former_owners }
+fn cluster(config: kube::Config, args: &AgentArgs) -> agent::Objects {
+    agent::Objects::Cluster {
+        config: Box::new(config),
+        node: args.node.clone().unwrap_or_default(),
+        namespace: args.namespace.clone(),
+        allow: args.allow.clone(),
+        former_owners: args.former_owners.clone(),
+    }
 }
 
 fn print_generated(generate: impl FnOnce(&mut Vec<u8>)) -> Outcome {

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use ostler_crds::{Fence, HostOutcome, HostSelector, Kind, Object, ObjectRef};
+use ostler_crds::{Allowed, Fence, HostOutcome, HostSelector, Kind, Object, ObjectRef};
 use ostler_driver::{Connection, Domains, Error, Events, Networks, Result, Storage};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
+use crate::allow;
 use crate::engine::Index;
 use crate::given_up::GivenUp;
 use crate::journal::Journal;
@@ -42,8 +43,22 @@ pub struct Context {
     pub given_up: GivenUp,
     /// Owners whose guests this one may take over, besides its own.
     pub former_owners: Vec<String>,
+    /// What objects may reach of this host where its Host doesn't say; `None`: everything, as the owner of a directory has every
+    /// grant.
+    allow: Option<Vec<Allowed>>,
     state: Mutex<State>,
     locks: Mutex<HashMap<ObjectRef, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What a host of a cluster has besides.
+#[derive(Clone, Debug, Default)]
+pub struct ByClaim {
+    /// The folder that notes which claims were given up.
+    pub given_up: PathBuf,
+    /// Owners whose guests this one may take over, besides its own.
+    pub former_owners: Vec<String>,
+    /// What objects may reach of this host where its Host doesn't say.
+    pub allow: Vec<Allowed>,
 }
 
 /// Open drivers.
@@ -110,15 +125,20 @@ impl Context {
             given_up: GivenUp::new(PathBuf::new()),
             by_claim: false,
             former_owners: Vec::new(),
+            allow: None,
             state: Mutex::default(),
             locks: Mutex::default(),
         }
     }
 
-    /// The same in a cluster. `given_up`: the folder that notes which claims were given up.
+    /// The same in a cluster.
     #[must_use]
-    pub fn by_claim(mut self, given_up: PathBuf, former_owners: Vec<String>) -> Self {
-        (self.by_claim, self.given_up, self.former_owners) = (true, GivenUp::new(given_up), former_owners);
+    pub fn by_claim(mut self, place: ByClaim) -> Self {
+        let ByClaim { given_up, former_owners, allow } = place;
+        self.by_claim = true;
+        self.given_up = GivenUp::new(given_up);
+        self.former_owners = former_owners;
+        self.allow = Some(allow);
         self
     }
 
@@ -168,6 +188,24 @@ impl Context {
     pub fn set_obeyed(&self, fence: Option<String>) -> bool {
         let mut state = self.state();
         std::mem::replace(&mut state.obeyed, fence.clone()) != fence
+    }
+
+    /// What objects may reach of this host; `None`: everything.
+    pub fn allowed(&self) -> Option<Vec<Allowed>> {
+        let usual = self.allow.as_ref()?;
+        let said = match self.get(&self.host_ref()).as_deref() {
+            Some(Object::Host(host)) => host.spec.allow.clone(),
+            _ => None,
+        };
+        Some(said.unwrap_or_else(|| usual.clone()))
+    }
+
+    /// Whether an object reaches no more of this host than it may.
+    ///
+    /// # Errors
+    /// `AccessDenied` with the fields that do.
+    pub fn check_allowed(&self, object: &Object) -> Result<()> {
+        self.allowed().map_or(Ok(()), |allow| allow::check(&allow, &self.host, object))
     }
 
     /// Whether this host carries a definition out though nothing here refers to it: its hostSelector picks it.

@@ -111,9 +111,16 @@ fn take_source_event(context: &Context, queue: &mut Queue, event: SourceEvent) {
         SourceEvent::Changed(object) => {
             let key = object.object_ref();
             let before = context.index().references_of(&key);
+            let mut users = context.index().users_of(&key);
+            let allowed = context.allowed();
             context.insert(*object);
+            // What the host lets objects reach is news for all of them.
+            if context.allowed() != allowed {
+                context.all_refs().into_iter().for_each(|key| queue.push(key));
+            }
             let after = context.index().references_of(&key);
-            let users = context.index().users_of(&key);
+            // Those that may use it no more, too.
+            users.extend(context.index().users_of(&key));
             queue.push(key);
             users.into_iter().for_each(|key| queue.push(key));
             // Who uses something, but not what a user is like, matters to what is used.

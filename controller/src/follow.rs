@@ -15,7 +15,7 @@ pub fn bound_by(domain: &Domain, is_shared: impl Fn(&ObjectRef) -> Option<bool>)
 fn bound_disk(disk: &Disk, namespace: &str, is_shared: &impl Fn(&ObjectRef) -> Option<bool>) -> Option<String> {
     match disk.source.as_ref()? {
         DiskSource::Volume(source) => {
-            let pool = ObjectRef::new(Kind::StoragePool, namespace, &source.pool);
+            let pool = ObjectRef::referred(Kind::StoragePool, namespace, &source.pool);
             let why = match is_shared(&pool) {
                 Some(true) => return None,
                 Some(false) => format!("{pool} is not shared"),

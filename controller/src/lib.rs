@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod agent;
+pub mod allow;
 pub mod checks;
 pub mod context;
 pub mod controller;
@@ -18,4 +19,5 @@ pub mod metrics;
 pub mod names;
 pub mod plan;
 pub mod reconcile;
+pub mod references;
 pub mod source;

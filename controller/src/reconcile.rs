@@ -9,6 +9,7 @@ mod volume;
 
 use std::time::{Duration, Instant};
 
+use ostler_conf::ErrorCode;
 use ostler_crds::{Conditions, Object, ObjectRef, reasons};
 use ostler_driver::ErrorKind;
 use tracing::{debug, warn};
@@ -16,6 +17,7 @@ use tracing::{debug, warn};
 use crate::context::Context;
 use crate::source::{EventKind, SinkError};
 
+pub(crate) use domain::not_for;
 pub use domain::preview;
 
 /// At the agent's start what an object refers to may not have been told yet: then it is looked at again after this time.
@@ -114,6 +116,11 @@ async fn report_failure(
     };
     let was = conditions.clone();
     let again = match error.kind() {
+        // What the Host allows brings us back when it changes.
+        _ if error.code == ErrorCode::AccessDenied => {
+            conditions.stalled(reasons::NOT_ALLOWED, message.clone(), generation);
+            Again::No
+        }
         ErrorKind::Invalid => {
             conditions.stalled(reasons::INVALID, message.clone(), generation);
             Again::No

@@ -27,6 +27,30 @@ pub struct HostSelector {
     pub match_labels: BTreeMap<String, String>,
 }
 
+/// Which other namespaces may refer to an object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsableFrom {
+    /// The namespaces, by their labels.
+    pub namespace_selector: NamespaceSelector,
+}
+
+/// Picks namespaces by their labels; an empty one picks all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// Labels that a namespace must have, with their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+impl UsableFrom {
+    /// Whether a namespace with these labels is picked.
+    pub fn picks(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.namespace_selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
 /// What becomes of stored data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -81,6 +81,7 @@ pub mod reasons {
     pub const CLAIM_OUTDATED: &str = "ClaimOutdated";
     pub const HOST_FENCED: &str = "HostFenced";
     pub const MOVE_PENDING: &str = "MovePending";
+    pub const NOT_ALLOWED: &str = "NotAllowed";
 }
 
 /// An object's conditions, one a type. The time of a transition changes only with the status.

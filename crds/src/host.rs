@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Conditions;
+use crate::grants::Grant;
 
 /// What a host should be.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,32 @@ pub struct HostSpec {
     /// A person's word that nothing runs on this host any more: what it held may run elsewhere.
     #[serde(default)]
     pub fenced: bool,
+    /// What guests, networks and pools may reach of this host, by grant, whoever let them pass: the agent refuses the rest.
+    /// Absent: what the agent was started with, which is nothing unless the chart's agent.allow says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Allowed>>,
+}
+
+/// A grant that holds on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Allowed {
+    /// The grant.
+    pub name: Grant,
+    /// The namespaces of the objects that it holds for; absent: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+}
+
+impl Allowed {
+    /// A grant for all namespaces.
+    pub fn everywhere(name: Grant) -> Self {
+        Allowed { name, namespaces: Vec::new() }
+    }
+
+    /// Whether it holds for objects of a namespace.
+    pub fn holds_for(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|name| name == namespace)
+    }
 }
 
 /// What guests must leave free on a host.
@@ -73,6 +100,9 @@ pub struct HostStatus {
     /// Memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<ostler_conf::Size>,
+    /// What objects may reach of this host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allowed>,
     /// What each driver's checks need to know of this host, so that admission can ask the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<HostCapabilities>,

@@ -10,6 +10,7 @@ mod common;
 mod condition;
 mod domain;
 mod duration;
+pub mod grants;
 mod host;
 pub mod manifest;
 mod network;
@@ -20,14 +21,16 @@ pub mod rules;
 mod schema;
 mod volume;
 
-pub use common::{HostCounts, HostSelector, Placement, RetainOrDelete, StorageDeletion};
+pub use common::{HostCounts, HostSelector, NamespaceSelector, Placement, RetainOrDelete, StorageDeletion, UsableFrom};
 pub use condition::{Condition, ConditionStatus, Conditions, reasons, types};
 pub use domain::{
     Adopt, Apply, Deletion, DeletionPolicy, DeletionState, Disruption, Domain, DomainSpec, DomainStatus,
     OnHostShutdown, PendingChange, Phase, Resolved, RestartApproval, RunRecord, RunStrategy, Shutdown,
 };
 pub use duration::Duration;
-pub use host::{Fence, Host, HostCapabilities, HostOutcome, HostSpec, HostStatus, Orphan, Reserve, WantedDefinition};
+pub use host::{
+    Allowed, Fence, Host, HostCapabilities, HostOutcome, HostSpec, HostStatus, Orphan, Reserve, WantedDefinition,
+};
 pub use network::{Network, NetworkSpec, NetworkStatus};
 pub use object::{Kind, Object, ObjectRef};
 pub use operation::{DomainOperation, DomainOperationSpec, DomainOperationStatus, OperationState, Verb};

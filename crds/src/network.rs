@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditions, HostCounts, HostSelector};
+use crate::{Conditions, HostCounts, HostSelector, UsableFrom};
 
 /// What a virtual network should be, on every host that carries it out.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub struct NetworkSpec {
     /// Hosts that carry it out always; absent: those where it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_selector: Option<HostSelector>,
+    /// Other namespaces that may refer to it, as `namespace/name`; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usable_from: Option<UsableFrom>,
     /// The network: libvirt's.
     pub network: ostler_conf::Network,
 }
@@ -43,6 +46,9 @@ pub struct NetworkStatus {
     /// On how many hosts it is wanted and carried out.
     #[serde(default)]
     pub hosts: HostCounts,
+    /// The other namespaces that may refer to it now. Written by the controller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usable_from: Vec<String>,
     /// Aspects of the state.
     #[serde(default)]
     pub conditions: Conditions,

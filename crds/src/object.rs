@@ -117,6 +117,12 @@ impl ObjectRef {
     pub fn new(kind: Kind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         ObjectRef { kind, namespace: namespace.into(), name: name.into() }
     }
+
+    /// What a reference in an object of `namespace` names: an object of the same, or `namespace/name`.
+    pub fn referred(kind: Kind, namespace: &str, reference: &str) -> Self {
+        let (namespace, name) = reference.split_once('/').unwrap_or((namespace, reference));
+        ObjectRef::new(kind, namespace, name)
+    }
 }
 
 impl fmt::Display for ObjectRef {

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditions, HostCounts, HostSelector, StorageDeletion};
+use crate::{Conditions, HostCounts, HostSelector, StorageDeletion, UsableFrom};
 
 /// What a storage pool should be, on every host that carries it out.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub struct StoragePoolSpec {
     /// Hosts that carry it out always; absent: those where it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_selector: Option<HostSelector>,
+    /// Other namespaces that may refer to it, as `namespace/name`; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usable_from: Option<UsableFrom>,
     /// Whether all hosts see the same data.
     #[serde(default)]
     pub shared: bool,
@@ -50,6 +53,9 @@ pub struct StoragePoolStatus {
     /// On how many hosts it is wanted and carried out.
     #[serde(default)]
     pub hosts: HostCounts,
+    /// The other namespaces that may refer to it now. Written by the controller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usable_from: Vec<String>,
     /// Aspects of the state.
     #[serde(default)]
     pub conditions: Conditions,

@@ -74,6 +74,7 @@ const LARGER: &[(&str, i64)] = &[
     ("idAuth", 8192),
     ("hosts", 4096),
     ("wanted", 4096),
+    ("usableFrom", 4096),
     ("orphans", 4096),
 ];
 

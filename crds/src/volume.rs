@@ -30,8 +30,8 @@ use crate::{Conditions, Placement, StorageDeletion};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct StorageVolumeSpec {
-    /// The pool that it is in.
-    #[schemars(length(min = 1, max = 63))]
+    /// The pool that it is in; one of another namespace, which must let this one use it, is `namespace/name`.
+    #[schemars(length(min = 1, max = 127))]
     pub pool: String,
     /// Where it is made; absent: where its first user is.
     #[serde(skip_serializing_if = "Option::is_none")]

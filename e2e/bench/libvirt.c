@@ -5,10 +5,7 @@
  *                 parser alone, over all documents
  *
  * The libraries' own declarations are given here, so that only the libraries themselves have to be installed. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "texts.h"
 
 void *virConnectOpen(const char *uri);
 void virSetErrorFunc(void *data, void (*handler)(void *data, void *error));
@@ -19,42 +16,10 @@ int virDomainFree(void *domain);
 void *xmlReadMemory(const char *text, int size, const char *url, const char *encoding, int options);
 void xmlFreeDoc(void *document);
 
-enum { MOST = 8192, NO_NETWORK = 1 << 11, NO_ERROR = 1 << 5, NO_WARNING = 1 << 6 };
-
-static char *paths[MOST], *texts[MOST];
-static int count;
-
-static void silent(void *data, void *error) { (void)data, (void)error; }
-
-static long long now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
-}
-
-static char *read_file(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        perror(path);
-        exit(1);
-    }
-    fseek(file, 0, SEEK_END);
-    long size = ftell(file);
-    rewind(file);
-    char *text = malloc(size + 1);
-    if (fread(text, 1, size, file) != (size_t)size) exit(1);
-    text[size] = 0;
-    fclose(file);
-    return text;
-}
+enum { NO_NETWORK = 1 << 11, NO_ERROR = 1 << 5, NO_WARNING = 1 << 6 };
 
 int main(int argc, char **argv) {
-    char line[4096];
-    while (count < MOST && fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
-        paths[count] = strdup(line);
-        texts[count++] = read_file(line);
-    }
+    read_texts();
     virSetErrorFunc(NULL, silent);
     void *connection = virConnectOpen("test:///default");
     if (!connection || argc < 2) return 1;

@@ -299,10 +299,10 @@ impl Host {
         left.extend(links.lines().filter(|line| line.contains(": ob") || line.contains(": ot")).map(str::to_owned));
         let tables = self.tool("nft", &["list", "tables"]);
         left.extend(tables.lines().filter(|line| line.contains("ostler")).map(str::to_owned));
-        for folder in ["r/qemu", "r/network", "r/network/ports", "s/security"] {
+        for folder in ["r/qemu", "r/qemu/own", "r/network", "r/network/ports", "s/qemu/ram", "s/security"] {
             for entry in fs::read_dir(self.path(folder)).into_iter().flatten().flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                if !["log", "ports", "lock"].contains(&name.as_str()) {
+                if !["log", "own", "ports", "lock"].contains(&name.as_str()) {
                     left.push(format!("{folder}/{name}"));
                 }
             }

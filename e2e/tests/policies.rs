@@ -7,6 +7,11 @@ use ostler_e2e::apiserver::ApiServer;
 use ostler_e2e::cluster::api::{Api, ApiError};
 use serde_json::{Value, json};
 
+#[path = "policies/grants.rs"]
+mod grants;
+#[path = "policies/stolen.rs"]
+mod stolen;
+
 const CHARTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts");
 const RELEASE_NAMESPACE: &str = "ostler-system";
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -100,6 +105,9 @@ fn wait_for_policies(server: &ApiServer) {
         server.api().merge(&format!("{GROUP}/hosts/node-b/status?dryRun=All"), &fence)
     });
     let controller = controller(server);
+    controller.merge(&kept.replace("?dryRun=All", ""), &claim).unwrap();
+    let taken = json!({"status": {"host": "node-b", "claim": 2}});
+    until_refused("a claim is taken from a host that is fenced", || controller.merge(&kept, &taken));
     let change = json!({"spec": {"runStrategy": "Halted"}});
     until_refused("users write a spec", || {
         controller.merge(&format!("{}/kept?dryRun=All", objects(&namespace, "domains")), &change)
@@ -270,7 +278,8 @@ fn a_claim_is_the_controllers_to_give_and_its_holders_to_give_back() {
         refused(server.api().merge(&status, &of(said.clone())), "holder's to say");
         a.merge(&status, &of(said)).unwrap();
     }
-    // Taken from a host that is fenced, and given anew; then the first holder is nobody any more.
+    // Given back, and given anew; then the first holder is nobody any more.
+    a.merge(&status, &of(json!({"host": null}))).unwrap();
     controller.merge(&status, &of(json!({"host": "node-b", "claim": 2}))).unwrap();
     refused(a.merge(&status, &of(json!({"claimAbove": 2}))), "own host");
     controller.merge(&status, &of(json!({"claim": 3}))).unwrap();
@@ -280,11 +289,44 @@ fn a_claim_is_the_controllers_to_give_and_its_holders_to_give_back() {
     // A version that was overtaken takes nothing: whoever decided by it decides anew.
     let read = server.api().get(&domain).unwrap();
     a.merge(&status, &of(json!({"claimConfirmed": "again"}))).unwrap();
-    let late = json!({
-        "metadata": {"resourceVersion": read["metadata"]["resourceVersion"]}, "status": {"host": "node-b", "claim": 5},
-    });
+    let late = json!({"metadata": {"resourceVersion": read["metadata"]["resourceVersion"]}, "status": {"claim": 5}});
     let error = controller.merge(&status, &late).unwrap_err();
     assert_eq!(error.code(), 409, "{error}");
+}
+
+#[test]
+fn a_claim_is_taken_from_a_fenced_host_only() {
+    let server = prepared();
+    let namespace = server.namespace("taken");
+    let controller = controller(server);
+    let host = |name: &str| format!("{GROUP}/hosts/{name}");
+    for name in ["cut-off", "off"] {
+        let object =
+            json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "Host", "metadata": {"name": name}, "spec": {}});
+        server.api().create(&format!("{GROUP}/hosts"), &object).unwrap();
+    }
+    let path = objects(&namespace, "domains");
+    let status = |name: &str| format!("{path}/{name}/status");
+    let claim = |host: &str, number: i64| json!({"status": {"host": host, "claim": number}});
+    for (name, holder) in [("web", "cut-off"), ("mail", "off")] {
+        server.api().create(&path, &object("Domain", name, &json!({"domain": {}}))).unwrap();
+        controller.merge(&status(name), &claim(holder, 1)).unwrap();
+    }
+    let fence = |fence: Value| json!({"status": {"fence": fence}});
+    controller.merge(&format!("{}/status", host("off")), &fence(json!({"id": "1", "reason": "Spec"}))).unwrap();
+    // The policy learns of it a moment later.
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while let Err(error) = controller.merge(&status("mail"), &claim("node-b", 2)) {
+        assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
+    }
+    refused(controller.merge(&status("web"), &claim("node-b", 2)), "a claim is taken from a host that is fenced");
+    // A new number for the holder takes nothing, and what no Host stands for holds nothing.
+    controller.merge(&status("web"), &claim("cut-off", 2)).unwrap();
+    server.api().delete(&host("cut-off")).unwrap();
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while let Err(error) = controller.merge(&status("web"), &claim("node-b", 3)) {
+        assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
+    }
 }
 
 #[test]
@@ -388,157 +430,6 @@ fn a_protected_domain_is_not_deleted() {
     refused(server.api().delete(&path), "forbids the deletion");
     server.api().merge(&format!("{path}/kept"), &json!({"spec": {"deletion": {"protect": false}}})).unwrap();
     server.api().delete(&format!("{path}/kept")).unwrap();
-}
-
-/// A disk whose image stands on another.
-fn below(image: Value) -> Value {
-    let disk = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/domain/properties/devices/properties/disks/items";
-    let crd = ostler_crds::crd(ostler_crds::Kind::Domain);
-    let has_chain = crd.pointer(disk).unwrap()["properties"].get("backingChain").is_some();
-    let (field, value) = if has_chain { ("backingChain", json!([image])) } else { ("backingStore", image) };
-    json!({"name": "vda", "source": {"volume": {"pool": "p", "volume": "v"}}, field: value})
-}
-
-/// Parts of a spec that reach the host, with the grant that each needs.
-fn host_parts() -> Vec<(&'static str, &'static str, Value)> {
-    let domain = |domain: Value| json!({"domain": domain});
-    let devices = |devices: Value| json!({"domain": {"devices": devices}});
-    let disk = |disk: Value| json!({"domain": {"devices": {"disks": [disk]}}});
-    let nic = |source: Value| json!({"domain": {"devices": {"interfaces": [{"name": "eth0", "source": source}]}}});
-    let network = |network: Value| json!({"network": network});
-    let volume = |mut volume: Value| {
-        volume["capacity"] = json!("1Mi");
-        json!({"pool": "p", "volume": volume})
-    };
-    vec![
-        ("hostpaths", "Domain", disk(json!({"name": "vda", "source": {"file": {"file": "/etc/shadow"}}}))),
-        ("hostpaths", "Domain", disk(below(json!({"source": {"file": {"file": "/etc/shadow"}}})))),
-        ("hostpaths", "Domain", domain(json!({"os": {"kernel": "/boot/vmlinuz"}}))),
-        ("hostpaths", "Domain", domain(json!({"os": {"initrd": "/boot/initrd"}}))),
-        ("hostpaths", "Domain", devices(json!({"emulator": "/bin/sh"}))),
-        (
-            "hostpaths",
-            "Domain",
-            devices(json!({"serials": [{"name": "s", "source": {"file": {"path": "/etc/cron.d/x"}}}]})),
-        ),
-        ("hostpaths", "Domain", devices(json!({"serials": [{"name": "s", "log": {"file": "/etc/cron.d/x"}}]}))),
-        (
-            "hostpaths",
-            "Domain",
-            devices(json!({"channels": [{"name": "c", "source": {"unix": {"path": "/run/x.sock"}}}]})),
-        ),
-        (
-            "hostpaths",
-            "Domain",
-            devices(json!({"rngs": [{"name": "r", "model": "virtio", "backend": {"random": {"path": "/dev/sda"}}}]})),
-        ),
-        ("hostdevices", "Domain", disk(json!({"name": "vda", "source": {"block": {"dev": "/dev/sda"}}}))),
-        ("hostnetworks", "Domain", nic(json!({"bridge": {"bridge": "br0"}}))),
-        ("hostnetworks", "Domain", nic(json!({"user": {}}))),
-        ("hostdevices", "Domain", devices(json!({"audios": [{"name": "a", "id": 1, "kind": {"none": {}}}]}))),
-        ("rawxml", "Domain", domain(json!({"name": "somebody-elses"}))),
-        ("rawxml", "Domain", domain(json!({"metadata": {"xml": "<a:b xmlns:a='x'/>"}}))),
-        ("hypervisorargs", "Domain", domain(json!({"qemuCommandline": {"args": [{"value": "-trace"}]}}))),
-        ("hostnetworks", "Network", network(json!({"forward": {"mode": "bridge"}}))),
-        ("hostnetworks", "Network", network(json!({"forward": {"mode": "nat", "dev": "eth0"}}))),
-        ("hostnetworks", "Network", network(json!({"forward": {"mode": "open"}}))),
-        ("hostnetworks", "Network", network(json!({"bridge": {"name": "br0"}}))),
-        (
-            "hostpaths",
-            "Network",
-            network(json!({"ips": [{"address": "10.0.0.1", "prefix": 24, "tftp": {"root": "/etc"}}]})),
-        ),
-        ("hypervisorargs", "Network", network(json!({"dnsmasqOptions": {"options": [{"value": "dhcp-script=/x"}]}}))),
-        ("rawxml", "Network", network(json!({"name": "somebody-elses"}))),
-        ("hostpaths", "StoragePool", json!({"pool": {"target": {"path": "/etc"}}})),
-        ("hostpaths", "StoragePool", json!({"pool": {"target": {"permissions": {"mode": "4755"}}}})),
-        ("hostdevices", "StoragePool", json!({"pool": {"type": "logical"}})),
-        ("rawxml", "StoragePool", json!({"pool": {"name": "somebody-elses"}})),
-        ("hostpaths", "StorageVolume", volume(json!({"target": {"permissions": {"mode": "4755", "owner": 0}}}))),
-        ("hostpaths", "StorageVolume", volume(json!({"backingStore": {"path": "/etc/shadow"}}))),
-        ("rawxml", "StorageVolume", volume(json!({"name": "somebody-elses"}))),
-    ]
-}
-
-#[test]
-fn a_tenant_needs_a_grant_for_what_reaches_the_host() {
-    let server = prepared();
-    let (namespace, granted) = (server.namespace("tenant"), server.namespace("granted"));
-    let (tenant_without, tenant_with) = (tenant(server, &namespace), tenant(server, &granted));
-    bind(server, &granted, "ostler-grants");
-    for (number, (grant, kind, spec)) in host_parts().into_iter().enumerate() {
-        let object = object(kind, &format!("part-{number}"), &spec);
-        let plural = format!("{}s", kind.to_lowercase());
-        refused(tenant_without.create(&objects(&namespace, &plural), &object), &format!("'{grant}' in the group"));
-        tenant_with.create(&objects(&granted, &plural), &object).unwrap_or_else(|error| panic!("{spec}: {error}"));
-        server.api().create(&objects(&namespace, &plural), &object).unwrap_or_else(|error| panic!("{spec}: {error}"));
-        // What an admin gave stays when the tenant changes something else, and nothing is added to it.
-        let path = format!("{}/part-{number}", objects(&namespace, &plural));
-        if kind == "Domain" {
-            tenant_without.merge(&path, &json!({"spec": {"domain": {"memory": {"size": "64Mi"}}}})).unwrap();
-            let more = json!({"spec": {"domain": {"qemuCommandline": {"args": [{"value": "-more"}]}}}});
-            refused(tenant_without.merge(&path, &more), "hypervisorargs");
-        }
-    }
-}
-
-#[test]
-fn a_tenants_own_things_need_no_grant() {
-    let server = prepared();
-    let namespace = server.namespace("free");
-    let tenant = tenant(server, &namespace);
-    let create = |kind: &str, spec: Value| {
-        let plural = format!("{}s", kind.to_lowercase());
-        tenant.create(&objects(&namespace, &plural), &object(kind, "free", &spec)).unwrap();
-    };
-    create(
-        "Network",
-        json!({"network": {"forward": {"mode": "nat"}, "domain": {"name": "shop"}, "bridge": {"stp": true},
-        "ips": [{"address": "10.9.0.1", "prefix": 24, "dhcp": {"ranges": [{"start": "10.9.0.2", "end": "10.9.0.9"}]}}]}}),
-    );
-    create("StoragePool", json!({}));
-    create(
-        "StorageVolume",
-        json!({"pool": "free", "volume": {"capacity": "1Gi", "target": {"format": {"type": "qcow2"}}}}),
-    );
-    create("DomainOperation", json!({"domain": "free", "verb": "Start"}));
-    create(
-        "Domain",
-        json!({"runStrategy": "Always", "placement": {"host": "node-a"}, "domain": {
-        "vcpu": {"count": 2}, "memory": {"size": "1Gi"}, "os": {"type": {"machine": "q35"}, "boot": [{"dev": "hd"}]},
-        "features": {"acpi": true}, "cpu": {"mode": "host-passthrough"}, "clock": {"offset": "utc"}, "onReboot": "restart",
-        "devices": {
-            "disks": [{"name": "vda", "target": {"bus": "virtio"}, "driver": {"cache": "none"},
-                "source": {"volume": {"pool": "free", "volume": "free"}}}],
-            "interfaces": [{"name": "eth0", "source": {"network": {"network": "free"}}, "model": {"type": "virtio"}}],
-            "serials": [{"name": "s", "source": {"pty": {}}}], "channels": [{"name": "c", "source": {"unix": {}}}],
-            "rngs": [{"name": "r", "model": "virtio", "backend": {"random": {}}}], "memballoon": {"model": "virtio"}}}}),
-    );
-}
-
-#[test]
-fn a_tenant_stays_in_its_namespace_and_out_of_status() {
-    let server = prepared();
-    let (namespace, other) = (server.namespace("inside"), server.namespace("outside"));
-    let tenant = tenant(server, &namespace);
-    let domain = held_domain(server, &namespace, "web");
-    refused(tenant.merge(&format!("{domain}/status"), &json!({"status": {"host": "node-b"}})), "forbidden");
-    let theirs = held_domain(server, &other, "web");
-    refused(tenant.get(&theirs), "forbidden");
-    refused(tenant.merge(&theirs, &json!({"spec": {"runStrategy": "Halted"}})), "forbidden");
-    refused(tenant.create(&objects(&other, "domains"), &object("Domain", "mine", &json!({"domain": {}}))), "forbidden");
-    refused(tenant.get(&format!("{GROUP}/hosts")), "forbidden");
-    // A status that comes with a spec is left out.
-    let mut with_status = object("Domain", "sly", &json!({"domain": {"memory": {"size": "64Mi"}}}));
-    with_status["status"] = json!({"host": "node-b", "claim": 7});
-    let made = tenant.create(&objects(&namespace, "domains"), &with_status).unwrap();
-    assert_eq!(made["status"], json!({"observedGeneration": -1}));
-    // And nobody grants what he doesn't hold.
-    let role = json!({"metadata": {"name": "sly"}, "rules": [{"apiGroups": ["ostler.dev"], "resources": ["hostpaths"], "verbs": ["use"]}]});
-    refused(
-        tenant.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles"), &role),
-        "forbidden",
-    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::values::YesNo;
 
 /// `<cpu>`: a host's processors.
 #[element]
+#[derive(Default)]
 pub struct HostCpu {
     /// Their architecture.
     pub arch: String,

@@ -344,12 +344,12 @@ pub struct DefaultIothread {
 pub struct ThrottleGroups {
     /// They.
     #[xml(name = "throttlegroup")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<IoTune>"))]
     pub groups: Vec<ThrottleGroup>,
 }
 
 /// `<throttlegroup>`: limits that disks share. Unlike a disk's own they end with their name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 #[serde(transparent)]
 pub struct ThrottleGroup(pub IoTune);
 

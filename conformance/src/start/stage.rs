@@ -53,6 +53,8 @@ pub(super) struct Set<'a> {
     stage: &'a Stage,
     /// What must stay open: servers, the other ends of sockets.
     held: Vec<OwnedFd>,
+    /// How many descriptors a set has so far.
+    sets: BTreeMap<String, usize>,
 }
 
 impl Stage {
@@ -92,7 +94,7 @@ impl Stage {
 
     /// Sets the stage for a command line.
     pub(super) fn set(&self, all: &[Said<'_>]) -> anyhow::Result<Set<'_>> {
-        let mut set = Set { stage: self, held: Vec::new() };
+        let mut set = Set { stage: self, held: Vec::new(), sets: BTreeMap::new() };
         self.make_root().context("make a root for QEMU")?;
         for (name, major, minor) in DEVICES {
             set.device(&format!("/dev/{name}"), FileType::CharacterDevice, *major, *minor)?;
@@ -330,7 +332,10 @@ impl Set<'_> {
                     ["filename", "path", "out", "logfile", "vhostdev"].iter().any(|member| said.is(member, &path))
                 });
                 let is_output = user.is_some_and(|said| said.option == "-chardev");
-                let is_readonly = user.is_some_and(|said| said.is("read-only", "true"));
+                // A set of several has one to write by, and one to read by.
+                let opened = self.sets.entry(set.clone()).or_insert(0);
+                *opened += 1;
+                let is_readonly = *opened > 1 || user.is_some_and(|said| said.is("read-only", "true"));
                 let place = self.stage.folder.path().join(format!("set{number}"));
                 File::create(&place)?.set_len(if is_output { 0 } else { DISK })?;
                 // QEMU takes one that was opened as it wants it.

@@ -1,28 +1,39 @@
-//! `ostler convert`: libvirt's XML to manifests and back; of one document, or of all that a host has.
+//! `ostler convert`: libvirt's XML to manifests and back; of one document, or of all that a host has. And a guest to QEMU's
+//! command line.
 
+#[cfg(feature = "qemu")]
+mod command_line;
 mod folder;
 mod names;
 mod secrets;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use ostler_conf::xml::Root;
 use ostler_conf::{Domain, StorageVolume};
+use ostler_crds::manifest::Manifest;
 use ostler_crds::{API_VERSION, Object};
 use serde_json::{Value, json};
 
 use super::documents::{Document, DocumentKind, Resource};
-use super::{Namespace, Outcome, documents, exit, manifests, out};
+use super::{Namespace, Outcome, Place, documents, exit, manifests, out};
 
 #[derive(Debug, Args)]
 pub(super) struct ConvertArgs {
     /// libvirt XML or manifest; directory of a host's XML, as /etc/libvirt; "-": standard input
-    file: PathBuf,
+    #[arg(required_unless_present = "named_file", conflicts_with = "named_file")]
+    file: Option<PathBuf>,
+    /// The same
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    named_file: Option<PathBuf>,
     /// What is written; absent: the other of what was read
     #[arg(long)]
     to: Option<Target>,
+    #[cfg(feature = "qemu")]
+    #[command(flatten)]
+    command_line: command_line::CommandLineArgs,
     /// Fail where something of the XML is not known, instead of leaving it out
     #[arg(long)]
     strict: bool,
@@ -45,28 +56,48 @@ enum Target {
     Manifest,
     /// libvirt's XML
     Xml,
+    /// The command line that QEMU would be started with: nothing is made, opened or started for it
+    #[cfg(feature = "qemu")]
+    QemuArgv,
 }
 
-pub(super) fn run(args: &ConvertArgs) -> Outcome {
-    if args.file.is_dir() {
+impl ConvertArgs {
+    fn file(&self) -> &Path {
+        self.file.as_ref().or(self.named_file.as_ref()).expect("one of them is required")
+    }
+}
+
+#[cfg_attr(
+    not(feature = "qemu"),
+    allow(unused_variables, reason = "only a QEMU's command line says where its files are")
+)]
+pub(super) fn run(args: &ConvertArgs, place: &Place) -> Outcome {
+    if args.file().is_dir() {
         return folder::run(args);
     }
-    let (file, text) = manifests::read(&args.file)?.pop().context("nothing to read")?;
+    let (file, text) = manifests::read(args.file())?.pop().context("nothing to read")?;
+    #[cfg(feature = "qemu")]
+    if args.to == Some(Target::QemuArgv) {
+        return command_line::run(args, place, &file, &text);
+    }
     let is_xml = documents::is_xml(&text);
     match (args.to, is_xml) {
         (None | Some(Target::Manifest), true) => out::print(&out::yaml(&to_manifest(args, &file, &text)?)?)?,
         (None | Some(Target::Xml), false) => {
-            let manifests = manifests::check(&text).map_err(|problems| {
-                let shown: Vec<String> = problems.iter().map(|problem| problem.render(&file, &text)).collect();
-                anyhow::anyhow!("{file} is not valid\n{}", shown.join("\n"))
-            })?;
-            for manifest in manifests {
+            for manifest in valid_manifests(&file, &text)? {
                 out::print(&to_xml(&manifest.object)?)?;
             }
         }
         (Some(_), _) => bail!("{file} is that already"),
     }
     Ok(0)
+}
+
+fn valid_manifests(file: &str, text: &str) -> anyhow::Result<Vec<Manifest>> {
+    manifests::check(text).map_err(|problems| {
+        let shown: Vec<String> = problems.iter().map(|problem| problem.render(file, text)).collect();
+        anyhow::anyhow!("{file} is not valid\n{}", shown.join("\n"))
+    })
 }
 
 fn to_manifest(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Value> {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use ostler_crds::{HostSelector, Placement};
+use ostler_crds::grants::Grant;
+use ostler_crds::{Allowed, HostSelector, Placement};
 
 use super::world::Node;
+use crate::allow::allows;
 
 /// CPUs and memory: what there is, or what is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct Candidate {
     pub drivers: Vec<String>,
     /// Why it takes nothing new, whatever it is.
     pub closed: Option<Refusal>,
+    /// What it lets objects reach.
+    pub allow: Vec<Allowed>,
     /// What is left on it.
     pub room: Room,
 }
@@ -65,6 +69,8 @@ pub struct Wish {
     pub placements: Vec<Placement>,
     /// The hosts that it can't leave, each with what is there, in words.
     pub bound: BTreeMap<String, String>,
+    /// What it reaches of its host, by grant, and the namespace that asks.
+    pub reaches: BTreeSet<(Grant, String)>,
 }
 
 /// Why a host can't take a guest.
@@ -82,6 +88,7 @@ pub enum Refusal {
     Cordoned,
     Tainted(String),
     NoDriver(Option<String>),
+    NotAllowed(Grant, String),
     TooLittleMemory,
     TooFewCpus,
 }
@@ -101,6 +108,9 @@ impl fmt::Display for Refusal {
             Refusal::Tainted(key) => write!(f, "tainted {key}"),
             Refusal::NoDriver(Some(driver)) => write!(f, "without the driver {driver}"),
             Refusal::NoDriver(None) => f.write_str("without any driver"),
+            Refusal::NotAllowed(grant, namespace) => {
+                write!(f, "whose Host's spec.allow does not list '{grant}' for namespace {namespace}")
+            }
             Refusal::TooLittleMemory => f.write_str("without enough free memory"),
             Refusal::TooFewCpus => f.write_str("without enough free CPUs"),
         }
@@ -150,6 +160,10 @@ fn refusal(wish: &Wish, host: &Candidate) -> Option<Refusal> {
     };
     if !has_driver {
         return Some(Refusal::NoDriver(wish.driver.clone()));
+    }
+    let is_denied = |(grant, namespace): &&(Grant, String)| !allows(&host.allow, *grant, namespace);
+    if let Some((grant, namespace)) = wish.reaches.iter().find(is_denied) {
+        return Some(Refusal::NotAllowed(*grant, namespace.clone()));
     }
     let left = host.room.minus(wish.needs);
     if left.memory_bytes < 0 {

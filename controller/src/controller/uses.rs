@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostler_crds::{Kind, Object, ObjectRef, VolumeFill};
 
 use super::world::World;
-use crate::engine::references;
+use crate::engine;
+use crate::references;
 
 /// What each domain and volume refers to, and who refers to each object.
 #[derive(Debug, Default)]
@@ -20,8 +21,14 @@ impl Uses {
         let mut uses = Uses::default();
         for kind in [Kind::StorageVolume, Kind::Domain] {
             for (key, object) in world.of_kind(kind) {
-                let used: BTreeSet<ObjectRef> = references(object).into_iter().collect();
-                for used in used {
+                let used: BTreeSet<ObjectRef> = engine::references(object).into_iter().collect();
+                // Who may not use something doesn't keep it either.
+                let may_use = |used: &ObjectRef| {
+                    let namespace = &key.namespace;
+                    used.namespace == *namespace
+                        || world.get(used).is_some_and(|target| references::may_use(namespace, target))
+                };
+                for used in used.into_iter().filter(may_use) {
                     uses.used_by.entry(used).or_default().push(key.clone());
                 }
                 if let Object::StorageVolume(volume) = &**object
@@ -43,7 +50,7 @@ impl Uses {
     /// The volumes of a domain, each before what it stands on.
     pub fn volumes(&self, domain: &Object) -> BTreeSet<ObjectRef> {
         let mut found = BTreeSet::new();
-        for volume in references(domain).into_iter().filter(|key| key.kind == Kind::StorageVolume) {
+        for volume in engine::references(domain).into_iter().filter(|key| key.kind == Kind::StorageVolume) {
             let mut next = Some(volume);
             // One that stands on itself by a detour is seen once.
             while let Some(volume) = next.filter(|volume| !found.contains(volume)) {

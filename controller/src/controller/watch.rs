@@ -1,5 +1,6 @@
 //! The watches: what the API server tells, trimmed, into one channel.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use futures::StreamExt;
@@ -48,6 +49,7 @@ pub(super) enum Told {
     Object(Kind, Seen<ObjectRef, Box<Object>>),
     Node(Seen<String, Node>),
     Pod(Seen<(String, String), Pod>),
+    Namespace(Seen<String, BTreeMap<String, String>>),
     Agent(Seen<String, ()>),
     Secret(Seen<String, Box<core::Secret>>),
     Webhooks(Seen<String, Box<ValidatingWebhookConfiguration>>),
@@ -88,6 +90,10 @@ pub(super) fn start(tasks: &mut JoinSet<&'static str>, client: &Client, namespac
     }
     let nodes: Api<core::Node> = Api::all(client.clone());
     follow(tasks, "nodes", nodes, all(), to, Told::Node, |node| Some((node.name_any(), Node::from(node))));
+    let namespaces: Api<core::Namespace> = Api::all(client.clone());
+    follow(tasks, "namespaces", namespaces, all(), to, Told::Namespace, |namespace| {
+        Some((namespace.name_any(), namespace.metadata.labels.unwrap_or_default()))
+    });
     let pods: Api<core::Pod> = Api::all(client.clone());
     let placed = all().fields("spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed");
     follow(tasks, "pods", pods, placed, to, Told::Pod, |pod| {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::placement::allowed;
 use super::world::World;
-use crate::{admission, checks, names, reconcile};
+use crate::{admission, checks, names, reconcile, references};
 
 /// The most that a warning holds, in characters: the API server cuts longer ones.
 const WARNING_MAX: usize = 120;
@@ -134,6 +134,10 @@ fn judge(request: &AdmissionRequest<DynamicObject>, kind: Option<Kind>, world: &
             problems.into_iter().map(|problem| Fault::new(problem.path, problem.message)).collect(),
         );
     }
+    let foreign = not_usable(&object, world);
+    if !foreign.is_empty() {
+        return Verdict::Refuse(foreign);
+    }
     let mut warnings = missing(&object, world);
     if let Object::Domain(domain) = &object {
         let old = match &old {
@@ -147,6 +151,20 @@ fn judge(request: &AdmissionRequest<DynamicObject>, kind: Option<Kind>, world: &
         }
     }
     Verdict::Allow(warnings)
+}
+
+/// References to what other namespaces have and don't let this one use. Whether it exists is not told.
+fn not_usable(object: &Object, world: &World) -> Vec<Fault> {
+    let namespace = object.object_ref().namespace;
+    let mut faults = Vec::new();
+    for reference in references::of(object) {
+        let key = reference.key(&namespace);
+        let may_use = || world.get(&key).is_some_and(|target| references::may_use(&namespace, target));
+        if key.namespace != namespace && !may_use() {
+            faults.push(Fault::new(reference.place.to_string(), reconcile::not_for(&key, &namespace)));
+        }
+    }
+    faults
 }
 
 /// What an object refers to and does not exist.

@@ -187,6 +187,7 @@ impl Work {
                 changed
             }
             Told::Node(seen) => apply(&shared, "Node", &mut world.nodes, seen, |node| node),
+            Told::Namespace(seen) => apply(&shared, "Namespace", &mut world.namespaces, seen, |labels| labels),
             Told::Pod(seen) => apply(&shared, "Pod", &mut world.pods, seen, |pod| pod),
             Told::Agent(Seen::There(host, version, ())) => {
                 // A sign of life is no news, unless it is the first or the agent was thought dead.

@@ -117,6 +117,8 @@ pub struct World {
     pub nodes: Cache<String, Node>,
     /// What pods take on the nodes.
     pub pods: Cache<(String, String), Pod>,
+    /// The namespaces, with their labels.
+    pub namespaces: Cache<String, BTreeMap<String, String>>,
     /// The hosts whose agents hold a Lease, with its version.
     pub agents: Cache<String, u64>,
 }
@@ -132,6 +134,7 @@ impl World {
         Kind::ALL.iter().all(|kind| self.objects.get(kind).is_some_and(Cache::is_complete))
             && self.nodes.is_complete()
             && self.pods.is_complete()
+            && self.namespaces.is_complete()
             && self.agents.is_complete()
     }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ostler_conf::domain::{DiskSource, InterfaceSource};
-use ostler_crds::{Kind, Object, ObjectRef, VolumeFill};
+use ostler_crds::{Kind, Object, ObjectRef};
+
+use crate::references;
 
 /// All known objects, and their references.
 #[derive(Debug, Default)]
@@ -38,10 +39,15 @@ impl Index {
         self.objects.keys().cloned().collect()
     }
 
-    /// The objects that refer to `key`.
+    /// The objects that refer to `key`, and may.
     pub fn users_of(&self, key: &ObjectRef) -> Vec<ObjectRef> {
-        let same_namespace = self.objects.iter().filter(|(other, _)| other.namespace == key.namespace);
-        same_namespace.filter(|(_, object)| references(object).contains(key)).map(|(other, _)| other.clone()).collect()
+        let target = self.objects.get(key);
+        let may_use = |other: &ObjectRef| {
+            other.namespace == key.namespace
+                || target.is_some_and(|target| references::may_use(&other.namespace, target))
+        };
+        let users = self.objects.iter().filter(|(other, object)| may_use(other) && references(object).contains(key));
+        users.map(|(other, _)| other.clone()).collect()
     }
 
     /// What the object refers to, as far as its coming and going matters there.
@@ -54,32 +60,7 @@ impl Index {
 /// What an object refers to.
 pub(crate) fn references(object: &Object) -> Vec<ObjectRef> {
     let namespace = object.object_ref().namespace;
-    let named = |kind, name: &str| ObjectRef::new(kind, namespace.clone(), name);
-    match object {
-        Object::Domain(domain) => {
-            let devices = &domain.spec.domain.devices;
-            let disks = devices.disks.iter().filter_map(|disk| match &disk.source {
-                Some(DiskSource::Volume(source)) => {
-                    Some([named(Kind::StorageVolume, &source.volume), named(Kind::StoragePool, &source.pool)])
-                }
-                _ => None,
-            });
-            let interfaces = devices.interfaces.iter().filter_map(|nic| match &nic.source {
-                InterfaceSource::Network(source) => Some(named(Kind::Network, &source.network)),
-                _ => None,
-            });
-            disks.flatten().chain(interfaces).collect()
-        }
-        Object::StorageVolume(volume) => {
-            let mut references = vec![named(Kind::StoragePool, &volume.spec.pool)];
-            if let Some(VolumeFill::Backing(backing)) = &volume.spec.source {
-                references.push(named(Kind::StorageVolume, &backing.volume));
-            }
-            references
-        }
-        Object::DomainOperation(operation) => vec![named(Kind::Domain, &operation.spec.domain)],
-        Object::Host(_) | Object::Network(_) | Object::StoragePool(_) => Vec::new(),
-    }
+    references::of(object).iter().map(|reference| reference.key(&namespace)).collect()
 }
 
 #[cfg(test)]

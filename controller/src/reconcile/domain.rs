@@ -24,6 +24,7 @@ use crate::context::{Context, domains};
 use crate::plan::{self, Action, Desired, Observed, Plan, Verdict};
 use crate::source::EventKind;
 
+pub(crate) use resolve::not_for;
 pub use resolve::preview;
 
 /// A new domain whose first look takes longer is told to be looked at.
@@ -131,24 +132,18 @@ async fn carry_out(
         hold::Hold::Go(number) => number,
         hold::Hold::Rest(outcome) => return Ok(Some(outcome)),
     };
-    let resolved = resolve::resolve(context, object, domain, uuid, number).await?;
-    let checked = domains.check(&resolved.definition).await?;
-    let mut waits_for = resolved.missing;
-    // What the driver misses is said once: a volume that waits is also a file that is absent.
-    if waits_for.is_empty() {
-        waits_for
-            .extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
-    }
     if let Some(why) = observation.damaged() {
         status.conditions.stalled(reasons::DAMAGED, format!("the guest is left alone: {why}"), object.generation());
         return Ok(Some(Again::No.into()));
     }
+    let Wanted { definition, waits_for, refusal } =
+        wanted(context, object, domain, domains, uuid, number, &observation).await?;
     let plan = plan_for(
         context,
         key,
         domain,
         domains,
-        &checked.definition,
+        &definition,
         &observation,
         status,
         waits_for.is_empty(),
@@ -164,7 +159,7 @@ async fn carry_out(
         // Who has it now is told soon.
         return Ok(Some(Again::Failed(reasons::CLAIM_OUTDATED).into()));
     }
-    drive::drive(context, key, domains, uuid, &checked.definition, &plan).await?;
+    drive::drive(context, key, domains, uuid, &definition, &plan).await?;
     status.run = plan.run.clone();
     // What was done shows in a second look, which is what is reported; it acts upon nothing.
     let done = plan.actions.clone();
@@ -177,7 +172,7 @@ async fn carry_out(
             key,
             domain,
             domains,
-            &checked.definition,
+            &definition,
             &observation,
             status,
             waits_for.is_empty(),
@@ -193,24 +188,19 @@ async fn carry_out(
         (true, Some(wake)) => Again::After(wake),
         (true, None) => Again::No,
     };
-    report::report(
-        context,
-        connection.driver(),
-        domains,
-        object,
-        status,
-        &checked.definition,
-        &observation,
-        &rest,
-        &waits_for,
-    )
-    .await;
+    report::report(context, connection.driver(), domains, object, status, &definition, &observation, &rest, &waits_for)
+        .await;
+    if let Some(refusal) = &refusal {
+        let again = report_failure(context, key, &mut status.conditions, refusal, "", object.generation()).await;
+        report::not_applied(status, refusal, object.generation());
+        return Ok(Some(Outcome { again, refused }));
+    }
     if let Some(elsewhere) = placed_elsewhere(context, domain) {
         let bound_by = hold::bound_by(context, domain);
         let is_halted = !observation.state().is_active() && rest.actions.is_empty() && request.is_none();
         match number.filter(|_| is_halted && bound_by.is_none() && rest.verdict == Verdict::Settled) {
             Some(number) => {
-                hold::leave(context, key, domains, &checked.definition, uuid, number).await?;
+                hold::leave(context, key, domains, &definition, uuid, number).await?;
                 return Ok(None);
             }
             None => report::wants_to_move(context, status, object.generation(), &elsewhere, bound_by.as_deref()),
@@ -218,6 +208,44 @@ async fn carry_out(
     }
     context.metrics.domain(key, status.phase.map(|phase| (connection.driver(), phase.word())));
     Ok(Some(Outcome { again, refused }))
+}
+
+/// What the guest is to be.
+struct Wanted {
+    definition: ostler_conf::Domain,
+    /// What its start waits for.
+    waits_for: Vec<resolve::Missing>,
+    /// Why it is not what the spec says.
+    refusal: Option<ostler_driver::Error>,
+}
+
+/// The spec as a definition. A spec that reaches more of this host than it may is not applied: the guest keeps its last definition,
+/// goes on where it runs, and can be ended, not started.
+async fn wanted(
+    context: &Context,
+    object: &Object,
+    domain: &Domain,
+    domains: &dyn Domains,
+    uuid: uuid::Uuid,
+    number: Option<i64>,
+    observation: &observe::Observation,
+) -> ostler_driver::Result<Wanted> {
+    if let Err(refusal) = context.check_allowed(object) {
+        let Some(last) = observation.persistent.clone().or_else(|| observation.live.clone()) else {
+            return Err(refusal);
+        };
+        let waits_for = vec![resolve::Missing::not_allowed(&refusal)];
+        return Ok(Wanted { definition: last, waits_for, refusal: Some(refusal) });
+    }
+    let resolved = resolve::resolve(context, object, domain, uuid, number).await?;
+    let checked = domains.check(&resolved.definition).await?;
+    let mut waits_for = resolved.missing;
+    // What the driver misses is said once: a volume that waits is also a file that is absent.
+    if waits_for.is_empty() {
+        waits_for
+            .extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
+    }
+    Ok(Wanted { definition: checked.definition, waits_for, refusal: None })
 }
 
 #[allow(clippy::too_many_arguments, reason = "a plan's inputs, gathered in one place")]

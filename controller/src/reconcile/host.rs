@@ -37,6 +37,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
     status.observed_generation = Some(generation);
     report_drivers(context, &mut status, generation).await;
     let lacks = report_needs(context, &mut status, generation);
+    status.allow = context.allowed().unwrap_or_default();
     status.networks = context.outcomes(Kind::Network);
     status.pools = context.outcomes(Kind::StoragePool);
     if context.is_synced() {

@@ -66,6 +66,7 @@ async fn report_health(
 }
 
 async fn bring_up(context: &Context, object: &Object, network: &Network) -> ostler_driver::Result<()> {
+    context.check_allowed(object)?;
     let networks = context.networks()?;
     let mut definition = network.spec.network.clone();
     definition.name = names::host_name(object);

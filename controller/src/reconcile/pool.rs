@@ -46,6 +46,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, pool: &Storage
 }
 
 async fn bring_up(context: &Context, object: &Object, pool: &StoragePool) -> ostler_driver::Result<Option<String>> {
+    context.check_allowed(object)?;
     let storage = context.storage()?;
     let mut definition = pool.spec.pool.clone();
     definition.name = names::host_name(object);

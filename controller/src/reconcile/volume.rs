@@ -7,10 +7,12 @@ use ostler_conf::{ErrorCode, Size};
 use ostler_crds::{Object, ObjectRef, RetainOrDelete, StorageVolume, StorageVolumeStatus, VolumeFill, reasons};
 use ostler_driver::{ErrorKind, Progress, VolumeSummary};
 
+use super::domain::not_for;
 use super::network::list;
 use super::{Again, Error, UNTOLD, report_failure};
 use crate::context::Context;
 use crate::names;
+use crate::references;
 
 pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &StorageVolume) -> Result<Again, Error> {
     let object = Object::from(volume.clone());
@@ -33,14 +35,15 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, volume: &Stora
         context.report(key, &status).await?;
         return Ok(Again::No);
     }
-    let pool = ObjectRef::new(ostler_crds::Kind::StoragePool, &key.namespace, &volume.spec.pool);
-    match (context.get(&pool).is_some(), context.outcome(&pool).is_some()) {
+    let pool = ObjectRef::referred(ostler_crds::Kind::StoragePool, &key.namespace, &volume.spec.pool);
+    let is_there = context.get(&pool).is_some_and(|pool| references::may_use(&key.namespace, &pool));
+    match (is_there, context.outcome(&pool).is_some()) {
         (true, true) => {}
         // The pool comes first, and brings us back; what was said before an agent's restart still holds.
         (true, false) => return Ok(Again::No),
         (false, _) if !context.is_synced() => return Ok(Again::After(UNTOLD)),
         (false, _) => {
-            status.conditions.reconciling(reasons::MISSING, format!("{pool} does not exist"), generation);
+            status.conditions.reconciling(reasons::MISSING, not_for(&pool, &key.namespace), generation);
             context.report(key, &status).await?;
             return Ok(Again::No);
         }
@@ -77,6 +80,7 @@ async fn provide(
     volume: &StorageVolume,
     status: &mut StorageVolumeStatus,
 ) -> ostler_driver::Result<VolumeSummary> {
+    context.check_allowed(object)?;
     let storage = context.storage()?;
     let pool = pool_name(context, key, volume);
     let mut definition = volume.spec.volume.clone();
@@ -93,7 +97,7 @@ async fn provide(
 }
 
 fn pool_name(context: &Context, key: &ObjectRef, volume: &StorageVolume) -> String {
-    let pool = ObjectRef::new(ostler_crds::Kind::StoragePool, &key.namespace, &volume.spec.pool);
+    let pool = ObjectRef::referred(ostler_crds::Kind::StoragePool, &key.namespace, &volume.spec.pool);
     context.get(&pool).map_or_else(|| names::qualified(&pool), |pool| names::host_name(&pool))
 }
 

@@ -29,7 +29,7 @@ use ostler_conf::Domain;
 use ostler_conf::domain::{Seclabel, SeclabelKind};
 use ostler_driver::Result;
 
-pub(crate) use machine::{Arch, MachineFamily, arch, default_emulator, family, machine};
+pub(crate) use machine::{Arch, MachineFamily, arch, default_emulator, family, machine, runs};
 pub use settings::{HostAudio, HostPci, Settings};
 
 use crate::probe::Capabilities;

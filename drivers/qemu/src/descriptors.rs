@@ -5,30 +5,29 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The descriptors of `folders`, in the order of their names: the first folder that has a name counts, and an empty file there
-/// says that there is none. A folder that is missing has none.
-///
-/// # Errors
-/// The operating system's, for a folder that is there.
-pub fn installed(folders: &[&Path]) -> io::Result<Vec<PathBuf>> {
-    let mut found: BTreeMap<std::ffi::OsString, PathBuf> = BTreeMap::new();
+/// The descriptors of `folders`, in the order of their names: the first folder that has a name counts, and an empty file there,
+/// or a link to `/dev/null`, says that there is none. A folder that can't be read has none.
+pub fn installed(folders: &[&Path]) -> Vec<PathBuf> {
+    let mut found = BTreeMap::new();
     for folder in folders {
         let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
+            Ok(entries) => entries,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(%error, folder = %folder.display(), "look for descriptors");
+                }
+                continue;
+            }
         };
-        for entry in entries {
-            let name = entry.file_name();
-            let is_hidden = name.as_encoded_bytes().starts_with(b".");
-            if !is_hidden && fs::metadata(entry.path()).is_ok_and(|file| file.is_file()) {
-                found.entry(name).or_insert_with(|| entry.path());
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.ends_with(".json") && !name.starts_with('.') {
+                found.entry(name).or_insert(path);
             }
         }
     }
-    // One that has vanished meanwhile is none.
-    let has_content = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 0);
-    Ok(found.into_values().filter(has_content).collect())
+    let has_content = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
+    found.into_values().filter(has_content).collect()
 }
 
 #[cfg(test)]
@@ -47,14 +46,17 @@ mod tests {
             ("usr", "10-first.json", "{}"),
             ("usr", "50-both.json", "{}"),
             ("usr", "60-masked.json", "{}"),
+            ("usr", "80-null.json", "{}"),
+            ("usr", "note.txt", "{}"),
         ];
         for (folder, name, content) in files {
             fs::create_dir_all(root.path().join(folder)).unwrap();
             fs::write(root.path().join(folder).join(name), content).unwrap();
         }
         fs::create_dir(usr.join("70-folder.json")).unwrap();
-        let found = installed(&[&root.path().join("missing"), &etc, &usr]).unwrap();
+        std::os::unix::fs::symlink("/dev/null", etc.join("80-null.json")).unwrap();
+        let found = installed(&[&root.path().join("missing"), &etc, &usr]);
         assert_eq!(found, [usr.join("10-first.json"), etc.join("20-own.json"), etc.join("50-both.json")]);
-        assert!(installed(&[&etc.join("20-own.json")]).is_err(), "a file is no folder");
+        assert!(installed(&[&etc.join("20-own.json")]).is_empty(), "a file is no folder");
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::complete::{Host, Settings, default_emulator};
+use crate::complete::{Host, Settings, default_emulator, runs};
 use crate::config::{Config, Services};
 use crate::entry::Entry;
 use crate::probe::{Capabilities, Probe};
@@ -235,7 +235,7 @@ impl Core {
         let emulator = self.emulator(definition, last);
         let capabilities = self.probe.capabilities(&emulator).await?;
         let is_open = definition.r#type.is_none() && last.is_none_or(|last| last.r#type.is_none());
-        let is_native = capabilities.arch == self.settings.arch;
+        let is_native = runs(&self.settings.arch, &capabilities.arch);
         let kvm = is_open && is_native && self.probe.kvm_works(&emulator).await;
         let settings = if firmware::concerns(definition) {
             let firmware = blocking(|| Ok(firmware::installed())).await?;

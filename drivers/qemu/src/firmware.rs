@@ -1,6 +1,5 @@
 //! The firmware that is installed on this host: descriptors in the folders that QEMU's `firmware.json` names.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -8,8 +7,8 @@ use ostler_conf::Domain;
 
 use crate::complete::firmware::Descriptor;
 
-/// Where distributions put descriptors, and where a host's own take their places.
-const FOLDERS: &[&str] = &["/usr/share/qemu/firmware", "/etc/qemu/firmware"];
+/// Where a host's own descriptors take the places of those that distributions put beside them.
+const FOLDERS: &[&str] = &["/etc/qemu/firmware", "/usr/share/qemu/firmware"];
 
 /// A descriptor has some hundred bytes; what is longer than this is none.
 const MOST: u64 = 64 << 10;
@@ -21,31 +20,16 @@ pub(crate) fn concerns(definition: &Domain) -> bool {
 
 /// What is installed now, the preferred first.
 pub(crate) fn installed() -> Vec<Descriptor> {
-    descriptors(FOLDERS.iter().map(Path::new))
+    descriptors(&FOLDERS.iter().map(Path::new).collect::<Vec<_>>())
 }
 
-/// The descriptors of some folders, by their files' names. A file takes the place of one of the same name in a folder before
-/// its own; an empty one leaves nothing there.
-fn descriptors<'a>(folders: impl Iterator<Item = &'a Path>) -> Vec<Descriptor> {
-    let mut found = BTreeMap::new();
-    for folder in folders {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.ends_with(".json") && !name.starts_with('.') {
-                found.insert(name, path);
-            }
-        }
-    }
-    found.values().filter_map(|path| read(path)).collect()
+/// What descriptors in `folders` describe, the preferred first; those of a folder that comes first hide others of their names.
+pub(crate) fn descriptors(folders: &[&Path]) -> Vec<Descriptor> {
+    crate::descriptors::installed(folders).iter().filter_map(|path| read(path)).collect()
 }
 
 fn read(path: &Path) -> Option<Descriptor> {
     let metadata = fs::metadata(path).ok()?;
-    // An empty file, or a link to /dev/null, hides another.
-    if !metadata.is_file() || metadata.len() == 0 {
-        return None;
-    }
     let text = (metadata.len() <= MOST).then(|| fs::read_to_string(path).ok()).flatten();
     let descriptor = text.as_deref().and_then(Descriptor::read);
     if descriptor.is_none() {
@@ -80,7 +64,7 @@ mod tests {
         fs::write(own.join("30-c.json"), "").unwrap();
         symlink("/dev/null", own.join("40-d.json")).unwrap();
         fs::write(own.join("50-e.json"), "{").unwrap();
-        let files = descriptors([shared.as_path(), own.as_path(), Path::new("/there/is/none")].into_iter());
+        let files = descriptors(&[Path::new("/there/is/none"), &own, &shared]);
         let files: Vec<String> = files
             .into_iter()
             .map(|descriptor| match descriptor.mapping {

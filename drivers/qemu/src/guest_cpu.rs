@@ -53,7 +53,8 @@ pub fn settle(domain: &Domain, emulator: &Capabilities, own: Option<&HostCpu>, c
     if let (Some(CpuMode::HostModel), Some(host)) = (cpu.mode, &host) {
         take(&mut cpu, host);
     }
-    let host = host.as_ref().map_or_else(HostCpu::default, |host| as_host(arch, host));
+    let unknown = || HostCpu { arch: arch.to_owned(), ..HostCpu::default() };
+    let host = host.as_ref().map_or_else(unknown, |host| as_host(arch, host));
     cpus.update(&mut cpu, &host, RemovedFeatures::Disabled)?;
     cpus.translate(arch, &mut cpu, Some(&offered))?;
     if let Some(said) = &accelerated.host_cpu {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ostler_conf::Capabilities;
-use ostler_conf::capabilities::{BaseLabel, HostCpu, HostPages, MigrationFeatures, SecurityModel, UriTransports};
+use ostler_conf::capabilities::{BaseLabel, HostCpu, HostPages, SecurityModel};
 use ostler_driver::Result;
 use ostler_driver::host::{host, node_memory};
 
@@ -18,11 +18,8 @@ pub(crate) async fn capabilities(core: &Core) -> Result<Capabilities> {
     let emulator = core.default_emulator();
     let capabilities = core.probe.capabilities(&emulator).await?;
     let has_kvm = core.probe.kvm_works(&emulator).await;
+    // Guests are not moved to other hosts yet: nothing is said of it.
     let mut found = blocking(|| Ok(host(Path::new("/"), host_cpu(Path::new("/"))))).await?;
-    found.migration_features = Some(MigrationFeatures {
-        live: true,
-        uri_transports: Some(UriTransports { uri_transports: vec!["tcp".to_owned(), "rdma".to_owned()] }),
-    });
     let (uid, gid) = core.ids();
     let label = |r#type: &&str| BaseLabel { r#type: (*r#type).to_owned(), label: format!("+{uid}:+{gid}") };
     found.secmodels = vec![
@@ -43,15 +40,7 @@ fn host_cpu(root: &Path) -> HostCpu {
     let page = |(size, _)| HostPages { unit: "KiB".to_owned(), size, count: None };
     HostCpu {
         arch: std::env::consts::ARCH.to_owned(),
-        abilities: None,
-        model: None,
-        vendor: None,
-        microcode: None,
-        signature: None,
-        counters: Vec::new(),
-        topology: None,
-        maxphysaddr: None,
-        features: Vec::new(),
         pages: node_memory(root, 0).pages.into_iter().map(page).collect(),
+        ..HostCpu::default()
     }
 }

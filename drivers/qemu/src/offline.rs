@@ -15,6 +15,7 @@ use ostler_driver::{Cpus, Error, Result};
 use ostler_util::ErrorCode;
 
 use crate::checker::check_definition;
+use crate::complete::firmware::Descriptor;
 use crate::complete::{Host, Settings, complete_live};
 use crate::probe::Capabilities;
 use command_line::CommandLine;
@@ -84,6 +85,11 @@ impl Setting {
 /// There is no such program, or it doesn't answer.
 pub fn ask(emulator: &Path) -> Result<Capabilities> {
     crate::probe::ask(emulator)
+}
+
+/// The firmware that descriptors in `folder` describe; without one, what is installed on this host.
+pub fn firmware(folder: Option<&Path>) -> Vec<Descriptor> {
+    folder.map_or_else(crate::firmware::installed, |folder| crate::firmware::descriptors(&[folder]))
 }
 
 /// The emulator of a definition that names none.

@@ -12,7 +12,7 @@ use std::path::Path;
 use common::Lab;
 use ostler_conf::domain::GraphicsKind;
 use ostler_conf::{Domain, parse};
-use ostler_driver::{Definition, Domains, StartOptions, StateOnUndefine};
+use ostler_driver::{Connection, Definition, DomainState, Domains, RunningReason, StartOptions, StateOnUndefine};
 use ostler_driver_qemu::QemuDriver;
 use ostler_util::ErrorCode;
 use uuid::Uuid;
@@ -40,6 +40,7 @@ fn listen_here() {
 /// What QEMU is to take, by name.
 const TAKEN: &[(&str, &str)] = &[
     ("cards", "|<graphics type='vnc'/><video><model type='virtio' heads='2'/></video><video><model type='virtio'/></video>"),
+    ("spice", "|<graphics type='spice' autoport='yes' passwd='secret'><image compression='off'/></graphics><video><model type='qxl'/></video><audio id='1' type='spice'/><sound model='ich9'/><redirdev bus='usb' type='spicevmc'/><channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>"),
     ("vga", "|<graphics type='vnc'><listen type='none'/></graphics><video><model type='vga' vram='16384'/></video>"),
     ("sound", "|<sound model='ich9'><codec type='micro'/></sound><sound model='usb'/><sound model='virtio'/><audio id='1' type='none'/>"),
     ("inputs", "|<input type='tablet' bus='usb'/><input type='keyboard' bus='virtio'/><hub type='usb'/>"),
@@ -85,9 +86,34 @@ const TAKEN: &[(&str, &str)] = &[
     ("shared", "|<filesystem type='mount' accessmode='mapped'><source dir='DIR'/><target dir='here'/><readonly/></filesystem>"),
     ("sockets", "|<interface type='udp'><source address='127.0.0.1' port='5558'><local address='127.0.0.1' port='5559'/></source><model type='e1000'/></interface>"),
     ("queues", "|<interface type='network'><source network='lan'/><model type='virtio'/><driver queues='2' rx_queue_size='512'/></interface>"),
-    ("nbd", "|<disk type='network'><driver type='raw'/><source protocol='nbd' name='x'><host transport='unix' socket='DIR/nbd.sock'/></source><target dev='sda' bus='sata'/></disk>"),
+    ("nbd", "|<disk type='network'><driver type='raw'/><source protocol='nbd' name='x'><host transport='unix' socket='DIR/nbd.sock'/></source><target dev='vda' bus='virtio'/><readonly/></disk>"),
+    ("card", "|<graphics type='spice' autoport='yes'/><smartcard mode='passthrough' type='spicevmc'/>"),
     ("microvm", "<os><type machine='microvm'>hvm</type></os>"),
 ];
+
+/// A server of a disk, which ends when it is dropped.
+struct Server(std::process::Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Serves an image at a socket as the export `x`, to whoever asks.
+fn serve(image: &Path, socket: &Path) -> Server {
+    let mut program = std::process::Command::new("qemu-nbd");
+    program.args(["--read-only", "--persistent", "--format=raw", "--export-name=x", "--socket"]).arg(socket).arg(image);
+    let server = Server(program.spawn().unwrap());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !socket.exists() {
+        assert!(std::time::Instant::now() < deadline, "qemu-nbd does not listen");
+        std::thread::yield_now();
+    }
+    std::fs::set_permissions(socket, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    server
+}
 
 #[test]
 fn qemu_takes_every_family_of_devices() {
@@ -97,8 +123,9 @@ fn qemu_takes_every_family_of_devices() {
         for image in ["a.img", "b.img", "c.img"] {
             lab.disk(image);
         }
+        let _server = serve(&lab.path("a.img"), &lab.path("nbd.sock"));
         let mut refused = Vec::new();
-        for (name, parts) in TAKEN.iter().filter(|(name, _)| *name != "nbd") {
+        for (name, parts) in TAKEN {
             let spec = guest(name, &parts.replace("DIR", lab.folder.path().to_str().unwrap()));
             let uuid = spec.uuid.unwrap();
             let started = match driver.define(&spec).await {
@@ -179,7 +206,7 @@ fn screens_are_found_where_the_running_guest_says() {
 fn a_tpms_state_stays_with_its_guest() {
     assert!(Path::new("/usr/bin/swtpm").exists(), "it needs swtpm");
     Lab::run("tpm", |lab| async move {
-        let driver = lab.open().await;
+        let mut driver = lab.open().await;
         let spec = guest("tpm", "|<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>");
         let uuid = spec.uuid.unwrap();
         let state = lab.config.state_dir.join(format!("qemu/tpm/{uuid}/tpm2.0"));
@@ -199,6 +226,11 @@ fn a_tpms_state_stays_with_its_guest() {
                 })
                 .collect();
             assert_eq!(names.iter().filter(|name| *name == "swtpm").count(), 1, "{names:?}");
+            driver.close().await.unwrap();
+            driver = lab.open().await;
+            common::expect_state(&driver, uuid, DomainState::Running(RunningReason::Booted)).await;
+            let group = group.group(format!("{}/qemu-{uuid}", lab.config.cgroup));
+            assert_eq!(group.pids().unwrap(), pids, "the next agent finds the same programs");
             driver.destroy(uuid).await.unwrap();
             lab.assert_clean(uuid);
             assert!(std::fs::read_dir(&state).unwrap().count() > 0, "its state is kept");

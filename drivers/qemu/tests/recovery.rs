@@ -22,6 +22,10 @@ const NEVER: DomainState = DomainState::Shutoff(ShutoffReason::Unknown);
 const DEVICES: &str = "<interface type='network'><source network='lan'/><model type='virtio'/></interface>
      <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>";
 
+/// What a start makes besides: programs beside QEMU, and what QEMU makes itself.
+const MORE: &str = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>
+     <graphics type='vnc'><listen type='socket'/></graphics>";
+
 fn kill(pid: i32) {
     let process = ostler_util::pidfd::Process::of(pid).unwrap().open().unwrap().unwrap();
     process.kill().unwrap();
@@ -109,7 +113,7 @@ fn a_start_that_fails_anywhere_leaves_nothing() {
                 true => Err(Error::new(ErrorCode::InternalError, "as the test wants it")),
                 false => Ok(()),
             });
-            let spec = lab.guest(&format!("fails{at}"), IDLE, DEVICES);
+            let spec = lab.guest(&format!("fails{at}"), IDLE, &format!("{DEVICES}{MORE}"));
             let uuid = spec.uuid.unwrap();
             let driver = lab.open().await;
             driver.define(&spec).await.unwrap();
@@ -133,7 +137,7 @@ fn a_crash_anywhere_in_a_start_converges() {
                 }
                 Ok(())
             });
-            let spec = lab.guest(&format!("crashes{at}"), IDLE, DEVICES);
+            let spec = lab.guest(&format!("crashes{at}"), IDLE, &format!("{DEVICES}{MORE}"));
             let uuid = spec.uuid.unwrap();
             let driver = std::sync::Arc::new(lab.open().await);
             driver.define(&spec).await.unwrap();

@@ -84,6 +84,8 @@ impl Cluster {
             format!("runtime.source={source}"),
             format!("runtime.image.repository={}", Kind::Runtime("").repository()),
             format!("runtime.image.tag={runtime_tag}"),
+            // The demo's guest boots a kernel of its host.
+            "agent.allow={hostpaths,rawxml}".to_owned(),
         ];
         let mut all: Vec<&str> = values.iter().flat_map(|value| ["--set-string", value.as_str()]).collect();
         all.extend(args);

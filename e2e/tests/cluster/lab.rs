@@ -237,7 +237,8 @@ impl Space<'_> {
     }
 }
 
-fn processes(node: &Node, uuid: &str) -> Vec<(&'static str, i32)> {
+/// A guest's processes on a node.
+pub(crate) fn processes(node: &Node, uuid: &str) -> Vec<(&'static str, i32)> {
     let is_it = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains(uuid)

@@ -49,9 +49,9 @@ type Labels = BTreeMap<&'static str, BTreeMap<String, String>>;
 
 pub(super) fn run(args: &ConvertArgs) -> Outcome {
     let mut files = Files::default();
-    files.collect(&args.file)?;
+    files.collect(args.file())?;
     if files.documents.is_empty() {
-        bail!("no XML file is below {}", args.file.display());
+        bail!("no XML file is below {}", args.file().display());
     }
     let mut refused = Vec::new();
     let mut found = Vec::new();

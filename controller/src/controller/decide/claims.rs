@@ -2,8 +2,10 @@
 //! `ostler_claims`'s decision.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ostler_claims::{self as claim, Claim, Next};
+use ostler_crds::grants::{self, Grant};
 use ostler_crds::{
     Adopt, Condition, ConditionStatus, Conditions, Domain, Kind, Object, ObjectRef, Placement, StorageVolume, reasons,
     types,
@@ -15,7 +17,7 @@ use super::{Candidates, Pass, copies};
 use crate::controller::placement::{Wish, place};
 use crate::controller::uses::list;
 use crate::controller::writes::{Note, Step};
-use crate::follow;
+use crate::{engine, follow, reconcile, references};
 
 /// Why a domain has no host.
 pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
@@ -177,7 +179,7 @@ fn settled(pass: &Pass<'_>, volumes: &[(ObjectRef, &StorageVolume)]) -> Bindings
             let named = volume.spec.placement.as_ref()?.host.clone()?;
             pass.host(&named).map(|_| named)
         };
-        let pool = ObjectRef::new(Kind::StoragePool, &key.namespace, &volume.spec.pool);
+        let pool = ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
         let users: Vec<String> = pass.uses.domains_of_volume(key).into_iter().filter_map(host_of).collect();
         let held = volume_host(volume).filter(|held| {
             let can_go = is_shared(pass, &pool) == Some(true);
@@ -220,6 +222,7 @@ fn wish(pass: &Pass<'_>, object: &Object, domain: &Domain, bindings: &Bindings) 
         driver: domain.spec.driver.clone(),
         placements: domain.spec.placement.iter().cloned().collect(),
         bound: BTreeMap::new(),
+        reaches: reaches(pass, object),
     };
     for key in pass.uses.volumes(object) {
         let Some(Object::StorageVolume(volume)) = pass.world.get(&key).map(AsRef::as_ref) else {
@@ -228,9 +231,10 @@ fn wish(pass: &Pass<'_>, object: &Object, domain: &Domain, bindings: &Bindings) 
         if volume.metadata.deletion_timestamp.is_some() && volume_host(volume).is_none() {
             return Err(format!("{key} is being deleted"));
         }
-        let pool = ObjectRef::new(Kind::StoragePool, &key.namespace, &volume.spec.pool);
-        let Some(Object::StoragePool(pool)) = pass.world.get(&pool).map(AsRef::as_ref) else {
-            return Err(format!("{pool} does not exist"));
+        let pool = ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
+        let there = pass.world.get(&pool).filter(|target| references::may_use(&key.namespace, target));
+        let Some(Object::StoragePool(pool)) = there.map(AsRef::as_ref) else {
+            return Err(reconcile::not_for(&pool, &key.namespace));
         };
         if pool.spec.shared {
             continue;
@@ -242,6 +246,21 @@ fn wish(pass: &Pass<'_>, object: &Object, domain: &Domain, bindings: &Bindings) 
     }
     wish.placements.retain(|placement| *placement != Placement::default());
     Ok(wish)
+}
+
+/// What a domain, its volumes, and the networks and pools of all of them reach of their host.
+fn reaches(pass: &Pass<'_>, object: &Object) -> BTreeSet<(Grant, String)> {
+    let volumes = pass.uses.volumes(object);
+    let volumes: Vec<&Arc<Object>> = volumes.iter().filter_map(|key| pass.world.get(key)).collect();
+    let users = || std::iter::once(object).chain(volumes.iter().map(|volume| volume.as_ref()));
+    let used: BTreeSet<ObjectRef> = users().flat_map(engine::references).collect();
+    let definitions = used.iter().filter(|key| key.kind != Kind::StorageVolume).filter_map(|key| pass.world.get(key));
+    let all = users().chain(definitions.map(AsRef::as_ref));
+    all.flat_map(|object| {
+        let namespace = object.object_ref().namespace;
+        grants::needs(object).into_iter().map(move |part| (part.grant, namespace.clone()))
+    })
+    .collect()
 }
 
 /// The claim: the finalizer first, so that the object can't go while a host holds it.
@@ -292,11 +311,11 @@ fn bind(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, volume: &StorageV
     pass.writes().hold(object);
     let mut conditions = status.conditions.clone();
     let generation = object.generation();
-    let pool = ObjectRef::new(Kind::StoragePool, &key.namespace, &volume.spec.pool);
+    let pool = ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
     match volume.spec.placement.as_ref().and_then(|placement| placement.host.as_ref()) {
         Some(named) => conditions.reconciling(reasons::MISSING, format!("there is no host {named}"), generation),
-        None if pass.world.get(&pool).is_none() => {
-            conditions.reconciling(reasons::MISSING, format!("{pool} does not exist"), generation);
+        None if !pass.world.get(&pool).is_some_and(|target| references::may_use(&key.namespace, target)) => {
+            conditions.reconciling(reasons::MISSING, reconcile::not_for(&pool, &key.namespace), generation);
         }
         None => {
             conditions.ready(reasons::WAITING_FOR_FIRST_USE, "it is made on the host of its first user", generation)

@@ -161,6 +161,7 @@ pub(super) fn candidates(pass: &Pass<'_>) -> Candidates {
             labels: world.labels_of(name),
             drivers: host.status.as_ref().map(|status| status.drivers.clone()).unwrap_or_default(),
             closed: closed(pass, name, host),
+            allow: host.status.as_ref().map(|status| status.allow.clone()).unwrap_or_default(),
             room: room(pass, name, host).minus(taken.get(name).copied().unwrap_or_default()),
         })
         .collect()

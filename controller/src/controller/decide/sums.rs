@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ostler_crds::{Conditions, HostCounts, HostOutcome, HostSelector, HostStatus, Kind, Object, ObjectRef, reasons};
+use ostler_crds::{
+    Conditions, HostCounts, HostOutcome, HostSelector, HostStatus, Kind, Object, ObjectRef, UsableFrom, reasons,
+};
 use serde_json::json;
 
 use super::Pass;
@@ -18,6 +20,8 @@ struct Definition<'a> {
     observed_generation: Option<i64>,
     hosts: HostCounts,
     conditions: Conditions,
+    usable_from: Option<&'a UsableFrom>,
+    told_usable: Vec<String>,
 }
 
 /// Sums up the networks.
@@ -32,6 +36,8 @@ pub(super) fn networks(pass: &mut Pass<'_>) {
             observed_generation: status.observed_generation,
             hosts: status.hosts,
             conditions: status.conditions,
+            usable_from: network.spec.usable_from.as_ref(),
+            told_usable: status.usable_from,
         };
         sum(pass, &definition, |status| &status.networks);
     }
@@ -49,6 +55,8 @@ pub(super) fn pools(pass: &mut Pass<'_>) {
             observed_generation: status.observed_generation,
             hosts: status.hosts,
             conditions: status.conditions,
+            usable_from: pool.spec.usable_from.as_ref(),
+            told_usable: status.usable_from,
         };
         sum(pass, &definition, |status| &status.pools);
     }
@@ -102,15 +110,27 @@ fn sum(pass: &mut Pass<'_>, definition: &Definition<'_>, outcomes_of: impl Fn(&H
     } else {
         judge(&mut conditions, &outcomes, generation);
     }
+    let usable_from = usable_from(pass, definition);
     let is_told = definition.observed_generation == Some(generation)
         && definition.hosts == hosts
-        && definition.conditions == conditions;
+        && definition.conditions == conditions
+        && definition.told_usable == usable_from;
     // An object that is new is told of in one go with the first that happens to it.
     let is_new = definition.conditions.0.is_empty();
     if !is_told && (!is_new || pass.has_waited(key)) {
-        let status = json!({ "observedGeneration": generation, "hosts": hosts, "conditions": conditions });
+        let mut status = json!({ "observedGeneration": generation, "hosts": hosts, "conditions": conditions });
+        if definition.told_usable != usable_from {
+            status["usableFrom"] = json!(usable_from);
+        }
         pass.writes().add(object, Step::Status(status));
     }
+}
+
+/// The other namespaces that may refer to a definition.
+fn usable_from(pass: &Pass<'_>, definition: &Definition<'_>) -> Vec<String> {
+    let Some(usable_from) = definition.usable_from else { return Vec::new() };
+    let others = pass.world.namespaces.iter().filter(|(name, _)| **name != definition.key.namespace);
+    others.filter(|(_, labels)| usable_from.picks(labels)).map(|(name, _)| name.clone()).collect()
 }
 
 /// The hosts on which a definition is wanted: where something placed there uses it, and those that its selector picks.

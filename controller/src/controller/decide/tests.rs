@@ -576,6 +576,57 @@ fn only_ready_and_running_of_a_silent_hosts_domains_turn_unknown_and_not_all_at_
     assert_eq!(cluster.host_of(Kind::Domain, "d29"), Some("a"));
 }
 
+#[test]
+fn a_network_tells_which_namespaces_it_picks_and_nobody_else_keeps_it() {
+    let mut cluster = Cluster::new();
+    cluster.host("a", 1024);
+    for (name, team) in [("default", "a"), ("shop", "a"), ("lab", "b")] {
+        let labels = [("team".to_owned(), team.to_owned())].into();
+        cluster.world.namespaces.insert(name.into(), 1, labels);
+    }
+    let mut lan = network("lan", None);
+    lan["spec"]["usableFrom"] = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}});
+    cluster.put(lan);
+    cluster.put(network("private", None));
+    for namespace in ["shop", "lab"] {
+        let mut user = domain("web", 64, &[], &["default/lan", "default/private"]);
+        user["metadata"]["namespace"] = namespace.into();
+        cluster.put(user);
+    }
+    cluster.settle();
+    assert_eq!(cluster.get(Kind::Network, "lan")["status"]["usableFrom"], json!(["shop"]));
+    assert_eq!(cluster.get(Kind::Network, "private")["status"]["usableFrom"], Value::Null);
+    assert_eq!(cluster.get(Kind::Network, "lan")["status"]["hosts"]["desired"], 1);
+    assert_eq!(cluster.get(Kind::Network, "private")["status"]["hosts"]["desired"], 0);
+    // Its owner is not kept from deleting what another refers to without leave.
+    cluster.delete(Kind::Network, "private");
+    cluster.settle();
+    assert!(cluster.world.get(&key(Kind::Network, "private")).is_none());
+    cluster.world.namespaces.insert("shop".into(), 2, BTreeMap::new());
+    cluster.settle();
+    assert_eq!(cluster.get(Kind::Network, "lan")["status"]["usableFrom"], json!([]));
+    assert_eq!(cluster.get(Kind::Network, "lan")["status"]["hosts"]["desired"], 0);
+}
+
+#[test]
+fn a_guest_waits_for_a_host_that_allows_what_it_and_its_pool_reach() {
+    let mut cluster = Cluster::new();
+    cluster.host("a", 1024);
+    let mut images = pool("images", false);
+    images["spec"]["pool"] = json!({"target": {"path": "/srv/images"}});
+    cluster.put(images);
+    cluster.put(volume("root", "images", json!({})));
+    cluster.put(domain("web", 64, &[("images", "root")], &[]));
+    cluster.settle();
+    assert_eq!(cluster.host_of(Kind::Domain, "web"), None);
+    let (_, reason, message) = cluster.condition(Kind::Domain, "web", "Ready");
+    assert!(reason == "Unschedulable" && message.contains("spec.allow does not list 'hostpaths'"), "{message}");
+    let allow = json!([{"name": "hostpaths", "namespaces": ["default"]}]);
+    cluster.patch(&key(Kind::Host, "a"), &json!({"status": {"allow": allow}}));
+    cluster.settle();
+    assert_eq!(cluster.host_of(Kind::Domain, "web"), Some("a"));
+}
+
 #[derive(Clone, Debug)]
 enum Happens {
     Domain { name: u8, memory: i64, volume: Option<u8>, network: bool },

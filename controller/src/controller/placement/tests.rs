@@ -9,6 +9,7 @@ fn host(name: &str, memory: i64) -> Candidate {
         labels: BTreeMap::from([("zone".to_owned(), name.to_owned())]),
         drivers: vec!["qemu".into()],
         closed: None,
+        allow: Vec::new(),
         room: Room { cpu_milli: 4_000, memory_bytes: memory },
     }
 }
@@ -40,6 +41,22 @@ fn the_host_with_the_most_room_is_taken_and_of_equals_the_first() {
 fn a_guest_that_fits_exactly_fits() {
     check(&wish(10), &[host("a", 10)], Ok("a"));
     check(&wish(11), &[host("a", 10)], Err("no host of 1 can take it: 1 without enough free memory"));
+}
+
+#[test]
+fn a_guest_goes_where_what_it_reaches_is_allowed() {
+    let allowing = |name: &str, namespaces: &[&str]| {
+        let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        Candidate { allow: vec![Allowed { name: Grant::HostPaths, namespaces }], ..host(name, 50) }
+    };
+    let guest = Wish { reaches: [(Grant::HostPaths, "shop".to_owned())].into(), ..wish(10) };
+    check(&guest, &[host("a", 90), allowing("b", &[]), allowing("c", &["lab"])], Ok("b"));
+    check(&guest, &[host("a", 90), allowing("c", &["lab", "shop"])], Ok("c"));
+    check(
+        &guest,
+        &[host("a", 90), allowing("c", &["lab"])],
+        Err("no host of 2 can take it: 2 whose Host's spec.allow does not list 'hostpaths' for namespace shop"),
+    );
 }
 
 #[test]
@@ -129,6 +146,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
             driver,
             placements,
             bound,
+            reaches: BTreeSet::new(),
         },
     )
 }

@@ -172,9 +172,13 @@ fn without_a_host_that_has_told_what_it_can_do_people_are_warned() {
 #[test]
 fn what_does_not_exist_yet_is_a_short_warning() {
     let mut disk = disk("disk");
-    disk["source"] = json!({"volume": {"pool": "p", "volume": "x".repeat(150)}});
-    let warnings = allowed_with(&asks("CREATE", None, Some(&domain(disk))), &world());
-    assert_eq!(warnings[0], "StoragePool default/p does not exist yet");
+    disk["source"] = json!({"volume": {"pool": "p", "volume": "v"}});
+    let mut domain = domain(disk);
+    let warnings = allowed_with(&asks("CREATE", None, Some(&domain)), &world());
+    assert_eq!(warnings, ["StoragePool default/p does not exist yet", "StorageVolume default/v does not exist yet"]);
+    domain["metadata"]["namespace"] = "n".repeat(63).into();
+    domain["spec"]["domain"]["devices"]["disks"][0]["source"]["volume"]["volume"] = "v".repeat(63).into();
+    let warnings = allowed_with(&asks("CREATE", None, Some(&domain)), &world());
     assert!(warnings.len() == 2 && warnings[1].chars().count() == 120 && warnings[1].ends_with('…'), "{warnings:?}");
 }
 
@@ -233,5 +237,54 @@ fn every_kind_is_judged_with_a_minimal_object() {
         let object = json!({"kind": kind, "metadata": {"name": "web", "namespace": "default"}, "spec": spec});
         let warnings = allowed_with(&asks("CREATE", None, Some(&object)), &world());
         assert_eq!(warnings.len(), usize::from(kind == "DomainOperation"), "{warnings:?}");
+    }
+}
+
+#[test]
+fn what_another_namespace_has_is_refused_unless_it_lets_this_one_use_it() {
+    let mut world = world();
+    let network = |name: &str, usable_from: Value| {
+        json!({"kind": "Network", "metadata": {"name": name, "namespace": "infra"},
+            "spec": {"network": {}, "usableFrom": usable_from}, "status": {"usableFrom": ["default"]}})
+    };
+    put(&mut world, network("private", Value::Null));
+    let mut named =
+        network("theirs", json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}));
+    named["status"] = json!({});
+    put(&mut world, named);
+    put(&mut world, network("shared", json!({"namespaceSelector": {"matchLabels": {"team": "a"}}})));
+    let with = |network: &str| {
+        let mut domain = domain(disk("disk"));
+        domain["spec"]["domain"]["devices"]["interfaces"] =
+            json!([{"name": "eth0", "source": {"network": {"network": network}}}]);
+        asks("CREATE", None, Some(&domain))
+    };
+    assert_eq!(allowed_with(&with("infra/shared"), &world), Vec::<String>::new());
+    // Whether it exists is not told.
+    for network in ["private", "theirs", "nowhere"] {
+        let message = refused_with(&with(&format!("infra/{network}")), &world);
+        let expected = format!(
+            "spec.domain.devices.interfaces[eth0].source.network.network: Network infra/{network} does not exist, or its \
+             spec.usableFrom does not pick namespace default"
+        );
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn a_reference_that_is_a_path_is_refused_by_its_field() {
+    let with = |pool: &str, volume: &str| {
+        let mut disk = disk("disk");
+        disk["source"] = json!({"volume": {"pool": pool, "volume": volume}});
+        refused_with(&asks("CREATE", None, Some(&domain(disk))), &world())
+    };
+    for (pool, volume, field) in [
+        ("p", "../../etc/shadow", "volume"),
+        ("p", "infra/root", "volume"),
+        ("../other", "v", "pool"),
+        ("a/b/c", "v", "pool"),
+    ] {
+        let message = with(pool, volume);
+        assert!(message.starts_with(&format!("spec.domain.devices.disks[sda].source.volume.{field}: ")), "{message}");
     }
 }

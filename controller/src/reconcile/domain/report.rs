@@ -26,6 +26,11 @@ pub(super) fn failed(status: &mut DomainStatus) {
     }
 }
 
+/// The guest keeps its last definition: its spec is not applied.
+pub(super) fn not_applied(status: &mut DomainStatus, refusal: &ostler_driver::Error, generation: i64) {
+    status.conditions.set(types::CONFIGURATION_APPLIED, false, reasons::NOT_ALLOWED, refusal.to_string(), generation);
+}
+
 /// It is here by a claim, and its placement names another host.
 pub(super) fn wants_to_move(
     context: &Context,

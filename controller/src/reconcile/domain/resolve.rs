@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::context::Context;
 use crate::names;
+use crate::references;
 
 /// A definition for the driver, and what a start of it would miss.
 pub(super) struct Resolved {
@@ -32,6 +33,10 @@ impl Missing {
     pub(super) fn other(field: &str, message: &str) -> Self {
         Missing { what: MissingKind::Other, message: format!("domain.{field}: {message}") }
     }
+
+    pub(super) fn not_allowed(refusal: &ostler_driver::Error) -> Self {
+        Missing { what: MissingKind::Other, message: refusal.to_string() }
+    }
 }
 
 /// `number`: that of the claim that it is defined under.
@@ -50,9 +55,16 @@ pub(super) async fn resolve(
         owner.claim = number.and_then(|number| u64::try_from(number).ok());
     }
     let mut missing = Vec::new();
+    let namespace = object.object_ref().namespace;
     for key in crate::engine::references(object) {
+        // Whether it exists is nobody's to learn who may not use it.
+        if context.get(&key).is_some_and(|target| !references::may_use(&namespace, &target)) {
+            let what = if key.kind == Kind::Network { MissingKind::Network } else { MissingKind::Volume };
+            missing.push(Missing { what, message: not_for(&key, &namespace) });
+            continue;
+        }
         match key.kind {
-            Kind::Network => missing.extend(missing_network(context, &key).await?),
+            Kind::Network => missing.extend(missing_network(context, &key, &namespace).await?),
             Kind::StorageVolume => missing.extend(missing_volume(context, &key)),
             Kind::StoragePool | Kind::Host | Kind::Domain | Kind::DomainOperation => {}
         }
@@ -70,7 +82,10 @@ pub fn preview(
 ) -> ostler_conf::Domain {
     let namespace = object.object_ref().namespace;
     let qualify = |kind: Kind, name: &mut String| {
-        let key = ObjectRef::new(kind, &namespace, name.as_str());
+        let key = match kind {
+            Kind::Network | Kind::StoragePool => ObjectRef::referred(kind, &namespace, name),
+            _ => ObjectRef::new(kind, &namespace, name.as_str()),
+        };
         *name = name_of(&key).unwrap_or_else(|| names::qualified(&key));
     };
     let mut definition = domain.spec.domain.clone();
@@ -92,9 +107,20 @@ pub fn preview(
     definition
 }
 
-async fn missing_network(context: &Context, key: &ObjectRef) -> Result<Option<Missing>> {
+/// Something that is not there for a namespace.
+pub(crate) fn not_for(key: &ObjectRef, namespace: &str) -> String {
+    if key.namespace == namespace {
+        format!("{key} does not exist")
+    } else {
+        format!("{key} does not exist, or its spec.usableFrom does not pick namespace {namespace}")
+    }
+}
+
+async fn missing_network(context: &Context, key: &ObjectRef, namespace: &str) -> Result<Option<Missing>> {
     let missing = |message: String| Ok(Some(Missing { what: MissingKind::Network, message }));
-    let Some(network) = context.get(key) else { return missing(format!("{key} does not exist")) };
+    let Some(network) = context.get(key) else {
+        return missing(not_for(key, namespace));
+    };
     match context.networks()?.get(&names::host_name(&network)).await {
         Ok(summary) if summary.active => Ok(None),
         Ok(_) => missing(format!("{key} is not up yet")),

@@ -77,6 +77,7 @@ struct Digest {
     claim: Option<i64>,
     /// Of a Host: what the controller says in its status.
     said: Value,
+    usable: Option<Value>,
     /// Of one generation too: a field that an old schema hid shows when the schema is new.
     spec: u64,
 }
@@ -254,8 +255,12 @@ impl Feed {
         if is_definition(&key)
             && let Some(object) = value.as_object_mut()
         {
-            // What its hosts made of it together is nothing to this one.
-            object.shift_remove("status");
+            // What its hosts made of it together is nothing to this one; who may use it is.
+            let usable =
+                object.shift_remove("status").and_then(|mut status| status.get_mut("usableFrom").map(Value::take));
+            if let Some(usable) = usable {
+                object.insert("status".to_owned(), serde_json::json!({ "usableFrom": usable }));
+            }
         }
         let digest = digest_of_value(&value);
         // One of the same name that is another object: the first is gone.
@@ -423,6 +428,7 @@ fn digest_of_value(value: &Value) -> Digest {
         deleted: value.pointer("/metadata/deletionTimestamp").is_some(),
         claim: value.pointer("/status/claim").and_then(Value::as_i64),
         said: SAID_OF_A_HOST.iter().map(|field| value["status"][field].clone()).collect(),
+        usable: value.pointer("/status/usableFrom").cloned(),
         spec: {
             let mut hasher = DefaultHasher::new();
             value.get("spec").map(Value::to_string).hash(&mut hasher);

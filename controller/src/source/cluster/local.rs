@@ -20,7 +20,7 @@ fn is_local(disk: &Disk, namespace: &str, kept: &BTreeMap<ObjectRef, Object>) ->
     match &disk.source {
         None => true,
         Some(DiskSource::Volume(source)) => {
-            let pool = ObjectRef::new(Kind::StoragePool, namespace, &source.pool);
+            let pool = ObjectRef::referred(Kind::StoragePool, namespace, &source.pool);
             matches!(kept.get(&pool), Some(Object::StoragePool(pool)) if !pool.spec.shared)
         }
         Some(_) => false,

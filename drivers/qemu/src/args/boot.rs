@@ -59,13 +59,12 @@ impl BootOrder {
 pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     let os = &setup.domain.os;
     let mut list = Vec::new();
-    if let Some(enable) = os.bootmenu.as_ref().and_then(|menu| menu.enable) {
-        list.push(format!("menu={}", on_off(enable.0)));
-        let timeout = os.bootmenu.as_ref().and_then(|menu| menu.timeout).filter(|_| enable.0);
-        list.extend(timeout.map(|ms| format!("splash-time={ms}")));
-    }
+    let enable = os.bootmenu.as_ref().and_then(|menu| menu.enable);
+    list.extend(enable.map(|enable| format!("menu={}", on_off(enable.0))));
     let reboot = os.bios.as_ref().and_then(|bios| bios.reboot_timeout);
     list.extend(reboot.map(|ms| format!("reboot-timeout={ms}")));
+    let timeout = os.bootmenu.as_ref().and_then(|menu| menu.timeout).filter(|_| enable.is_some_and(|on| on.0));
+    list.extend(timeout.map(|ms| format!("splash-time={ms}")));
     list.push("strict=on".to_owned());
     args.option("-boot", list.join(","));
     let files = [

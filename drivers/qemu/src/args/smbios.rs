@@ -70,8 +70,11 @@ fn write(args: &mut Args, number: u32, table: Option<&SmbiosTable>, names: &[(&s
     let Some(table) = table else { return };
     let mut text = format!("type={number}");
     for (name, option) in names {
-        if let Some(entry) = table.entries.iter().find(|entry| entry.name == *name) {
-            text.push_str(&format!(",{option}={}", escape(&entry.value)));
+        match table.entries.iter().find(|entry| entry.name == *name) {
+            Some(entry) => text.push_str(&format!(",{option}={}", escape(&entry.value))),
+            // A chassis always has a maker, if only an empty one.
+            None if number == 3 && *name == "manufacturer" => text.push_str(&format!(",{option}=")),
+            None => {}
         }
     }
     args.option("-smbios", text);

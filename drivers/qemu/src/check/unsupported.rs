@@ -25,7 +25,7 @@ use ostler_conf::domain::{
 };
 
 use super::{Problems, is_plain_name};
-use crate::complete::{Arch, Host, arch};
+use crate::complete::{Arch, Host, arch, runs};
 use crate::files;
 
 /// 52 bits, the most that an x86 CPU can address.
@@ -63,7 +63,7 @@ fn camel_case(name: &str) -> String {
 
 /// Everything that would be dropped silently.
 pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
-    let is_foreign = host.capabilities.arch != host.settings.arch && !host.capabilities.arch.is_empty();
+    let is_foreign = !host.capabilities.arch.is_empty() && !runs(&host.settings.arch, &host.capabilities.arch);
     problems.unless(
         !is_foreign || domain.r#type != Some(DomainType::Kvm),
         "type",

@@ -176,7 +176,7 @@ pub(crate) fn default_emulator(arch: Option<&str>) -> PathBuf {
 }
 
 /// Whether an emulator for one architecture runs guests of another; one that doesn't say runs all.
-fn runs(emulator: &str, guest: &str) -> bool {
+pub(crate) fn runs(emulator: &str, guest: &str) -> bool {
     const ALSO: &[(&str, &str)] = &[("x86_64", "i686"), ("aarch64", "armv7l"), ("ppc64", "ppc64le"), ("ppc64", "ppc")];
     emulator.is_empty() || emulator == guest || ALSO.contains(&(emulator, guest))
 }

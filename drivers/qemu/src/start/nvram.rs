@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use ostler_conf::Domain;
@@ -36,7 +37,11 @@ pub(super) fn prepare(domain: &Domain, folder: &Path, owner: Option<&Credentials
         return Err(Error::new(ErrorCode::ConfigUnsupported, message).at("os.nvram.templateFormat"));
     }
     let make = || {
-        let mut content = File::open(template)?;
+        // A pipe without a writer must not hold us up.
+        let mut content = File::options()
+            .read(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+            .open(template)?;
         let metadata = content.metadata()?;
         if !metadata.is_file() || metadata.len() > MOST {
             return Err(io::Error::other(format!("it is no file of {MOST} bytes at most")));

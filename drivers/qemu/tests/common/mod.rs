@@ -365,6 +365,7 @@ impl Lab {
         let groups = hierarchies.children(&self.config.cgroup).unwrap();
         assert!(!groups.contains(&format!("qemu-{uuid}")), "a control group is left");
         assert!(!self.config.run_dir.join("qemu").join(uuid.to_string()).exists(), "a folder is left");
+        assert!(!self.config.run_dir.join("qemu/own").join(uuid.to_string()).exists(), "a folder of QEMU's is left");
         assert!(self.claims.0.lock().unwrap().keys().all(|(_, owner)| *owner != uuid), "a claim is left");
         assert!(self.ports.0.lock().unwrap().iter().all(|port| port.owner != uuid), "a port is left");
     }

@@ -2,13 +2,12 @@
 //! and beside libxml2's parser alone, in the same run.
 
 use std::hint::black_box;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ostler_conf::{Domain, format, parse};
 
+use crate::reference::Reference;
 use crate::report::{Goal, Report};
 
 /// Rounds of each; the fastest counts.
@@ -23,17 +22,17 @@ pub(crate) fn measure(_binary: &str, report: &mut Report) {
     if !data.is_dir() {
         return eprintln!("  not measured: the corpus of libvirt's cases is not at hand");
     }
-    let Some(reference) = build_reference() else {
+    let Some(reference) = Reference::build("libvirt", &["-l:libvirt.so.0", "-l:libxml2.so.2"]) else {
         return eprintln!("  not measured: install libvirt0 and libxml2, and a C compiler");
     };
     let all: Vec<String> = FOLDERS.iter().flat_map(|folder| files(&data.join(folder))).collect();
-    let accepted = ask(&reference, &["accept"], &all);
+    let accepted = reference.ask(&["accept"], &all);
     let (paths, texts): (Vec<String>, Vec<String>) = accepted
         .lines()
         .map(|path| (path.to_owned(), std::fs::read_to_string(path).unwrap()))
         .filter(|(_, text)| settle(text).is_some())
         .unzip();
-    let theirs = ask(&reference, &["time", &ROUNDS.to_string()], &paths);
+    let theirs = reference.ask(&["time", &ROUNDS.to_string()], &paths);
     let (libvirt, libxml2) = theirs.trim().split_once(' ').unwrap();
     let a_document = |nanoseconds: f64| nanoseconds / 1000.0 / texts.len() as f64;
     let ours = (0..ROUNDS).map(|_| once(&texts)).min().unwrap();
@@ -59,27 +58,6 @@ fn settle(text: &str) -> Option<String> {
     domain.complete();
     domain.validate().ok()?;
     Some(format(&domain))
-}
-
-fn build_reference() -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/libvirt.c");
-    let program = std::env::temp_dir().join(format!("ostler-bench-libvirt-{}", std::process::id()));
-    let mut cc = Command::new("cc");
-    cc.arg("-O2").arg("-o").arg(&program).arg(source).args(["-l:libvirt.so.0", "-l:libxml2.so.2"]);
-    cc.stderr(Stdio::null()).status().is_ok_and(|status| status.success()).then_some(program)
-}
-
-fn ask(program: &Path, arguments: &[&str], paths: &[String]) -> String {
-    let mut command = Command::new(program);
-    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let input = paths.join("\n") + "\n";
-    let mut stdin = child.stdin.take().unwrap();
-    // What it prints may be longer than a pipe holds.
-    let feeder = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
-    let output = child.wait_with_output().unwrap();
-    feeder.join().unwrap();
-    assert!(output.status.success(), "{} {arguments:?}", program.display());
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn files(folder: &Path) -> Vec<String> {

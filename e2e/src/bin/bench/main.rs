@@ -8,6 +8,8 @@ mod cluster;
 mod documents;
 mod guests;
 mod networks;
+mod qemu;
+mod reference;
 mod report;
 mod volumes;
 
@@ -26,6 +28,7 @@ fn main() {
     }
     for (name, measure) in [
         ("documents", documents::measure as fn(&str, &mut Report)),
+        ("qemu", qemu::measure),
         ("volumes", volumes::measure),
         ("networks", networks::measure),
         ("agent", agent::measure),
