@@ -9,6 +9,7 @@ mod carry_over;
 mod char_source;
 mod chardev;
 mod complete;
+mod confidential;
 mod controller;
 mod cpu;
 mod device;
@@ -110,17 +111,17 @@ pub use graphics::{
     SpiceChannel, SpiceChannelName, Streaming, Vnc,
 };
 pub use hostdev::{
-    GuestReset, HostAddress, Hostdev, HostdevDriver, HostdevDriverName, HostdevMode, HostdevSource, MdevHostdev,
-    MiscHostdev, NetHostdev, PciHostdev, ScsiHostAddress, ScsiHostHostdev, ScsiHostProtocol, ScsiHostdev, ScsiProtocol,
-    StorageHostdev, UsbHostAddress, UsbHostdev,
+    GuestReset, HostAddress, Hostdev, HostdevMode, HostdevSource, MdevHostdev, MiscHostdev, NetHostdev, PciHostdev,
+    ScsiHostAddress, ScsiHostHostdev, ScsiHostProtocol, ScsiHostdev, ScsiProtocol, StorageHostdev, UsbHostAddress,
+    UsbHostdev,
 };
 pub use input::{Input, InputBus, InputGrab, InputGrabToggle, InputKind, InputSource};
 pub use interface::{
-    BridgeSource, DirectMode, DirectSource, EthernetSource, ForwardProtocol, GuestOffloads, HostOffloads,
-    HostdevNicSource, Interface, InterfaceBackend, InterfaceBackendKind, InterfaceDriver, InterfaceDriverName,
-    InterfaceGuest, InterfaceModel, InterfacePort, InterfaceSource, InterfaceTarget, InternalSource, Link, LinkState,
-    Mac, MacKind, Mtu, NetworkSource, PlainSource, PortForward, PortRange, SocketSource, TxMode, UdpSource, UserSource,
-    VdpaSource, VdsSource, VhostuserNicSource,
+    BridgeSource, DirectSource, EthernetSource, ForwardProtocol, GuestOffloads, HostOffloads, HostdevNicSource,
+    Interface, InterfaceBackend, InterfaceBackendKind, InterfaceDriver, InterfaceDriverName, InterfaceGuest,
+    InterfaceModel, InterfacePort, InterfaceSource, InterfaceTarget, InternalSource, Link, LinkState, Mac, MacKind,
+    Mtu, NetworkSource, PlainSource, PortForward, PortRange, SocketSource, TxMode, UdpSource, UserSource, VdpaSource,
+    VdsSource, VhostuserNicSource,
 };
 pub use launch_security::{Keywrap, KeywrapCipher, KeywrapCipherName, LaunchSecurity, S390Pv, Sev, SevSnp};
 pub use memballoon::{Memballoon, MemballoonModel, MemballoonStats};
@@ -131,10 +132,7 @@ pub use memory::{
 pub use memory_device::{MemoryDevice, MemoryLabel, MemoryModel, MemorySource, MemoryTarget};
 pub use metadata::{DeviceLabel, Metadata, OstlerMark, Owner};
 pub use namespaces::{BhyveCommandline, LxcNamespace, LxcShare, LxcShareKind, PlainArg, XenCommandline};
-pub use netparts::{
-    Bandwidth, Coalesce, CoalesceRx, FilterParameter, FilterRef, IpAddress, IpFamily, NativeMode, PersistentTeaming,
-    Rate, Route, Teaming, TransientTeaming, VirtualPort, VirtualPortKind, VirtualPortParameters, Vlan, VlanTag,
-};
+pub use netparts::{Coalesce, CoalesceRx, IpAddress, PersistentTeaming, Teaming, TransientTeaming};
 pub use numa::{
     AccessKind, Associativity, BandwidthAmount, CacheAmount, CachePolicy, CellMemory, Distances, Interconnects,
     Latency, LineAmount, LinkBandwidth, Numa, NumaCache, NumaCell, Sibling,
@@ -180,6 +178,11 @@ pub use tune::{
 pub use video::{Acceleration, Resolution, VgaConf, Video, VideoDriver, VideoDriverName, VideoKind, VideoModel};
 pub use watchdog::{Watchdog, WatchdogAction, WatchdogModel};
 
+pub use crate::filter_ref::{FilterRef, Parameters};
+pub use crate::network::{
+    Bandwidth, DirectMode, HostdevDriver, HostdevDriverName, IpFamily, NativeMode, Rate, Route, VirtualPort,
+    VirtualPortParameters, VirtualPortType, Vlan, VlanTag,
+};
 use ostler_conf_derive::element;
 use ostler_util::CpuSet;
 use uuid::Uuid;

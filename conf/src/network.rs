@@ -7,6 +7,7 @@ mod dnsmasq;
 mod forward;
 mod ip;
 mod port_group;
+mod route;
 pub mod update;
 mod validate;
 mod virtual_port;
@@ -19,9 +20,10 @@ pub use forward::{
     DirectMode, Forward, ForwardAddress, ForwardInterface, ForwardMode, HostdevDriver, HostdevDriverName, Nat,
     NatAddress, NatPort,
 };
-pub use ip::{Bootp, Dhcp, DhcpHost, DhcpLease, DhcpRange, Ip, IpFamily, LeaseUnit, Route, Tftp};
+pub use ip::{Bootp, Dhcp, DhcpHost, DhcpLease, DhcpRange, Ip, IpFamily, LeaseUnit, Tftp};
 pub use port_group::PortGroup;
-pub use virtual_port::{AnyBase, VirtualPort, VirtualPortParameters, VirtualPortType};
+pub use route::Route;
+pub use virtual_port::{VirtualPort, VirtualPortParameters, VirtualPortType};
 pub use vlan::{NativeMode, Vlan, VlanTag};
 
 use ostler_conf_derive::element;

@@ -26,6 +26,7 @@ use kind::Kind;
 /// Everything that is wrong, in the document's order.
 pub fn check(text: &str) -> Result<(), Invalid> {
     let mut document = Document::parse(text)?;
+    document.is_grammar_only = true;
     let root = Reader::root(&document);
     let Some(kind) = Kind::of(&root) else {
         let known = Kind::roots().map(|root| format!("<{root}>")).collect::<Vec<_>>().join(", ");

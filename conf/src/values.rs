@@ -1,5 +1,7 @@
 //! Texts with a meaning that many elements share.
 
+mod confidential;
+pub(crate) mod digits;
 mod hex;
 mod scalars;
 mod scaled;
@@ -9,6 +11,7 @@ mod octal;
 mod rare;
 mod xml_tree;
 
+pub use confidential::{Confidential, SecretKeyRef};
 pub use hex::{AnyBase, HexLong, HexUpper};
 pub use live_only::LiveOnly;
 pub use octal::Octal;
@@ -49,6 +52,9 @@ macro_rules! words {
             }
             fn format(&self) -> std::borrow::Cow<'_, str> {
                 self.word().into()
+            }
+            fn append(&self, out: &mut String) {
+                out.push_str(self.word());
             }
         }
 

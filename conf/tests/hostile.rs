@@ -1,5 +1,7 @@
 //! Whatever a document holds, reading it ends soon, and with a value or a problem.
 
+use std::path::{Path, PathBuf};
+
 use ostler_conf::xml::{Document, MAX_LENGTH, Root};
 use ostler_conf::{
     Backup, Checkpoint, Domain, DomainStatus, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter,
@@ -24,6 +26,19 @@ const SAMPLES: &[&str] = &[
     "<domainbackup mode='pull'><server transport='unix' socket='/s'/><disks><disk name='vda' type='file'><scratch file='/a'/></disk></disks></domainbackup>",
     include_str!("../src/status/all.xml"),
 ];
+
+/// Documents of a corpus, where one is at hand: every so manieth of those that libvirt's own tests read.
+fn corpus() -> Vec<String> {
+    const STEP: usize = 397;
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
+    let data = std::env::var_os("OSTLER_CORPUS").map_or(default, PathBuf::from).join("data");
+    let folders =
+        std::fs::read_dir(data).into_iter().flatten().filter_map(|entry| std::fs::read_dir(entry.ok()?.path()).ok());
+    let mut files: Vec<PathBuf> = folders.flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "xml"));
+    files.sort();
+    files.iter().step_by(STEP).filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+}
 
 /// Reads a text as every kind of document; what is read can be written and read again.
 fn read_all(text: &str) {
@@ -114,15 +129,36 @@ fn prefixes_are_refused() {
     }
 }
 
+/// What people and tests wrote, cut off anywhere, and with any of its tags gone or there twice.
+#[test]
+fn documents_that_lost_something_are_read_or_refused() {
+    const CUTS: usize = 20;
+    for text in corpus() {
+        for (end, _) in text.char_indices().step_by(text.len() / CUTS + 1) {
+            read_all(&text[..end]);
+        }
+        let tags: Vec<_> =
+            text.match_indices('<').filter_map(|(at, _)| Some(at..at + text[at..].find('>')? + 1)).collect();
+        for tag in tags.iter().step_by(tags.len() / CUTS + 1) {
+            read_all(&format!("{}{}", &text[..tag.start], &text[tag.end..]));
+            read_all(&format!("{}{}", &text[..tag.end], &text[tag.start..]));
+        }
+    }
+}
+
 #[test]
 fn depth_breadth_and_length_are_bounded() {
     let deep = "<network>".repeat(400_000);
+    let deepest = "<a>".repeat(1_000_000);
+    let long_attribute = format!("<network a='{}'/>", "x".repeat(100 << 20));
     let deep_children = format!("<network>{}", "<ip>".repeat(900_000));
     let broad = format!("<network>{}</network>", "<x/>".repeat(900_000));
     let attributes: String = (0..400_000).map(|n| format!(" a{n}=''")).collect();
     let huge_attribute = format!("<network a='{}'/>", "x".repeat(MAX_LENGTH - 100));
     let too_long = format!("<network><name>{}</name></network>", "x".repeat(MAX_LENGTH));
-    for text in [&deep, &deep_children, &broad, &format!("<network{attributes}/>"), &too_long] {
+    for text in
+        [&deep, &deepest, &long_attribute, &deep_children, &broad, &format!("<network{attributes}/>"), &too_long]
+    {
         assert!(parse::<Network>(text).is_err());
     }
     assert_eq!(parse::<Network>(&huge_attribute).unwrap().unknown.len(), 1);

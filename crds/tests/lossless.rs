@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ostler_conf::host_interface::HostInterfaceKind;
+use ostler_conf::values::{Confidential, SecretKeyRef};
 use ostler_conf::xml::{Root, root_name};
 use ostler_conf::{
     Backup, Checkpoint, Domain, HostInterface, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding, Secret,
@@ -51,6 +52,9 @@ const KINDS: &[(&str, Check)] = &[
 
 fn forget_domain(domain: &mut Domain) {
     domain.forget_live();
+    for (_, secret) in domain.confidential_mut() {
+        *secret = Confidential::Kept(SecretKeyRef { name: "s".to_owned(), key: "k".to_owned() });
+    }
     domain.devices.memories.iter_mut().for_each(|memory| memory.target.current = None);
     let sources = domain.devices.disks.iter_mut().filter_map(|disk| disk.source.as_mut());
     sources.flat_map(|source| &mut source.common_mut().seclabels).for_each(|label| label.labelskip = None);
@@ -107,7 +111,9 @@ fn served<T: Root + Serialize + DeserializeOwned>(
     kind: Kind,
     field: &str,
 ) -> Option<Result<(), String>> {
-    let value = parse::<T>(text).ok()?.value;
+    let mut value = parse::<T>(text).ok()?.value;
+    let is_valid = is_valid(&value);
+    forget(&mut value);
     let as_manifest = || -> Result<(), String> {
         let mut document = serde_json::to_value(&value).map_err(|error| error.to_string())?;
         prune(&mut document);
@@ -121,7 +127,7 @@ fn served<T: Root + Serialize + DeserializeOwned>(
         problems.first().map_or(Ok(()), |problem| Err(format!("its schema refuses it: {problem}")))
     };
     let result = lossless(text, forget)?;
-    Some(if is_valid(&value) { result.and_then(|()| as_manifest()) } else { result })
+    Some(if is_valid { result.and_then(|()| as_manifest()) } else { result })
 }
 
 fn prune(value: &mut Value) {

@@ -56,7 +56,12 @@ fn etc_libvirt() -> TempDir {
     xml(
         "qemu/secretive.xml",
         "<domain type='qemu'><name>secretive</name><memory>1048576</memory><os><type>hvm</type></os>\n\
-         <devices><graphics type='vnc' passwd='hunter2'/></devices></domain>\n",
+         <devices><disk type='network'><auth username='u' passwd='hunter2'/><source protocol='rbd' name='p/i'/><target dev='vda'/></disk></devices></domain>\n",
+    );
+    xml(
+        "qemu/screen.xml",
+        "<domain type='qemu'><name>screen</name><memory>1048576</memory><os><type>hvm</type></os>\
+         <devices><graphics type='vnc' passwd='hunter3'/></devices></domain>\n",
     );
     xml(
         "qemu/networks/default.xml",
@@ -112,7 +117,7 @@ fn a_hosts_directory_becomes_manifests_that_apply() {
 
     let validated = Command::new(binary()).args(["validate", "-f"]).arg(&made).output().unwrap();
     assert_eq!(validated.status.code(), Some(0), "{}", String::from_utf8_lossy(&validated.stdout));
-    assert!(String::from_utf8_lossy(&validated.stderr).contains("6 objects are valid"), "{validated:?}");
+    assert!(String::from_utf8_lossy(&validated.stderr).contains("7 objects are valid"), "{validated:?}");
 
     let Object::Domain(windows) = object(&made, "domain-windows-10.yaml") else { panic!("a domain") };
     let spec = serde_json::to_value(&windows.spec).unwrap();
@@ -142,7 +147,7 @@ fn a_hosts_directory_becomes_manifests_that_apply() {
 
     for line in [
         "windows_10.xml:12:3: /domain/future: this element is not known here",
-        "secretive.xml:7:31: <graphics>: a screen's password stands in no manifest",
+        "<auth>: a password stands in no manifest",
         "the volume 'windows_10.qcow2' is not in this directory",
         "the filter 'no-mac-spoofing' is not in this directory",
         "no driver serves a NetworkFilter yet",
@@ -168,8 +173,12 @@ fn a_secrets_value_goes_where_kubernetes_keeps_such() {
     let snapshot = read("domainsnapshot-web-before.yaml");
     assert!(snapshot.contains("domain: web") && snapshot.contains("name: before"), "{snapshot}");
     for entry in fs::read_dir(made.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
-        assert!(!fs::read_to_string(&entry).unwrap().contains("hunter2"), "{}", entry.display());
+        assert!(!fs::read_to_string(&entry).unwrap().contains("hunter"), "{}", entry.display());
     }
+    let screen = fs::read_to_string(made.path().join("domain-screen.yaml")).unwrap();
+    assert!(screen.contains("name: screen-secrets"), "{screen}");
+    let kept = read("secret-screen-secrets.yaml");
+    assert!(kept.contains("devices.graphics.graphics0.kind.vnc.passwd: hunter3"), "{kept}");
 }
 
 #[test]
@@ -179,7 +188,7 @@ fn without_a_folder_all_goes_to_standard_output() {
     let output = convert(&[], given.path());
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert_eq!(text.matches("\n---\n").count() + usize::from(text.starts_with("---\n")), 10, "{text}");
+    assert_eq!(text.matches("\n---\n").count() + usize::from(text.starts_with("---\n")), 12, "{text}");
     // What can't be applied yet stands last.
     let served = text.split("apiVersion: v1\n").next().unwrap();
     assert!(served.find("kind: Domain\n").unwrap() < text.find("kind: NetworkFilter").unwrap());

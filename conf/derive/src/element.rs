@@ -161,10 +161,11 @@ fn read_field(field: &Field) -> TokenStream {
             Shape::Plain => quote!(::ostler_conf::xml::read_one(reader)?),
         },
         Kind::Skip => quote!(::std::default::Default::default()),
+        Kind::Attr if field.confidential => quote!(reader.confidential(#name)#code?),
         Kind::Attr => match shape {
             Shape::Optional if field.required => quote!(Some(reader.required_attr(#name)#code?)),
             Shape::Optional => quote!(reader.attr(#name)#code?),
-            _ if field.default => quote!(reader.attr(#name)#code?.unwrap_or_default()),
+            _ if field.default || field.blank => quote!(reader.attr(#name)#code?.unwrap_or_default()),
             _ => quote!(reader.required_attr(#name)#code?),
         },
         Kind::Text if *shape == Shape::Optional => {
@@ -179,7 +180,7 @@ fn read_field(field: &Field) -> TokenStream {
             Shape::Plain if field.default => quote!(reader.element(#name)#code?.unwrap_or_default()),
             Shape::Plain => quote!(reader.required_element(#name)#code?),
         },
-        Kind::Choice { attr, absent, flatten, .. } => {
+        Kind::Choice { attr, absent, empty, flatten, .. } => {
             let content = if *flatten { quote!(*reader) } else { quote!(reader.child_or_absent(#name)) };
             let missing = match (absent, shape) {
                 (Some(tag), _) => quote!(Some(#tag)),
@@ -193,9 +194,13 @@ fn read_field(field: &Field) -> TokenStream {
             } else {
                 quote!(.expect("the attribute is there or its absence was reported"))
             };
+            let empty =
+                empty.as_ref().map(|is_empty| quote!(let tag = if #is_empty(tag, &content) { #missing } else { tag };));
             quote!({
+                let content = #content;
                 let tag: Option<&str> = match reader.attr_text(#attr) { Some(tag) => Some(tag), None => #missing };
-                ::ostler_conf::xml::read_choice(reader, #attr, tag, &#content)#code? #wrap
+                #empty
+                ::ostler_conf::xml::read_choice(reader, #attr, tag, &content)#code? #wrap
             })
         }
     };
@@ -248,6 +253,7 @@ fn write_any_attr(field: &Field) -> Option<TokenStream> {
 fn one_attr(field: &Field) -> TokenStream {
     let Field { ident, name, shape, .. } = field;
     match shape {
+        _ if field.confidential => quote!(if let Some(value) = &self.#ident { writer.confidential(#name, value); }),
         Shape::Optional => quote!(if let Some(value) = &self.#ident { writer.attr(#name, value); }),
         _ => quote!(writer.attr(#name, &self.#ident);),
     }

@@ -11,6 +11,8 @@ pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) default: bool,
     pub(crate) required: bool,
+    pub(crate) blank: bool,
+    pub(crate) confidential: bool,
     pub(crate) keep: bool,
     pub(crate) bind: bool,
     /// Only status documents have it.
@@ -27,7 +29,7 @@ pub(crate) enum Kind {
     Text,
     Flag,
     Flatten,
-    Choice { attr: String, absent: Option<String>, flatten: bool, in_place: bool },
+    Choice { attr: String, absent: Option<String>, empty: Option<syn::Path>, flatten: bool, in_place: bool },
     Any,
     Skip,
 }
@@ -46,9 +48,10 @@ impl Field {
             field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&*field, "an element's fields have names"))?;
         let mut name = None;
         let (mut attr, mut text, mut flag, mut flatten, mut skip, mut any) = (false, false, false, false, false, false);
-        let (mut default, mut required, mut keep, mut bind, mut in_place) = (false, false, false, false, false);
-        let mut live = false;
-        let (mut on, mut choice, mut absent, mut code) = (None, None, None, None);
+        let (mut default, mut required, mut blank, mut keep, mut bind, mut in_place) =
+            (false, false, false, false, false, false);
+        let (mut live, mut confidential) = (false, false);
+        let (mut on, mut choice, mut absent, mut empty, mut code) = (None, None, None, None, None);
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("xml")) {
             attribute.parse_nested_meta(|meta| {
                 let key = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
@@ -62,6 +65,8 @@ impl Field {
                     "any" => any = true,
                     "default" => default = true,
                     "required" => required = true,
+                    "blank" => blank = true,
+                    "confidential" => confidential = true,
                     "keep" => keep = true,
                     "bind" => bind = true,
                     "in_place" => in_place = true,
@@ -70,6 +75,7 @@ impl Field {
                     "on" => on = string()?,
                     "choice" => choice = string()?,
                     "absent" => absent = string()?,
+                    "empty" => empty = Some(meta.value()?.parse::<LitStr>()?.parse()?),
                     "code" => code = string()?,
                     _ => return Err(meta.error("unknown key: see ostler-conf-derive's page")),
                 }
@@ -79,7 +85,7 @@ impl Field {
         field.attrs.retain(|a| !a.path().is_ident("xml"));
         let kind = match (choice, attr, text, flag, flatten, skip, any) {
             (Some(attr), false, false, false, flatten, false, false) => {
-                Kind::Choice { attr, absent, flatten, in_place }
+                Kind::Choice { attr, absent, empty, flatten, in_place }
             }
             (None, true, false, false, false, false, false) => Kind::Attr,
             (None, false, true, false, false, false, false) => Kind::Text,
@@ -103,7 +109,7 @@ impl Field {
                 "what only status documents have may lack: an Option, a Vec or default",
             ));
         }
-        Ok(Field { shape, ident, kind, name, default, required, keep, bind, live, code, on })
+        Ok(Field { shape, ident, kind, name, default, required, blank, confidential, keep, bind, live, code, on })
     }
 
     /// Whether an element without it can be made.

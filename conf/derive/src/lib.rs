@@ -24,7 +24,7 @@
 //! | `text` | the element's text |
 //! | `flag` | a `bool`: whether the empty child is there |
 //! | `flatten` | an element whose attributes and children stand in this one |
-//! | `choice = "attr"` | a `#[union]`: the attribute names the variant, the child holds it; with `flatten` this element holds it; with `absent = "tag"` the attribute may lack. Such an attribute is written first, or with `in_place` in the field's place |
+//! | `choice = "attr"` | a `#[union]`: the attribute names the variant, the child holds it; with `flatten` this element holds it; with `absent = "tag"` the attribute may lack, and with `empty = "function"` that tag counts, too, where the function says of the given tag and the child that nothing is said. Such an attribute is written first, or with `in_place` in the field's place |
 //! | `any` | a `#[union]` whose variants are named by the child elements themselves: `T` exactly one, `Option<T>`, `Vec<T>` |
 //! | `skip` | not in XML |
 //! | `live` | with any of these: only in status documents, and not in YAML; an `Option`, a `Vec`, or with `default` |
@@ -32,6 +32,8 @@
 //! | `name = "x"` | the name in XML; else the field's name in camelCase; a prefix means the namespace |
 //! | `default` | a child that may lack though its type is no `Option` |
 //! | `required` | an `Option` attribute that XML must have, though YAML may leave it to us |
+//! | `blank` | an attribute that must be there, though reading takes one that lacks as an empty text: a rule refuses it |
+//! | `confidential` | an `Option<Confidential>` attribute: the text, or in our namespace where it is kept |
 //! | `keep` | a child that is written even when empty |
 //! | `bind` | the root binds the name's prefix when the field is there |
 //!

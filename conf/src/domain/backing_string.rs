@@ -11,6 +11,7 @@ use super::{
     Cookie, DirSource, DiskSource, FileSource, HostTransport, ImageFormatName, NetworkDiskSource, NetworkHost,
     NetworkProtocol as Protocol,
 };
+use crate::values::Confidential;
 
 /// Longer texts stand in no image: QEMU allows names of 1023 bytes, and JSON may name many servers.
 const MAX_LENGTH: usize = 64 << 10;
@@ -242,7 +243,7 @@ fn rbd_host(text: &str) -> NetworkHost {
 /// `a=1; b=2`
 fn cookies(header: &str) -> Vec<Cookie> {
     let pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
-    pairs.map(|(name, value)| Cookie { name: name.to_owned(), value: value.to_owned() }).collect()
+    pairs.map(|(name, value)| Cookie { name: name.to_owned(), value: Confidential::Text(value.to_owned()) }).collect()
 }
 
 fn unescaped(text: &str) -> String {

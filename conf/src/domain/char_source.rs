@@ -108,10 +108,10 @@ pub struct CharSourceTcp {
     #[xml(attr, on = "source")]
     pub mode: Option<CharSourceUnixMode>,
     /// The host.
-    #[xml(attr, on = "source")]
+    #[xml(attr, on = "source", blank)]
     pub host: String,
     /// The port, by number or name.
-    #[xml(attr, on = "source")]
+    #[xml(attr, on = "source", blank)]
     pub service: String,
     /// Whether it is encrypted.
     #[xml(attr, on = "source")]
@@ -197,10 +197,10 @@ pub struct CharSourceChannel {
 pub struct CharSourceNmdm {
     /// The host's end.
     #[xml(attr, on = "source")]
-    pub master: String,
+    pub master: Option<String>,
     /// The guest's end.
     #[xml(attr, on = "source")]
-    pub slave: String,
+    pub slave: Option<String>,
 }
 
 /// `<source><clipboard copypaste='yes'/><mouse mode='client'/></source>`

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use super::{
     Address, CcidAddress, Clock, ClockBasis, ClockOffset, Coalesce, Devices, Domain, DomainType, Filesystem,
     FilesystemAccess, FilesystemSource, Input, InputBus, InputKind, Interface, InterfaceDriver, InterfaceSource,
-    LifecycleAction, OsKind, Rng, RngBackend, Seclabel, SeclabelKind, Smartcard,
+    LifecycleAction, OsKind, Rng, RngBackend, Seclabel, SeclabelKind, Smartcard, Vlan,
 };
 use crate::values::YesNo;
 
@@ -150,6 +150,7 @@ fn complete_interface(interface: &mut Interface) {
         InterfaceSource::Ethernet(_) | InterfaceSource::Network(_) | InterfaceSource::Bridge(_)
     );
     interface.filterref.take_if(|_| !is_filtered);
+    interface.vlan.iter_mut().for_each(Vlan::complete);
 }
 
 /// The bus that an input device of the machine sits on.

@@ -13,7 +13,7 @@ use crate::words;
 #[element]
 pub struct Disk {
     /// The target, which names the disk: `vda`, `sdb`, `hdc`. The guest may call it otherwise.
-    #[xml(attr, name = "dev", on = "target")]
+    #[xml(attr, name = "dev", on = "target", blank)]
     pub name: String,
     /// What the guest sees.
     #[xml(attr)]
@@ -35,7 +35,7 @@ pub struct Disk {
     /// Who asks.
     pub auth: Option<Auth>,
     /// What holds the data; absent: an empty drive.
-    #[xml(choice = "type", absent = "file")]
+    #[xml(choice = "type", absent = "file", empty = "DiskSource::says_nothing")]
     pub source: Option<DiskSource>,
     /// The images below, from the top; absent: found out, empty: none.
     #[xml(name = "backingStore", keep)]

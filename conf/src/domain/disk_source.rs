@@ -4,8 +4,9 @@ use ostler_conf_derive::{element, union};
 use uuid::Uuid;
 
 use super::{ActualVolume, DeviceSeclabel, ImageFormat, PciAddress, Reconnect, SourcePrivate};
-use crate::values::{Rare, YesNo};
+use crate::values::{Confidential, Rare, YesNo};
 use crate::words;
+use crate::xml::{Reader, Union};
 
 /// What holds a disk's data; `type=` on `<disk>` names it.
 #[union]
@@ -420,8 +421,8 @@ pub struct Cookie {
     #[xml(attr)]
     pub name: String,
     /// Its value.
-    #[xml(text)]
-    pub value: String,
+    #[xml(flatten)]
+    pub value: Confidential,
 }
 
 /// `<reconnect delay='10'/>`: when a lost connection is made again.
@@ -520,6 +521,14 @@ impl NetworkDiskSource {
 }
 
 impl DiskSource {
+    /// Whether a disk of the type `tag` has nothing in it: without `<source>`, whatever the type; and where that names no
+    /// volume. It is then a drive without a file.
+    pub(super) fn says_nothing(tag: Option<&str>, source: &Reader<'_>) -> bool {
+        let names = |attribute| source.attribute(attribute).is_some();
+        let is_known = tag.is_some_and(|tag| DiskSource::TAGS.contains(&tag));
+        is_known && (!source.is_present() || tag == Some("volume") && !names("pool") && !names("volume"))
+    }
+
     /// The path on the host, where it is one.
     pub fn path(&self) -> Option<&str> {
         match self {

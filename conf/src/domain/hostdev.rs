@@ -4,8 +4,8 @@ use ostler_conf_derive::{element, union};
 use uuid::Uuid;
 
 use super::{
-    AcpiIndex, Address, Alias, Auth, Boot, Initiator, IpAddress, NetworkHost, OriginalStates, PciAddress, Rom, Route,
-    Sgio, SourcePrivate, StartupPolicy, Teaming,
+    AcpiIndex, Address, Alias, Auth, Boot, HostdevDriver, Initiator, IpAddress, NetworkHost, OriginalStates,
+    PciAddress, Rom, Route, Sgio, SourcePrivate, StartupPolicy, Teaming,
 };
 use crate::values::{AnyBase, Hex, OnOff, Rare, YesNo};
 use crate::words;
@@ -227,17 +227,6 @@ pub enum HostAddress {
     Usb(UsbHostAddress),
 }
 
-/// `<driver name='vfio' model='vfio-pci-igb'/>`: what hands a device over.
-#[element]
-pub struct HostdevDriver {
-    /// The hypervisor's way.
-    #[xml(attr)]
-    pub name: Option<HostdevDriverName>,
-    /// The driver in the host's kernel.
-    #[xml(attr)]
-    pub model: Option<String>,
-}
-
 words! {
     /// Whether a device is handed over whole.
     pub enum HostdevMode { Subsystem = "subsystem", Capabilities = "capabilities", }
@@ -250,7 +239,4 @@ words! {
 
     /// How a SCSI controller is reached.
     pub enum ScsiHostProtocol { Vhost = "vhost", }
-
-    /// What hands a device over.
-    pub enum HostdevDriverName { Vfio = "vfio", Kvm = "kvm", Xen = "xen", }
 }

@@ -5,8 +5,8 @@ use ostler_util::MacAddress;
 use uuid::Uuid;
 
 use super::{
-    AcpiIndex, ActualInterface, Address, Alias, Bandwidth, Boot, Coalesce, FilterRef, HostAddress, IpAddress,
-    Reconnect, Rom, Route, Teaming, VirtioOptions, VirtualPort, Vlan,
+    AcpiIndex, ActualInterface, Address, Alias, Bandwidth, Boot, Coalesce, DirectMode, FilterRef, HostAddress,
+    IpAddress, Reconnect, Rom, Route, Teaming, VirtioOptions, VirtualPort, Vlan,
 };
 use crate::values::{OnOff, Rare, YesNo};
 use crate::words;
@@ -487,9 +487,6 @@ words! {
 
     /// Whether a MAC address was made or given.
     pub enum MacKind { Generated = "generated", Static = "static", }
-
-    /// How a device of the host is shared.
-    pub enum DirectMode { Vepa = "vepa", Private = "private", Bridge = "bridge", Passthrough = "passthrough", }
 
     /// What moves packets.
     pub enum InterfaceDriverName { Qemu = "qemu", Vhost = "vhost", Kvm = "kvm", Vfio = "vfio", Xen = "xen", }

@@ -9,6 +9,7 @@ mod firmware;
 mod hostdev;
 mod label;
 mod memory;
+mod network;
 mod tune;
 
 use std::collections::BTreeMap;
@@ -151,6 +152,7 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
     if !forwards && !interface.port_forwards.is_empty() {
         problems.add(Code::ConfigUnsupported, format!("{path}.portForwards"), "only backend 'passt' forwards ports");
     }
+    network::check(interface, &path, problems);
     match &interface.source {
         InterfaceSource::Network(source) if source.network.is_empty() => {
             problems.add(Code::XmlError, format!("{path}.source.network.network"), "name the network");

@@ -127,29 +127,6 @@ pub struct Bootp {
     pub server: Option<IpAddr>,
 }
 
-/// `<route address='192.168.222.0' prefix='24' gateway='192.168.122.10'/>`: the way to another network.
-#[element]
-pub struct Route {
-    /// The family; absent: version 4.
-    #[xml(attr)]
-    pub family: Option<IpFamily>,
-    /// The network.
-    #[xml(attr)]
-    pub address: IpAddr,
-    /// Its mask.
-    #[xml(attr)]
-    pub netmask: Option<IpAddr>,
-    /// Its length in bits.
-    #[xml(attr)]
-    pub prefix: Option<u32>,
-    /// The host on this network that leads there.
-    #[xml(attr)]
-    pub gateway: IpAddr,
-    /// The lower, the sooner it is chosen; 1 at least.
-    #[xml(attr)]
-    pub metric: Option<u32>,
-}
-
 /// The length in bits of a subnet, from prefix, mask, or the address's class; `None`: the mask's ones don't come first.
 pub(super) fn prefix_length(address: Option<IpAddr>, netmask: Option<IpAddr>, prefix: Option<u32>) -> Option<u8> {
     if let Some(prefix) = prefix {

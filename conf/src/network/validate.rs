@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use ostler_util::ErrorCode;
 
-use super::{Bandwidth, Ip, IpFamily, Network, VirtualPort, VirtualPortType};
+use super::{Bandwidth, Ip, IpFamily, Network};
 use crate::Problem;
 
 /// What a rule adds its problems to.
@@ -40,7 +40,7 @@ pub(super) fn problems(network: &Network) -> Problems {
         if port.r#type.is_none() {
             add(&mut problems, ErrorCode::XmlError, "virtualport.type", "a network's virtualport needs a type");
         }
-        check_virtual_port(port, "virtualport", &mut problems);
+        problems.extend(port.problems("virtualport"));
     }
     for (index, group) in network.portgroups.iter().enumerate() {
         let path = format!("portgroups[{index}]");
@@ -48,7 +48,7 @@ pub(super) fn problems(network: &Network) -> Problems {
             check_bandwidth(bandwidth, &format!("{path}.bandwidth"), &mut problems);
         }
         if let Some(port) = &group.virtualport {
-            check_virtual_port(port, &format!("{path}.virtualport"), &mut problems);
+            problems.extend(port.problems(&format!("{path}.virtualport")));
         }
     }
     problems
@@ -78,47 +78,6 @@ fn check_bandwidth(bandwidth: &Bandwidth, path: &str, problems: &mut Problems) {
     }
     problems.extend(bandwidth.problems(path));
 }
-
-/// Which parameters a protocol has: `None` has all, since what the guest's interface says decides.
-fn check_virtual_port(port: &VirtualPort, path: &str, problems: &mut Problems) {
-    use VirtualPortType::{Ieee8021Qbg, Ieee8021Qbh, Midonet, Openvswitch};
-    if port.r#type == Some(VirtualPortType::None) {
-        add(problems, ErrorCode::ConfigUnsupported, format!("{path}.type"), "'none' is no type of a virtualport");
-    }
-    let Some(parameters) = &port.parameters else { return };
-    let ranges = [
-        ("managerid", parameters.managerid, 0xff),
-        ("typeid", parameters.typeid, 0xff_ffff),
-        ("typeidversion", parameters.typeidversion, 0xff),
-    ];
-    for (name, value, max) in ranges {
-        if value.is_some_and(|value| value.0 > max) {
-            add(problems, ErrorCode::XmlError, format!("{path}.parameters.{name}"), format!("at most {max}"));
-        }
-    }
-    if parameters.profileid.as_ref().is_some_and(|profile| profile.len() > MAX_PROFILE) {
-        let message = format!("a profile's name has at most {MAX_PROFILE} bytes");
-        add(problems, ErrorCode::XmlError, format!("{path}.parameters.profileid"), message);
-    }
-    let Some(r#type) = port.r#type else { return };
-    let known: &[(&str, bool, &[VirtualPortType])] = &[
-        ("managerid", parameters.managerid.is_some(), &[Ieee8021Qbg]),
-        ("typeid", parameters.typeid.is_some(), &[Ieee8021Qbg]),
-        ("typeidversion", parameters.typeidversion.is_some(), &[Ieee8021Qbg]),
-        ("instanceid", parameters.instanceid.is_some(), &[Ieee8021Qbg]),
-        ("interfaceid", parameters.interfaceid.is_some(), &[Openvswitch, Midonet]),
-        ("profileid", parameters.profileid.is_some(), &[Ieee8021Qbh, Openvswitch, Midonet]),
-    ];
-    for (name, given, types) in known {
-        if *given && !types.contains(&r#type) {
-            let message = format!("a virtualport of type '{type}' has no {name}");
-            add(problems, ErrorCode::XmlError, format!("{path}.parameters.{name}"), message);
-        }
-    }
-}
-
-/// The longest name of a profile, in bytes: that of the kernel's interface.
-const MAX_PROFILE: usize = 39;
 
 fn check_ip(ip: &Ip, path: &str, problems: &mut Problems) {
     let Some(address) = ip.address else {

@@ -1,9 +1,11 @@
 //! `<virtualport>`: how a switch is told of a guest's interface. libvirt: formatnetwork.html.
 
 use ostler_conf_derive::element;
+use ostler_util::ErrorCode;
 use uuid::Uuid;
 
-use crate::words;
+use crate::values::AnyBase;
+use crate::{Problem, words};
 
 /// `<virtualport type='openvswitch'>`: how a switch is told of an interface.
 #[element]
@@ -54,17 +56,52 @@ pub struct VirtualPortParameters {
     pub profileid: Option<String>,
 }
 
-/// A number that is read in decimal, or hexadecimal with `0x`, and written in decimal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
-#[serde(transparent)]
-pub struct AnyBase(pub u32);
+/// The longest name of a profile, in bytes: that of the kernel's interface.
+const MAX_PROFILE: usize = 39;
 
-impl crate::xml::Value for AnyBase {
-    fn parse(text: &str) -> Result<Self, String> {
-        <crate::values::Hex<0>>::parse(text).map(|number| AnyBase(number.0))
+impl VirtualPort {
+    /// The driver-independent rules; `path` is where it stands. Without a type it may have every parameter: another part of
+    /// the definition decides.
+    pub fn problems(&self, path: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.check(&mut |code, field, message| problems.push(Problem::new(code, format!("{path}.{field}"), message)));
+        problems
     }
-    fn format(&self) -> std::borrow::Cow<'_, str> {
-        self.0.to_string().into()
+
+    fn check(&self, add: &mut dyn FnMut(ErrorCode, &str, String)) {
+        use VirtualPortType::{Ieee8021Qbg, Ieee8021Qbh, Midonet, Openvswitch};
+        if self.r#type == Some(VirtualPortType::None) {
+            add(ErrorCode::ConfigUnsupported, "type", "'none' is no type of a virtualport".into());
+        }
+        let Some(parameters) = &self.parameters else { return };
+        let ranges = [
+            ("managerid", parameters.managerid, 0xff),
+            ("typeid", parameters.typeid, 0xff_ffff),
+            ("typeidversion", parameters.typeidversion, 0xff),
+        ];
+        for (name, value, max) in ranges {
+            if value.is_some_and(|value| value.0 > max) {
+                add(ErrorCode::XmlError, &format!("parameters.{name}"), format!("at most {max}"));
+            }
+        }
+        if parameters.profileid.as_ref().is_some_and(|profile| profile.len() > MAX_PROFILE) {
+            let message = format!("a profile's name has at most {MAX_PROFILE} bytes");
+            add(ErrorCode::XmlError, "parameters.profileid", message);
+        }
+        let Some(r#type) = self.r#type else { return };
+        let known: &[(&str, bool, &[VirtualPortType])] = &[
+            ("managerid", parameters.managerid.is_some(), &[Ieee8021Qbg]),
+            ("typeid", parameters.typeid.is_some(), &[Ieee8021Qbg]),
+            ("typeidversion", parameters.typeidversion.is_some(), &[Ieee8021Qbg]),
+            ("instanceid", parameters.instanceid.is_some(), &[Ieee8021Qbg]),
+            ("interfaceid", parameters.interfaceid.is_some(), &[Openvswitch, Midonet]),
+            ("profileid", parameters.profileid.is_some(), &[Ieee8021Qbh, Openvswitch, Midonet]),
+        ];
+        for (name, given, types) in known {
+            if *given && !types.contains(&r#type) {
+                let message = format!("a virtualport of type '{type}' has no {name}");
+                add(ErrorCode::XmlError, &format!("parameters.{name}"), message);
+            }
+        }
     }
 }

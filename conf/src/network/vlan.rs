@@ -9,7 +9,7 @@ use crate::{Problem, words};
 /// `<vlan trunk='yes'>`: the tags of a guest's traffic.
 #[element]
 pub struct Vlan {
-    /// Whether several tags pass; absent: if there are several, or a native one.
+    /// Whether several tags pass; absent: if there are several.
     #[xml(attr)]
     pub trunk: Option<YesNo>,
     /// The tags.
@@ -39,12 +39,17 @@ pub struct VlanTag {
 }
 
 impl Vlan {
-    /// Several tags, or a native one, make a trunk; no trunk is the same as none said.
+    /// Several tags make a trunk; no trunk is the same as none said.
     pub(crate) fn complete(&mut self) {
-        self.trunk.take_if(|trunk| !trunk.0 && self.tags.len() < 2);
-        if self.tags.len() > 1 || self.tags.iter().any(|tag| tag.native_mode.is_some()) {
+        let needs_trunk = self.needs_trunk();
+        self.trunk.take_if(|trunk| !trunk.0 && !needs_trunk);
+        if self.tags.len() > 1 {
             self.trunk.get_or_insert(YesNo(true));
         }
+    }
+
+    fn needs_trunk(&self) -> bool {
+        self.tags.len() > 1 || self.tags.iter().any(|tag| tag.native_mode.is_some())
     }
 
     /// The driver-independent rules; `path` is where it stands.
@@ -54,8 +59,8 @@ impl Vlan {
         if self.tags.is_empty() {
             add(format!("{path}.tags"), "a vlan needs a tag");
         }
-        if self.trunk == Some(YesNo(false)) && self.tags.len() > 1 {
-            add(format!("{path}.trunk"), "several tags are a trunk: trunk='yes'");
+        if self.trunk == Some(YesNo(false)) && self.needs_trunk() {
+            add(format!("{path}.trunk"), "several tags, or a native one, are a trunk: trunk='yes'");
         }
         let mut native = self.tags.iter().enumerate().filter(|(_, tag)| tag.native_mode.is_some());
         if let Some((index, _)) = native.nth(1) {

@@ -31,6 +31,10 @@ impl<const DIGITS: usize> Value for HexLong<DIGITS> {
     fn format(&self) -> Cow<'_, str> {
         format!("0x{:0width$x}", self.0, width = DIGITS).into()
     }
+    fn append(&self, out: &mut String) {
+        out.push_str("0x");
+        super::digits::append(out, self.0, 16, DIGITS);
+    }
 }
 
 impl<const DIGITS: usize> HexUpper<DIGITS> {

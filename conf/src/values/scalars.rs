@@ -7,10 +7,11 @@ use ostler_util::{CpuSet, MacAddress};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::digits;
 use crate::xml::Value;
 
-macro_rules! numbers {
-    ($($ty:ty: $what:literal,)*) => { $(
+macro_rules! shown {
+    ($($ty:ty: $what:literal $(, $append:expr)?;)*) => { $(
         impl Value for $ty {
             fn parse(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|_| $what.to_owned())
@@ -18,21 +19,25 @@ macro_rules! numbers {
             fn format(&self) -> Cow<'_, str> {
                 self.to_string().into()
             }
+            $(fn append(&self, out: &mut String) {
+                let append: fn($ty, &mut String) = $append;
+                append(*self, out);
+            })?
         }
     )* };
 }
 
-numbers! {
-    u8: "a number from 0 to 255",
-    u16: "a number from 0 to 65535",
-    u32: "a number from 0 to 4294967295",
-    u64: "an unsigned number",
-    i32: "a number",
-    i64: "a number",
-    CpuSet: "a CPU set such as 0-3,8",
-    MacAddress: "a MAC address such as 52:54:00:6b:3c:58",
-    IpAddr: "an IP address",
-    Ipv4Addr: "an IP address of version 4",
+shown! {
+    u8: "a number from 0 to 255", |number, out| digits::append(out, number.into(), 10, 1);
+    u16: "a number from 0 to 65535", |number, out| digits::append(out, number.into(), 10, 1);
+    u32: "a number from 0 to 4294967295", |number, out| digits::append(out, number.into(), 10, 1);
+    u64: "an unsigned number", |number, out| digits::append(out, number, 10, 1);
+    i32: "a number";
+    i64: "a number";
+    CpuSet: "a CPU set such as 0-3,8";
+    MacAddress: "a MAC address such as 52:54:00:6b:3c:58";
+    IpAddr: "an IP address";
+    Ipv4Addr: "an IP address of version 4";
 }
 
 impl Value for String {
@@ -74,6 +79,9 @@ macro_rules! booleans {
             fn format(&self) -> Cow<'_, str> {
                 if self.0 { $yes.into() } else { $no.into() }
             }
+            fn append(&self, out: &mut String) {
+                out.push_str(if self.0 { $yes } else { $no });
+            }
         }
     )* };
 }
@@ -103,6 +111,10 @@ impl<const DIGITS: usize, const MAX: u32> Value for Hex<DIGITS, MAX> {
     }
     fn format(&self) -> Cow<'_, str> {
         format!("0x{:0width$x}", self.0, width = DIGITS).into()
+    }
+    fn append(&self, out: &mut String) {
+        out.push_str("0x");
+        digits::append(out, self.0.into(), 16, DIGITS);
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use ostler_util::ErrorCode;
 use quick_xml::XmlVersion;
+use quick_xml::events::attributes::Attributes;
 use quick_xml::events::{BytesStart, Event};
 
 use super::traits::NAMESPACES;
@@ -40,6 +41,8 @@ pub struct Document<'a> {
     /// What was asked for, by node: names of children, and of attributes with an `@`. Kept only when something unknown was
     /// found and the document is read once more, to say what was perhaps meant.
     pub(super) asked: Option<RefCell<HashMap<usize, Vec<String>>>>,
+    /// Whether only names and words count, not whether they make sense together.
+    pub(crate) is_grammar_only: bool,
 }
 
 /// An element. Small, so that a document of nothing but empty elements takes no more than twenty times its length: offsets
@@ -153,8 +156,14 @@ impl<'a> Document<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Problem> {
         // A byte order mark is no part of the document.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut document =
-            Document { source: text, nodes: Vec::new(), attributes: Vec::new(), is_live: false, asked: None };
+        let mut document = Document {
+            source: text,
+            nodes: Vec::new(),
+            attributes: Vec::new(),
+            is_live: false,
+            asked: None,
+            is_grammar_only: false,
+        };
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
@@ -352,16 +361,15 @@ impl<'a> Document<'a> {
         let source = self.source;
         let first = self.attributes.len();
         // That no name stands twice is looked at here, without a list of its own.
-        for attribute in tag.attributes().with_checks(false) {
+        let content = &source[start + 1..start + 1 + tag.len()];
+        for attribute in Attributes::new(content, after_name - start - 1).with_checks(false) {
             let attribute = attribute.map_err(|error| self.malformed(start, error.to_string()))?;
             if self.attributes.len() - first == MAX_ATTRIBUTES {
                 let name = &source[start + 1..after_name];
                 return Err(self.malformed(start, format!("<{name}> has more than {MAX_ATTRIBUTES} attributes")));
             }
-            let key: &str = attribute.key.as_ref();
-            // The key is a slice of `source`, handed through the tag.
-            let at = after_name + offset_in(tag.attributes_raw(), key);
-            let name = &source[at..at + key.len()];
+            let name: &'a str = attribute.key.into_inner();
+            let at = offset_in(source, name);
             let mark = Mark::of(name);
             if self.attributes[first..].iter().any(|other| other.mark == mark && other.name == name) {
                 return Err(self.malformed(at, format!("the attribute '{name}' stands here twice")));
@@ -372,7 +380,6 @@ impl<'a> Document<'a> {
             if matches!(value, Cow::Owned(_)) && !value.chars().all(is_character) {
                 return Err(self.malformed(at, "a character reference stands for no character of XML"));
             }
-            let value = borrow_value(source, at + key.len(), value);
             if self.attributes.len() == self.attributes.capacity() {
                 self.attributes.reserve_exact(self.attributes.len() / 4);
             }
@@ -474,15 +481,6 @@ fn borrow<'a>(source: &'a str, start: usize, end: usize, text: Cow<'_, str>) -> 
     match source.get(start..end) {
         Some(slice) if slice == text => Cow::Borrowed(slice),
         _ => Cow::Owned(text.into_owned()),
-    }
-}
-
-/// The attribute's value as a slice of the source (behind `=` and a quote) where nothing was changed in it.
-fn borrow_value<'a>(source: &'a str, after_name: usize, value: Cow<'_, str>) -> Cow<'a, str> {
-    let quote = source[after_name..].find(['"', '\'']).map(|i| after_name + i + 1);
-    match quote.and_then(|start| source.get(start..start + value.len())) {
-        Some(slice) if slice == value => Cow::Borrowed(slice),
-        _ => Cow::Owned(value.into_owned()),
     }
 }
 

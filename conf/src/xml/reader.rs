@@ -212,12 +212,21 @@ impl<'d> Reader<'d> {
         }
     }
 
+    /// Whether only names and words count: what contradicts itself is none of the questions then.
+    pub(crate) fn is_grammar_only(&self) -> bool {
+        self.document.is_grammar_only
+    }
+
     /// Refuses a second child of a name.
     ///
     /// # Errors
     /// The second.
     pub fn refuse_second(&self, name: &str) -> Result<(), Problem> {
         match self.all_children().filter(|child| child.is_named(name)).nth(1) {
+            Some(second) if self.is_grammar_only() => {
+                second.take_whole();
+                Ok(())
+            }
             Some(second) => Err(second.problem("it is there already: one is expected")),
             None => Ok(()),
         }

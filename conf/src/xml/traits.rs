@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ostler_util::{ErrorCode, Size};
 
+use super::writer::escape;
 use super::{Reader, Writer};
 use crate::Problem;
 
@@ -30,6 +31,11 @@ pub trait Value: Sized {
 
     /// Writes it as libvirt does.
     fn format(&self) -> Cow<'_, str>;
+
+    /// Appends what [`format`](Self::format) gives, escaped; for the many that need neither a text of their own nor escapes.
+    fn append(&self, out: &mut String) {
+        escape(out, &self.format());
+    }
 }
 
 /// Something that an element holds. Children may come in any order and are written in the order of the fields.
@@ -60,7 +66,7 @@ impl<T: Value> Element for T {
     fn attrs(&self, _: &mut Writer) {}
 
     fn body(&self, writer: &mut Writer) {
-        writer.text(&self.format());
+        writer.value(self);
     }
 }
 

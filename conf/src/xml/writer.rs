@@ -68,16 +68,20 @@ impl Writer {
 
     /// Writes an attribute of the element whose start tag is open.
     pub fn attr(&mut self, name: &str, value: &impl Value) {
-        self.attr_text(name, &value.format());
+        self.attr_with(name, |out| value.append(out));
     }
 
     /// Writes an attribute with this text.
     pub fn attr_text(&mut self, name: &str, value: &str) {
+        self.attr_with(name, |out| escape(out, value));
+    }
+
+    fn attr_with(&mut self, name: &str, append: impl FnOnce(&mut String)) {
         debug_assert!(self.tag_open, "attribute {name} after the content");
         self.out.push(' ');
         self.out.push_str(name);
         self.out.push_str("='");
-        escape(&mut self.out, value);
+        append(&mut self.out);
         self.out.push('\'');
     }
 
@@ -97,6 +101,18 @@ impl Writer {
         }
         if let Some((_, uri)) = NAMESPACES.iter().find(|(p, _)| *p == prefix) {
             self.attr_text(&format!("xmlns:{prefix}"), uri);
+        }
+    }
+
+    /// Writes a value as the element's content; an empty text writes nothing.
+    pub fn value(&mut self, value: &impl Value) {
+        let (before, tag_was_open, was_inline) = (self.out.len(), self.tag_open, self.inline);
+        self.raw_start();
+        let start = self.out.len();
+        value.append(&mut self.out);
+        if self.out.len() == start {
+            self.out.truncate(before);
+            (self.tag_open, self.inline) = (tag_was_open, was_inline);
         }
     }
 
@@ -178,7 +194,7 @@ impl Writer {
 
 /// The five predefined entities; control characters, which XML 1.0 can't hold, are left out. What needs nothing, which is
 /// nearly everything, is copied at once.
-fn escape(out: &mut String, text: &str) {
+pub(super) fn escape(out: &mut String, text: &str) {
     let mut copied = 0;
     for (at, byte) in text.bytes().enumerate() {
         let instead = match byte {

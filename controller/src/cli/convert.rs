@@ -82,7 +82,10 @@ pub(super) fn run(args: &ConvertArgs, place: &Place) -> Outcome {
     }
     let is_xml = documents::is_xml(&text);
     match (args.to, is_xml) {
-        (None | Some(Target::Manifest), true) => out::print(&out::yaml(&to_manifest(args, &file, &text)?)?)?,
+        (None | Some(Target::Manifest), true) => {
+            let manifests = to_manifests(args, &file, &text)?.iter().map(out::yaml).collect::<Result<Vec<_>, _>>()?;
+            out::print(&manifests.join("---\n"))?;
+        }
         (None | Some(Target::Xml), false) => {
             for manifest in valid_manifests(&file, &text)? {
                 out::print(&to_xml(&manifest.object)?)?;
@@ -100,7 +103,8 @@ fn valid_manifests(file: &str, text: &str) -> anyhow::Result<Vec<Manifest>> {
     })
 }
 
-fn to_manifest(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Value> {
+/// The document's manifest, and that of the Secret which keeps what it says in confidence.
+fn to_manifests(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Vec<Value>> {
     let kind = documents::kind_of(text).map_err(|message| anyhow::anyhow!("{file}: {message}"))?;
     let document = read(args, kind, file, text).map_err(|problems| anyhow::anyhow!("{}", problems.join("\n")))?;
     let Some(resource) = &kind.resource else {
@@ -110,13 +114,15 @@ fn to_manifest(args: &ConvertArgs, file: &str, text: &str) -> anyhow::Result<Val
         out::note(&not_served(resource));
     }
     let label = names::label(&document.name);
+    let secret = secrets::manifest_of(args, &label, &document);
     let mut spec = spec_of(resource, document, &label);
     match kind.root {
         Domain::NAME => spec["runStrategy"] = "Manual".into(),
         StorageVolume::NAME => spec["pool"] = args.pool.as_str().into(),
         _ => {}
     }
-    Ok(manifest(args, API_VERSION, resource.kind, &label, json!({ "spec": spec })))
+    let object = manifest(args, API_VERSION, resource.kind, &label, json!({ "spec": spec }));
+    Ok(std::iter::once(object).chain(secret).collect())
 }
 
 fn not_served(resource: &Resource) -> String {
@@ -131,7 +137,7 @@ fn read(args: &ConvertArgs, kind: &DocumentKind, file: &str, text: &str) -> Resu
     let document = kind
         .read(text)
         .map_err(|error| error.problems().iter().map(|problem| format!("{file}:{problem}")).collect::<Vec<String>>())?;
-    let secrets = secrets::find(text);
+    let secrets = secrets::find(kind.root, text);
     if !secrets.is_empty() {
         return Err(secrets.into_iter().map(|secret| format!("{file}:{secret}")).collect());
     }
@@ -143,13 +149,15 @@ fn read(args: &ConvertArgs, kind: &DocumentKind, file: &str, text: &str) -> Resu
     Ok(document)
 }
 
-/// The spec that holds the document's YAML face; a name that is the object's already is not said twice.
+/// The spec that holds the document's YAML face; a name that is the object's already is not said twice, and secrets are in
+/// the Secret beside it.
 fn spec_of(resource: &Resource, mut document: Document, label: &str) -> Value {
     if label == document.name
         && let Some(object) = document.value.as_object_mut()
     {
         object.shift_remove("name");
     }
+    secrets::name(&mut document.value, label);
     json!({ resource.field: document.value })
 }
 
@@ -178,6 +186,9 @@ fn to_xml(object: &Object) -> anyhow::Result<String> {
         Object::Domain(domain) => {
             let mut document = domain.spec.domain.clone();
             document.name = name;
+            if let Some((field, _)) = document.confidential_mut().into_iter().find(|(_, it)| it.text().is_none()) {
+                bail!("spec.domain.{field}: a Secret keeps it, and XML would hold it for all to read: take it out");
+            }
             ostler_conf::format(&document)
         }
         Object::Network(network) => {

@@ -1,5 +1,8 @@
 //! libvirt's documents, as `convert` and `validate` meet them: one table of every kind.
 
+use std::collections::BTreeMap;
+
+use ostler_conf::values::{Confidential, SecretKeyRef};
 use ostler_conf::xml::{Root, root_name};
 use ostler_conf::{
     Backup, Checkpoint, Domain, HostInterface, Invalid, Network, NetworkPort, NodeDevice, Nwfilter, NwfilterBinding,
@@ -32,6 +35,8 @@ pub(super) struct Document {
     pub(super) name: String,
     /// Its YAML face.
     pub(super) value: Value,
+    /// What it keeps secret, by the key that its YAML face names, of a Secret without a name yet.
+    pub(super) secrets: BTreeMap<String, String>,
     /// What of it is not known.
     pub(super) unknown: Vec<Problem>,
     /// The rules that it breaks.
@@ -48,11 +53,7 @@ const fn unserved(kind: &'static str, field: &'static str) -> Option<Resource> {
 
 /// Every kind, by its root element.
 const KINDS: &[DocumentKind] = &[
-    DocumentKind {
-        root: Domain::NAME,
-        resource: served("Domain", "domain"),
-        read: |text| read::<Domain>(text, |it| &it.name, strip_domain, Domain::validate),
-    },
+    DocumentKind { root: Domain::NAME, resource: served("Domain", "domain"), read: read_domain },
     DocumentKind {
         root: Network::NAME,
         resource: served("Network", "network"),
@@ -165,14 +166,41 @@ pub(super) fn check_schema(text: &str) -> Vec<Problem> {
 fn read<T: Root + serde::Serialize>(
     text: &str,
     name: fn(&T) -> &str,
-    strip: fn(&mut T),
+    strip: impl FnOnce(&mut T),
     validate: fn(&T) -> Result<(), Invalid>,
 ) -> Result<Document, Invalid> {
     let mut parsed = parse::<T>(text)?;
     let broken = validate(&parsed.value).err().map(|error| error.problems().to_vec()).unwrap_or_default();
     strip(&mut parsed.value);
     let value = serde_json::to_value(&parsed.value).expect("conf types have only text keys");
-    Ok(Document { name: name(&parsed.value).to_owned(), value, unknown: parsed.unknown, broken })
+    let secrets = BTreeMap::new();
+    Ok(Document { name: name(&parsed.value).to_owned(), value, secrets, unknown: parsed.unknown, broken })
+}
+
+fn read_domain(text: &str) -> Result<Document, Invalid> {
+    let mut secrets = BTreeMap::new();
+    let strip = |domain: &mut Domain| {
+        strip_domain(domain);
+        secrets = put_aside(domain);
+    };
+    let document = read::<Domain>(text, |it| &it.name, strip, Domain::validate)?;
+    Ok(Document { secrets, ..document })
+}
+
+/// Puts a guest's secrets aside, each under a key that is made of its field.
+fn put_aside(domain: &mut Domain) -> BTreeMap<String, String> {
+    let mut secrets = BTreeMap::new();
+    for (field, secret) in domain.confidential_mut() {
+        let Confidential::Text(text) = secret else { continue };
+        let field = field.replace('[', ".").replace(']', "");
+        let key = field.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-'), "-");
+        let free = |key: &String| !secrets.contains_key(key);
+        let numbered = (2..).map(|number| format!("{key}-{number}"));
+        let key = std::iter::once(key.clone()).chain(numbered).find(free).expect("there are more numbers than secrets");
+        secrets.insert(key.clone(), std::mem::take(text));
+        *secret = Confidential::Kept(SecretKeyRef { name: String::new(), key });
+    }
+    secrets
 }
 
 /// What only a running guest has.

@@ -1,10 +1,12 @@
 //! `ostler validate`, and reading manifests for other commands.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use ostler::admission;
+use ostler_conf::xml::MAX_LENGTH;
 use ostler_crds::manifest::{self, Manifest, ManifestProblem};
 use serde_json::json;
 
@@ -92,10 +94,23 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
     read_files(path, MANIFESTS)
 }
 
+/// A file's text. What is too long for any reader is not read whole.
+pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::File::open(file).map_err(anyhow::Error::from).and_then(text_of);
+    text.with_context(|| format!("read {}", file.display()))
+}
+
+fn text_of(source: impl Read) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    source.take(MAX_LENGTH as u64 + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(bytes.len() <= MAX_LENGTH, "it has more than {MAX_LENGTH} bytes");
+    Ok(String::from_utf8(bytes)?)
+}
+
 /// As [`read`]; of a directory the files whose names end in one of `extensions`.
 fn read_files(path: &Path, extensions: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
     if path == Path::new("-") {
-        return Ok(vec![("-".to_owned(), std::io::read_to_string(std::io::stdin())?)]);
+        return Ok(vec![("-".to_owned(), text_of(std::io::stdin())?)]);
     }
     let mut files = Vec::new();
     if path.is_dir() {
@@ -112,7 +127,7 @@ fn read_files(path: &Path, extensions: &[&str]) -> anyhow::Result<Vec<(String, S
     files
         .into_iter()
         .map(|file| {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+            let text = read_text(&file)?;
             Ok((file.display().to_string(), text))
         })
         .collect()

@@ -396,3 +396,33 @@ fn a_mark_alone_makes_no_difference_to_a_guest_without_metadata() {
     ours.metadata = Some(Metadata { ostler: mark, ..Metadata::default() });
     assert!(super::same_but_for_our_mark(&nobodys, &ours));
 }
+
+/// What waits for a restart between a running guest and its definition, by their graphics.
+fn waits(live: &str, desired: &str) -> Vec<String> {
+    let guest = |devices: &str| {
+        let text = format!("<domain type='qemu'><name>g</name><memory>1</memory><devices>{devices}</devices></domain>");
+        parse::<Domain>(&text).unwrap().strict().unwrap()
+    };
+    let (pending, _) = super::pending_changes(&guest(live), &guest(desired), &|_, _| false);
+    pending.into_iter().map(|change| change.path).collect()
+}
+
+#[test]
+fn what_a_start_chose_for_a_screen_waits_for_nothing() {
+    let video = "<video><model type='virtio'/><alias name='video0'/></video>";
+    let cases = [
+        ("<graphics type='vnc' port='5903' autoport='yes'/>", "<graphics type='vnc' port='-1' autoport='yes'/>"),
+        (
+            "<graphics type='vnc' port='5903' autoport='yes' websocket='5701'/>",
+            "<graphics type='vnc' port='-1' autoport='yes' websocket='-1'/>",
+        ),
+        ("<graphics type='spice' port='5904' autoport='yes'/>", "<graphics type='spice' autoport='yes'/>"),
+    ];
+    for (live, desired) in cases {
+        let desired = format!("{desired}<video><model type='virtio'/></video>");
+        assert_eq!(waits(&format!("{live}{video}"), &desired), Vec::<String>::new(), "{live}");
+    }
+    let moved =
+        waits("<graphics type='vnc' port='5903' autoport='yes'/>", "<graphics type='vnc' port='5950' autoport='no'/>");
+    assert!(!moved.is_empty(), "a port that is asked for is another");
+}

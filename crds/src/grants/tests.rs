@@ -93,6 +93,10 @@ fn open_texts(schema: &Value, path: &str, wrong: &mut Vec<String>, texts: &mut B
     if let Some(items) = schema.get("items") {
         open_texts(items, path, wrong, texts);
     }
+    if let Some(child) = schema.get("additionalProperties").filter(|child| child.is_object()) {
+        let list = if child.get("items").is_some() { "[]" } else { "" };
+        open_texts(child, &format!("{path}.*{list}"), wrong, texts);
+    }
     let is_open = schema["type"] == "string" && schema.get("enum").is_none() && schema.get("pattern").is_none();
     let is_any = schema.get("x-kubernetes-preserve-unknown-fields").is_some();
     if is_any {

@@ -91,7 +91,10 @@ impl Export<'_> {
         let source = self.source;
         let cookies = source.cookies.as_ref().map(|cookies| &cookies.cookies).filter(|cookies| !cookies.is_empty());
         let cookies = cookies.map(|cookies| {
-            let pairs: Vec<_> = cookies.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
+            let pairs: Vec<_> = cookies
+                .iter()
+                .map(|cookie| format!("{}={}", cookie.name, cookie.value.text().unwrap_or_default()))
+                .collect();
             format!("-{}", pipe(&pairs.join("; ")))
         });
         let is_unverified = source.ssl.as_ref().is_some_and(|ssl| !ssl.verify.0);

@@ -47,7 +47,21 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
 
 fn check_source(source: &CharSource, path: &str, problems: &mut Problems) {
     match source {
-        CharSource::Tcp(tcp) => check_reconnect(tcp.reconnect.as_ref(), tcp.mode, &format!("{path}.tcp"), problems),
+        CharSource::Tcp(tcp) => {
+            for (field, _) in
+                [("host", &tcp.host), ("service", &tcp.service)].into_iter().filter(|(_, text)| text.is_empty())
+            {
+                problems.add(
+                    Code::InternalError,
+                    format!("{path}.tcp.{field}"),
+                    format!("a connection needs a {field}"),
+                );
+            }
+            check_reconnect(tcp.reconnect.as_ref(), tcp.mode, &format!("{path}.tcp"), problems)
+        }
+        CharSource::Nmdm(nmdm) if nmdm.master.is_some() != nmdm.slave.is_some() => {
+            problems.add(Code::InternalError, format!("{path}.nmdm"), "give both ends, or none");
+        }
         CharSource::Unix(unix) => {
             check_reconnect(unix.reconnect.as_ref(), unix.mode, &format!("{path}.unix"), problems)
         }

@@ -44,6 +44,12 @@ struct Manifest {
     is_secret: bool,
 }
 
+impl Manifest {
+    fn secret(value: Value) -> Self {
+        Manifest { value, is_served: false, is_secret: true }
+    }
+}
+
 /// Names of objects, by the root of their document and libvirt's name.
 type Labels = BTreeMap<&'static str, BTreeMap<String, String>>;
 
@@ -133,7 +139,7 @@ impl Files {
 /// Reads a file; `None`: it is no document that anything asks for, which is told.
 fn read_file(args: &ConvertArgs, path: &Path) -> Result<Option<Found>, Vec<String>> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{file}: {error}")])?;
+    let text = manifests::read_text(path).map_err(|error| vec![format!("{error:#}")])?;
     let kind = documents::kind_of(&text).map_err(|message| vec![format!("{file}: {message}")])?;
     let Some(resource) = &kind.resource else {
         out::note(&format!("left out: {file}: a <{}> is told by a host, and nothing that one asks for", kind.root));
@@ -162,6 +168,7 @@ fn to_manifests(args: &ConvertArgs, found: Found, all: &Labels) -> Result<Vec<Ma
     let Found { path, kind, resource, document, name, is_autostarted } = found;
     let file = path.display().to_string();
     let own = &all[kind.root][&name];
+    let mut secret = secrets::manifest_of(args, own, &document).map(Manifest::secret);
     let mut spec = spec_of(resource, document, own);
     let mut missing = BTreeSet::new();
     follow(&mut spec, all, &mut missing);
@@ -172,7 +179,6 @@ fn to_manifests(args: &ConvertArgs, found: Found, all: &Labels) -> Result<Vec<Ma
         ));
     }
     let is_here = |host: &String| json!({ "matchLabels": { HOST_LABEL: host } });
-    let mut secret = None;
     match kind.root {
         Domain::NAME => {
             spec["runStrategy"] = if is_autostarted { "Always" } else { "Manual" }.into();
@@ -252,7 +258,7 @@ fn secret_beside(args: &ConvertArgs, path: &Path, name: &str) -> Result<Option<M
         return Err(vec![format!("{}: this is no base64", file.display())]);
     }
     let content = json!({ "type": "Opaque", "data": { "value": text } });
-    Ok(Some(Manifest { value: manifest(args, "v1", "Secret", name, content), is_served: false, is_secret: true }))
+    Ok(Some(Manifest::secret(manifest(args, "v1", "Secret", name, content))))
 }
 
 /// To standard output as one stream, or a file each: what nothing serves yet stands in a folder of its own, so that the

@@ -1,6 +1,7 @@
 //! From a spec to a definition: names on the host, references looked up, our mark set.
 
 use ostler_conf::domain::{DiskSource, InterfaceSource, Metadata, OstlerMark};
+use ostler_conf::values::Confidential;
 use ostler_crds::{Domain, Kind, Object, ObjectRef, StorageVolumeStatus};
 use ostler_driver::{ErrorKind, Result};
 use uuid::Uuid;
@@ -67,6 +68,11 @@ pub(super) async fn resolve(
             Kind::Network => missing.extend(missing_network(context, &key, &namespace).await?),
             Kind::StorageVolume => missing.extend(missing_volume(context, &key)),
             Kind::StoragePool | Kind::Host | Kind::Domain | Kind::DomainOperation => {}
+        }
+    }
+    for (field, secret) in definition.confidential_mut() {
+        if let Confidential::Kept(place) = secret {
+            missing.push(Missing::other(&field, &format!("the Secret '{}' is not handed to hosts yet", place.name)));
         }
     }
     missing.dedup();

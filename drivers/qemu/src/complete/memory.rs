@@ -63,6 +63,10 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) {
     if let Some(memory) = &mut domain.memory {
         memory.size = ScaledKib(Size::from_kib(total));
     }
+    // What is less now than it was said to be is not all there at once.
+    if let Some(current) = domain.current_memory.as_mut().filter(|current| current.size.0.kib() > total) {
+        current.size = ScaledKib(Size::from_kib(total));
+    }
 }
 
 /// Gives modules without a slot the first free one.

@@ -64,7 +64,8 @@ fn complete_hostdev(hostdev: &mut Hostdev) {
 fn complete_inputs(domain: &mut Domain, built_in: &BuiltIn) {
     let arch = arch(domain);
     let is_off = domain.features.as_ref().and_then(|features| features.ps2.as_ref()).and_then(|ps2| ps2.state);
-    let has_ps2 = is_off.is_none_or(|state| state.0);
+    // A microvm has neither unless it is asked for.
+    let has_ps2 = is_off.is_none_or(|state| state.0) && machine(domain) != MachineFamily::Microvm;
     let devices = &mut domain.devices;
     for input in devices.inputs.iter_mut().filter(|input| input.r#type != InputKind::Evdev) {
         input.bus.get_or_insert(match (input.r#type, arch) {

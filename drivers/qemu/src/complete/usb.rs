@@ -163,24 +163,24 @@ fn visit(domain: &mut Domain, visitor: &mut dyn FnMut(String, &mut Option<Addres
     for disk in devices.disks.iter_mut().filter(|disk| disk.target.bus == Some(DiskBus::Usb)) {
         visitor(format!("devices.disks[{}].address", disk.name), &mut disk.address, false);
     }
+    let is_usb_net =
+        |interface: &&mut Interface| interface.model.as_ref().is_some_and(|model| model.r#type == "usb-net");
+    for interface in devices.interfaces.iter_mut().filter(is_usb_net) {
+        visitor(format!("devices.interfaces[{}].address", interface.name), &mut interface.address, false);
+    }
     for controller in devices.controllers.iter_mut().filter(|c| c.r#type == ControllerKind::Ccid) {
         visitor("devices.controllers".to_owned(), &mut controller.address, false);
     }
-    for input in devices.inputs.iter_mut().filter(|input| input.bus == Some(InputBus::Usb)) {
-        visitor(format!("devices.inputs[{}].address", input.name), &mut input.address, false);
-    }
     for sound in devices.sounds.iter_mut().filter(|sound| sound.model == SoundModel::Usb) {
         visitor(format!("devices.sounds[{}].address", sound.name), &mut sound.address, false);
+    }
+    for input in devices.inputs.iter_mut().filter(|input| input.bus == Some(InputBus::Usb)) {
+        visitor(format!("devices.inputs[{}].address", input.name), &mut input.address, false);
     }
     for serial in &mut devices.serials {
         if serial.target.as_ref().is_some_and(|target| target.r#type == Some(SerialTargetKind::UsbSerial)) {
             visitor(format!("devices.serials[{}].address", serial.name), &mut serial.address, false);
         }
-    }
-    let is_usb_net =
-        |interface: &&mut Interface| interface.model.as_ref().is_some_and(|model| model.r#type == "usb-net");
-    for interface in devices.interfaces.iter_mut().filter(is_usb_net) {
-        visitor(format!("devices.interfaces[{}].address", interface.name), &mut interface.address, false);
     }
     let is_mtp = |filesystem: &&mut Filesystem| {
         filesystem.driver.as_ref().and_then(|driver| driver.r#type) == Some(FilesystemDriverKind::Mtp)

@@ -2,7 +2,8 @@
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{DiskBus, GraphicsKind, IoTune, LifecycleAction, LinkState, MemballoonModel};
-use ostler_driver::Result;
+use ostler_driver::{Error, Result};
+use ostler_util::ErrorCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -56,6 +57,11 @@ async fn set_passwords(monitor: &Monitor, domain: &Domain) -> Result<()> {
             _ => continue,
         };
         let Some(password) = password else { continue };
+        // A screen whose password is not at hand is not shown to everybody instead.
+        let password = password.text().ok_or_else(|| {
+            let message = format!("the Secret that keeps the password of {} is not at hand", graphics.name);
+            Error::new(ErrorCode::NoSecret, message).at(format!("devices.graphics[{}]", graphics.name))
+        })?;
         let mut arguments = json!({ "protocol": protocol, "password": password });
         if let Some(connected) = connected {
             arguments["connected"] = json!(connected.word());

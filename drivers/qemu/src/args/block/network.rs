@@ -127,7 +127,10 @@ fn curl(layer: &Layer, source: &NetworkDiskSource, purpose: Purpose) -> Result<M
 /// HTTP cookies as the header has them.
 pub(in crate::args) fn cookie_text(source: &NetworkDiskSource) -> String {
     let cookies = source.cookies.iter().flat_map(|cookies| &cookies.cookies);
-    cookies.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect::<Vec<_>>().join("; ")
+    cookies
+        .map(|cookie| format!("{}={}", cookie.name, cookie.value.text().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn ssh(source: &NetworkDiskSource) -> Result<Members> {

@@ -163,7 +163,10 @@ fn controller_connection(controller: &Controller) -> Option<Connection> {
 /// Where an interface's model sits.
 pub(crate) fn interface_connection(interface: &Interface) -> Option<Connection> {
     match interface.model.as_ref().map(|model| model.r#type.as_str()) {
-        Some("virtio" | "virtio-non-transitional" | "e1000e" | "igb") => Some(Connection::Express),
+        // libvirt knows nothing of the last two, and puts them where most devices go.
+        Some("virtio" | "virtio-non-transitional" | "e1000e" | "igb" | "ne2k_pci" | "pcnet") => {
+            Some(Connection::Express)
+        }
         Some("usb-net" | "spapr-vlan" | "smc91c111" | "lan9118") => None,
         _ => Some(Connection::Conventional),
     }
@@ -263,7 +266,7 @@ fn memory_connection(memory: &MemoryDevice) -> Option<Connection> {
 }
 
 fn crypto_connection(_: &Crypto) -> Option<Connection> {
-    Some(Connection::Express)
+    Some(Connection::Conventional)
 }
 
 fn pstore_connection(_: &Pstore) -> Option<Connection> {
