@@ -41,7 +41,6 @@ fn check(faults: u8, mutate: impl FnOnce(&mut Rules), promise: &str) {
 }
 
 const ONE_COPY: &str = "one copy";
-const NO_RASH_START: &str = "no rash start";
 const IN_THE_END: &str = "it runs in the end";
 
 #[test]
@@ -63,20 +62,4 @@ fn it_finds_a_controller_that_takes_claims_from_silent_hosts() {
 #[test]
 fn it_finds_a_controller_that_does_not_wait_until_a_fenced_host_has_stopped() {
     check(1, |rules| rules.is_gone = |fence, _, _| fence.is_some(), ONE_COPY);
-}
-
-#[test]
-fn it_finds_a_host_that_lost_its_records_and_starts_what_ran_before() {
-    check(
-        2,
-        |rules| {
-            rules.holder = |number, _, record, given_up, fenced| claim::holder(number, None, record, given_up, fenced)
-        },
-        NO_RASH_START,
-    );
-}
-
-#[test]
-fn it_finds_a_controller_that_overwrites_what_it_has_not_read() {
-    check(2, |rules| rules.compares = false, ONE_COPY);
 }

@@ -50,7 +50,9 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     let [a, b]: [Node; 2] = lab.cluster.nodes();
     let shared = tempfile::tempdir_in("/srv").unwrap();
     std::fs::set_permissions(shared.path(), PermissionsExt::from_mode(0o711)).unwrap();
-    let edit = |node: &Node, spec: Value| lab.api().merge(&host_path(node.name), &json!({"spec": spec})).unwrap();
+    let edit = |node: &Node, spec: Value| {
+        lab.accepted(|| lab.api().merge(&host_path(node.name), &json!({"spec": spec.clone()})));
+    };
     for node in [&a, &b] {
         edit(node, json!({"allow": [{"name": "hostpaths"}]}));
     }
