@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 
-use crate::context::Context;
+use crate::context::{ByClaim, Context};
 use crate::engine;
 use crate::metrics::Metrics;
 use crate::source::cluster::{self, Cluster};
@@ -75,6 +75,8 @@ pub enum Objects {
         namespace: String,
         /// What objects may reach of this host where its Host has no `spec.allow`.
         allow: Vec<Grant>,
+        /// The ids of clusters that this one replaces.
+        former_owners: Vec<String>,
     },
 }
 
@@ -110,7 +112,7 @@ impl Objects {
                 let owner = directory.owner().to_string();
                 Ok(Ends { host, owner, sink: Arc::new(directory), source: Box::new(source), cluster: None })
             }
-            Objects::Cluster { config, node, namespace, allow } => {
+            Objects::Cluster { config, node, namespace, allow, former_owners: _ } => {
                 let client = cluster::client::client((**config).clone(), metrics.clone())
                     .with_context(|| format!("prepare for the API server {}", config.cluster_url))?;
                 // First of all: the controller makes this host's object when it sees the Lease.
@@ -167,9 +169,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let opened = drivers::open(&config, runtime.as_ref()).await.context("open the drivers")?;
     let Ends { host, owner, sink, source, cluster } = config.objects.open(&config.state_dir, &metrics).await?;
     let context = Context::new(host, owner, opened, sink, config.state_dir.join("operations-done"), metrics);
-    let context = Arc::new(match &cluster {
-        Some(cluster) => context.by_claim(cluster.allow.clone()),
-        None => context,
+    let context = Arc::new(match (&cluster, config.objects) {
+        (Some(cluster), Objects::Cluster { former_owners, .. }) => context.by_claim(ByClaim {
+            given_up: config.state_dir.join("given-up"),
+            former_owners,
+            allow: cluster.allow.clone(),
+        }),
+        _ => context,
     });
     let (stop, stopped) = watch::channel(false);
     let control = control::serve(&config.run_dir, context.clone()).context("listen for commands")?;

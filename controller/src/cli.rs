@@ -156,6 +156,9 @@ struct AgentArgs {
     /// Namespace of the agent's Lease
     #[arg(long, env = "POD_NAMESPACE", default_value = "ostler-system", value_name = "NAME")]
     namespace: String,
+    /// Id of a cluster that this one replaces (the uid of its namespace kube-system): `adopt: Orphaned` takes its guests over
+    #[arg(long = "former-owner", requires = "cluster", value_name = "UID")]
+    former_owners: Vec<String>,
     /// Folder with a runtime to lay down on the host and start guests from: 'digest' and 'runtime/bin/…'
     #[arg(long, env = "OSTLER_RUNTIME", value_name = "DIR")]
     runtime: Option<PathBuf>,
@@ -255,7 +258,7 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     // Before there are threads: a pod's agent goes over to its host.
     let is_pod = args.cluster && args.kubeconfig.is_none();
     let pod = if is_pod { Some(agent::pod::leave(args.runtime.as_deref())?) } else { None };
-    let cgroup = match args.cgroup {
+    let cgroup = match &args.cgroup {
         Some(path) => path.trim_matches('/').to_owned(),
         None if is_pod => {
             let host =
@@ -265,14 +268,14 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
         None => "ostler".to_owned(),
     };
     let runtime = runtime()?;
-    let (objects, laid) = match (&pod, args.kubeconfig, args.manifests) {
-        (Some(pod), ..) => (cluster(pod.config.clone(), args.node, args.namespace, args.allow), pod.runtime.clone()),
+    let (objects, laid) = match (&pod, &args.kubeconfig, &args.manifests) {
+        (Some(pod), ..) => (cluster(pod.config.clone(), &args), pod.runtime.clone()),
         (None, Some(file), _) => {
-            let config = runtime.block_on(agent::kubeconfig(&file))?;
-            (cluster(config, args.node, args.namespace, args.allow), args.runtime)
+            let config = runtime.block_on(agent::kubeconfig(file))?;
+            (cluster(config, &args), args.runtime)
         }
         (None, None, Some(manifests)) => {
-            (agent::Objects::Directory { manifests, allow_empty: args.allow_empty }, args.runtime)
+            (agent::Objects::Directory { manifests: manifests.clone(), allow_empty: args.allow_empty }, args.runtime)
         }
         (None, None, None) => anyhow::bail!("say --manifests DIR or --cluster"),
     };
@@ -297,8 +300,14 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(BLOCKING).enable_all().build()
 }
 
-fn cluster(config: kube::Config, node: Option<String>, namespace: String, allow: Vec<Grant>) -> agent::Objects {
-    agent::Objects::Cluster { config: Box::new(config), node: node.unwrap_or_default(), namespace, allow }
+fn cluster(config: kube::Config, args: &AgentArgs) -> agent::Objects {
+    agent::Objects::Cluster {
+        config: Box::new(config),
+        node: args.node.clone().unwrap_or_default(),
+        namespace: args.namespace.clone(),
+        allow: args.allow.clone(),
+        former_owners: args.former_owners.clone(),
+    }
 }
 
 fn print_generated(generate: impl FnOnce(&mut Vec<u8>)) -> Outcome {

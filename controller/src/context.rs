@@ -1,11 +1,11 @@
 //! What all reconcilers share: the objects, the drivers, the sink, and what is remembered between two looks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use ostler_crds::{Allowed, HostOutcome, HostSelector, Kind, Object, ObjectRef};
+use ostler_crds::{Allowed, Fence, HostOutcome, HostSelector, Kind, Object, ObjectRef};
 use ostler_driver::{Connection, Domains, Error, Events, Networks, Result, Storage};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::allow;
 use crate::engine::Index;
+use crate::given_up::GivenUp;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::plan::Asked;
@@ -38,11 +39,26 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Whether an object is this host's by a numbered claim (a cluster's), not by standing in its directory.
     pub by_claim: bool,
+    /// Claims that were given up.
+    pub given_up: GivenUp,
+    /// Owners whose guests this one may take over, besides its own.
+    pub former_owners: Vec<String>,
     /// What objects may reach of this host where its Host doesn't say; `None`: everything, as the owner of a directory has every
     /// grant.
     allow: Option<Vec<Allowed>>,
     state: Mutex<State>,
     locks: Mutex<HashMap<ObjectRef, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What a host of a cluster has besides.
+#[derive(Clone, Debug, Default)]
+pub struct ByClaim {
+    /// The folder that notes which claims were given up.
+    pub given_up: PathBuf,
+    /// Owners whose guests this one may take over, besides its own.
+    pub former_owners: Vec<String>,
+    /// What objects may reach of this host where its Host doesn't say.
+    pub allow: Vec<Allowed>,
 }
 
 /// Open drivers.
@@ -68,6 +84,13 @@ struct State {
     shutdown_asked: HashMap<ObjectRef, (Instant, Instant)>,
     outcomes: BTreeMap<ObjectRef, HostOutcome>,
     problems: Vec<SourceProblem>,
+    /// Claims that the API server has confirmed.
+    confirmed: HashMap<ObjectRef, i64>,
+    obeyed: Option<String>,
+    /// Domains, by uid and the claim's number, that are here as far as we were told, while the API server knows better.
+    disowned: HashSet<(String, i64)>,
+    /// Guests without a claim here of which it was asked who holds it.
+    strays: HashSet<Uuid>,
     waker: Option<UnboundedSender<ObjectRef>>,
     synced: bool,
     draining: bool,
@@ -99,19 +122,72 @@ impl Context {
             sink,
             journal: Journal::new(journal),
             metrics,
+            given_up: GivenUp::new(PathBuf::new()),
             by_claim: false,
+            former_owners: Vec::new(),
             allow: None,
             state: Mutex::default(),
             locks: Mutex::default(),
         }
     }
 
-    /// The same in a cluster. `allow`: what objects may reach of this host where its Host doesn't say.
+    /// The same in a cluster.
     #[must_use]
-    pub fn by_claim(mut self, allow: Vec<Allowed>) -> Self {
+    pub fn by_claim(mut self, place: ByClaim) -> Self {
+        let ByClaim { given_up, former_owners, allow } = place;
         self.by_claim = true;
+        self.given_up = GivenUp::new(given_up);
+        self.former_owners = former_owners;
         self.allow = Some(allow);
         self
+    }
+
+    /// The fence that keeps this host from running anything.
+    pub fn fence(&self) -> Option<Fence> {
+        match self.get(&self.host_ref()).as_deref() {
+            Some(Object::Host(host)) => host.status.as_ref()?.fence.clone(),
+            _ => None,
+        }
+    }
+
+    /// The number of the claim that the API server has confirmed since the agent's start.
+    pub fn confirmed_claim(&self, key: &ObjectRef) -> Option<i64> {
+        self.state().confirmed.get(key).copied()
+    }
+
+    /// The API server has confirmed a claim.
+    pub fn set_confirmed_claim(&self, key: &ObjectRef, number: i64) {
+        self.state().confirmed.insert(key.clone(), number);
+    }
+
+    /// The API server was asked at this moment which domains this host holds a claim on.
+    pub fn set_claimed(&self, claimed: &HashSet<String>) {
+        let mut state = self.state();
+        let ours = state.index.of_kind(Kind::Domain).filter(|object| !claimed.contains(object.uid()));
+        let disowned = ours.map(|object| (object.uid().to_owned(), crate::names::claim(object).unwrap_or(0))).collect();
+        state.disowned = disowned;
+        state.strays.clear();
+    }
+
+    /// The domains that are here as far as anybody knows, by uid.
+    pub fn held(&self) -> HashSet<String> {
+        let state = self.state();
+        let is_held = |object: &&Arc<Object>| {
+            let claim = crate::names::claim(object).unwrap_or(0);
+            !state.disowned.contains(&(object.uid().to_owned(), claim))
+        };
+        state.index.of_kind(Kind::Domain).filter(is_held).map(|object| object.uid().to_owned()).collect()
+    }
+
+    /// Remembers that it was asked who holds the claim on a guest; gives whether that is new.
+    pub fn set_stray(&self, guest: Uuid) -> bool {
+        self.state().strays.insert(guest)
+    }
+
+    /// Remembers which fence was obeyed last; gives whether it is another than before.
+    pub fn set_obeyed(&self, fence: Option<String>) -> bool {
+        let mut state = self.state();
+        std::mem::replace(&mut state.obeyed, fence.clone()) != fence
     }
 
     /// What objects may reach of this host; `None`: everything.
@@ -178,6 +254,7 @@ impl Context {
         state.unwritten.remove(key);
         state.domains.retain(|_, domain| domain != key);
         state.shutdown_asked.remove(key);
+        state.confirmed.remove(key);
         state.outcomes.remove(key);
         drop(state);
         self.metrics.domain(key, None);

@@ -12,6 +12,8 @@ pub mod checks;
 pub mod context;
 pub mod controller;
 pub mod engine;
+pub mod follow;
+pub mod given_up;
 pub mod journal;
 pub mod metrics;
 pub mod names;

@@ -4,6 +4,8 @@ pub mod cluster;
 pub mod directory;
 pub mod store;
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use ostler_crds::{Object, ObjectRef};
 use serde_json::Value;
@@ -66,6 +68,39 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// Transient ones.
     async fn remove(&self, object: &ObjectRef) -> Result<(), SinkError>;
+
+    /// Asks whether this host still holds the claim of this number on the object, in a way that whoever takes it meanwhile notices.
+    /// Where there are no claims, it does.
+    ///
+    /// # Errors
+    /// Transient ones.
+    async fn confirm_claim(&self, _object: &ObjectRef, _number: i64) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
+    /// Gives the claim of this number back: nothing of the object is left on this host. If it is not held any more, that is as well.
+    ///
+    /// # Errors
+    /// Transient ones.
+    async fn give_claim_back(&self, _object: &ObjectRef, _number: i64) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// The domains that this host holds a claim on at this moment, by uid. `None`: there are no claims.
+    ///
+    /// # Errors
+    /// Transient ones.
+    async fn claimed_now(&self) -> Result<Option<HashSet<String>>, SinkError> {
+        Ok(None)
+    }
+
+    /// The number of the claim that another host holds on the domain of this uid at this moment.
+    ///
+    /// # Errors
+    /// Transient ones.
+    async fn claimed_elsewhere(&self, _object: &ObjectRef, _uid: &str) -> Result<Option<i64>, SinkError> {
+        Ok(None)
+    }
 
     /// A network or pool is not carried out on this host any more. The source may forget it.
     fn released(&self, _object: &ObjectRef) {}

@@ -78,6 +78,9 @@ pub mod reasons {
     pub const DELETING: &str = "Deleting";
     pub const RECORD_LOST: &str = "RecordLost";
     pub const UNSUPPORTED: &str = "Unsupported";
+    pub const CLAIM_OUTDATED: &str = "ClaimOutdated";
+    pub const HOST_FENCED: &str = "HostFenced";
+    pub const MOVE_PENDING: &str = "MovePending";
     pub const NOT_ALLOWED: &str = "NotAllowed";
 }
 

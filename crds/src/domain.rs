@@ -185,12 +185,18 @@ pub struct DomainStatus {
     /// The spec's generation that this was found with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The host that it is on: a claim. Set from empty by the controller; changed then by the holder only.
+    /// The host that it is on: a claim. Set by the controller where it is empty or its holder is fenced; given back by the holder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The claim's number: it grows by one with each claim, and never falls.
+    /// The claim's number: it grows with each claim, and never falls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<i64>,
+    /// The holder starts nothing until the claim's number is above this: the guest may run elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_above: Option<i64>,
+    /// A word of the holder that is new with each run of its agent, written before the guest is started: the claim stood then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_confirmed: Option<String>,
     /// A word for people; nothing reads it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,

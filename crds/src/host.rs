@@ -110,13 +110,25 @@ pub struct HostStatus {
     /// Written by the controller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wanted: Vec<WantedDefinition>,
+    /// A person's word that this host is off, for as long as it stands. Written by the controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
+    /// The id of the fence that the agent obeys: no guest runs here any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halted: Option<String>,
+    /// The agent is asked to tell anew which guests are here without a claim. Written by the controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// What was asked last and is answered by `orphans`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
     /// Networks that this host carries out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<HostOutcome>,
     /// Pools that this host carries out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<HostOutcome>,
-    /// Guests that belong to no object.
+    /// Guests that belong to no object, or to one that another host holds the claim on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
     /// Aspects of the state.
@@ -133,6 +145,15 @@ pub struct HostCapabilities {
     /// Its facts, in the driver's own form.
     #[schemars(schema_with = "crate::schema::any")]
     pub facts: serde_json::Value,
+}
+
+/// A person's word that nothing runs on a host any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fence {
+    /// New with each fence.
+    pub id: String,
+    /// Whose word: `Spec`, `NodeOutOfService` or `NodeDeleted`.
+    pub reason: String,
 }
 
 /// A definition that a host must carry out.
@@ -163,7 +184,7 @@ pub struct HostOutcome {
     pub message: String,
 }
 
-/// A guest that belongs to no object.
+/// A guest that belongs to no object, or to one that another host holds the claim on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Orphan {
@@ -178,4 +199,13 @@ pub struct Orphan {
     /// The object that it belonged to, as `namespace/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
+    /// That object's uid, if it was one of this cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The number of the claim under which it was defined here last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<i64>,
+    /// Whether `adopt: Orphaned` may take it over: its owner is this cluster, or one that it replaces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adoptable: bool,
 }

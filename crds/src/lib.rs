@@ -28,7 +28,9 @@ pub use domain::{
     OnHostShutdown, PendingChange, Phase, Resolved, RestartApproval, RunRecord, RunStrategy, Shutdown,
 };
 pub use duration::Duration;
-pub use host::{Allowed, Host, HostCapabilities, HostOutcome, HostSpec, HostStatus, Orphan, Reserve, WantedDefinition};
+pub use host::{
+    Allowed, Fence, Host, HostCapabilities, HostOutcome, HostSpec, HostStatus, Orphan, Reserve, WantedDefinition,
+};
 pub use network::{Network, NetworkSpec, NetworkStatus};
 pub use object::{Kind, Object, ObjectRef};
 pub use operation::{DomainOperation, DomainOperationSpec, DomainOperationStatus, OperationState, Verb};

@@ -98,10 +98,10 @@ pub struct StorageVolumeStatus {
     /// The spec's generation that this was found with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The host that it is on: a claim. Set from empty by the controller; changed then by the holder only.
+    /// The host that it is on: a claim, set by the controller. In a shared pool it goes where the user is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The claim's number: it grows by one with each claim, and never falls.
+    /// The claim's number: it grows with each claim, and never falls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<i64>,
     /// Its file on the host.

@@ -412,6 +412,89 @@ fn a_guest_that_may_run_elsewhere_is_not_started() {
 }
 
 #[test]
+fn a_fenced_host_stops_its_guest_lists_it_and_leaves_it_to_its_new_holder() {
+    let mut place = Place::new();
+    place.begin();
+    place.apply(&small("web", ""));
+    place.claim("domains", "web", 1);
+    place.wait_ready("domains", "web");
+    let host = format!("{API}/hosts/{NODE}");
+    let fence =
+        |fence: Value| place.server.api().merge(&format!("{host}/status"), &json!({"status": {"fence": fence}}));
+    fence(json!({"id": "first", "reason": "Spec"})).unwrap();
+    place.wait(&host, |host| host["status"]["halted"] == "first");
+    assert!(place.host.guests().is_empty());
+    let fenced = place.wait(&path("domains", "web"), |domain| condition(domain, "Ready") == "False/HostFenced");
+    assert_eq!(condition(&fenced, "Running"), "False/HostFenced");
+
+    // Another host has it now: what it was here is kept and told of.
+    let status = format!("{}/status", path("domains", "web"));
+    let claim = |host: &str, number: i64| json!({"status": {"host": host, "claim": number}});
+    place.server.api().merge(&status, &claim("node-b", 2)).unwrap();
+    let orphan = |host: &Value| {
+        let orphan = &host["status"]["orphans"][0];
+        (orphan["object"].clone(), orphan["active"].clone(), orphan["claim"].clone())
+    };
+    let listed = (json!("default/web"), json!(false), json!(1));
+    place.wait(&host, |host| orphan(host) == listed);
+    fence(Value::Null).unwrap();
+    let back = place.wait(&host, |host| host["status"]["halted"].is_null());
+    assert_eq!(orphan(&back), listed);
+    assert!(place.host.guests().is_empty());
+
+    // Under a claim that may have been the other's it starts nothing; a new one gives it back.
+    place.server.api().merge(&status, &claim(NODE, 3)).unwrap();
+    place.wait_ready("domains", "web");
+    place.guest();
+    place.wait(&host, |host| host["status"]["orphans"].is_null());
+}
+
+#[test]
+fn a_copy_is_stopped_when_its_host_hears_that_another_has_the_claim() {
+    let mut place = Place::new();
+    place.begin();
+    place.apply(&small("web", ""));
+    place.claim("domains", "web", 1);
+    let domain = place.wait_ready("domains", "web");
+    let pid = place.guest();
+    place.relay.cut();
+    let status = format!("{}/status", path("domains", "web"));
+    place.server.api().merge(&status, &json!({"status": {"host": "node-b", "claim": 2}})).unwrap();
+    assert_eq!(place.guest(), pid, "nobody could tell it");
+    place.relay.mend();
+    let host = place.wait(&format!("{API}/hosts/{NODE}"), |host| host["status"]["orphans"][0]["active"] == false);
+    assert_eq!(host["status"]["orphans"][0]["object"], "default/web");
+    assert!(place.host.guests().is_empty());
+    let uuid = domain["status"]["resolved"]["uuid"].as_str().unwrap();
+    assert!(place.host.path(&format!("s/qemu/{uuid}.xml")).exists(), "what it was stays");
+}
+
+#[test]
+fn a_guest_that_is_to_be_elsewhere_moves_out_when_it_is_halted() {
+    let mut place = Place::new();
+    place.begin();
+    place.apply(&small("web", ""));
+    place.claim("domains", "web", 1);
+    let domain = place.wait_ready("domains", "web");
+    let uuid = domain["status"]["resolved"]["uuid"].as_str().unwrap();
+    let pid = place.guest();
+    let edit = |spec: Value| place.server.api().merge(&path("domains", "web"), &json!({ "spec": spec })).unwrap();
+    edit(json!({"placement": {"host": "node-b"}}));
+    let pending =
+        place.wait(&path("domains", "web"), |domain| domain["status"]["pendingChanges"][0]["apply"] == "Move");
+    assert_eq!(condition(&pending, "ConfigurationApplied"), "False/MovePending");
+    assert_eq!(condition(&pending, "Ready"), "True/MovePending");
+    assert_eq!(place.guest(), pid);
+    edit(json!({"runStrategy": "Halted"}));
+    let free = place.wait(&path("domains", "web"), |domain| domain["status"]["host"].is_null());
+    assert_eq!((&free["status"]["claim"], &free["status"]["resolved"]["uuid"]), (&json!(1), &json!(uuid)));
+    place.host.wait_for("nothing of it is left", |host| !host.path(&format!("s/qemu/{uuid}.xml")).exists());
+    assert!(place.host.guests().is_empty());
+    let host = place.server.api().get(&format!("{API}/hosts/{NODE}")).unwrap();
+    assert!(host["status"]["orphans"].is_null(), "{:#}", host["status"]["orphans"]);
+}
+
+#[test]
 fn an_operation_is_carried_out_once_and_cleaned_up() {
     let mut place = Place::new();
     place.begin();

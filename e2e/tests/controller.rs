@@ -7,6 +7,9 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ostler_e2e::apiserver::ApiServer;
@@ -23,12 +26,50 @@ const GROUP: &str = "/apis/ostler.dev/v1alpha1";
 struct Cluster {
     server: ApiServer,
     directory: tempfile::TempDir,
+    _agents: Agents,
+}
+
+/// What the agents of made-up nodes do by themselves: whoever is asked for copies tells that there are none. Dropped, it ends.
+struct Agents {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Agents {
+    fn of(api: Api) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let is_over = ended.clone();
+        let answer = move || {
+            while !is_over.load(Ordering::Relaxed) {
+                let hosts = api.get(&format!("{GROUP}/hosts")).unwrap_or_default();
+                for host in hosts["items"].as_array().into_iter().flatten() {
+                    let (asked, told) = (&host["status"]["asked"], &host["status"]["told"]);
+                    let name = host["metadata"]["name"].as_str().unwrap();
+                    if !asked.is_null() && asked != told {
+                        // One that went meanwhile has nothing to tell.
+                        let _ = api.merge(&format!("{GROUP}/hosts/{name}/status"), &json!({"status": {"told": asked}}));
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        Agents { ended, thread: Some(std::thread::spawn(answer)) }
+    }
+}
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl Cluster {
     /// With the CRDs, and the namespace that charts would make.
     fn new() -> Self {
-        let cluster = Cluster { server: ApiServer::start().unwrap(), directory: tempfile::tempdir().unwrap() };
+        let server = ApiServer::start().unwrap();
+        let agents = Agents::of(server.api().clone());
+        let cluster = Cluster { server, directory: tempfile::tempdir().unwrap(), _agents: agents };
         let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         for crd in ostler_crds::crds() {
             cluster.api().create(definitions, &crd).unwrap();
@@ -461,6 +502,39 @@ fn a_selected_host_learns_what_it_must_carry_out() {
     cluster.api().wait(&format!("{GROUP}/hosts/b"), DEADLINE, |host| host["status"]["wanted"] == wanted).unwrap();
     assert!(cluster.api().get(&format!("{GROUP}/hosts/a")).unwrap()["status"]["wanted"].is_null());
     cluster.wait("networks", "lan", |network| network["status"]["hosts"] == json!({"desired": 1, "ready": 0}));
+}
+
+#[test]
+fn a_fenced_hosts_guest_goes_elsewhere_once_its_agent_has_stopped_it() {
+    let cluster = Cluster::new();
+    let _controller = cluster.ready_controller("one");
+    cluster.node("a", "1Gi");
+    cluster.create("domains", &domain("web", "256Mi"));
+    cluster.wait("domains", "web", |domain| host_of(domain) == "a");
+    let ran =
+        json!({"driver": "qemu", "uuid": "4dea22b3-1d52-d8f3-2516-782e98ab3fa0", "name": "default_web", "claim": 1});
+    let status = |plural: &str, name: &str| format!("{}/status", path(plural, name));
+    cluster.api().merge(&status("domains", "web"), &json!({"status": {"resolved": ran}})).unwrap();
+    cluster.node("b", "300Mi");
+    let host = |name: &str| format!("{GROUP}/hosts/{name}");
+    cluster.api().merge(&host("a"), &json!({"spec": {"fenced": true}})).unwrap();
+    let fenced = cluster.api().wait(&host("a"), DEADLINE, |host| !host["status"]["fence"].is_null()).unwrap();
+    assert_eq!(fenced["status"]["fence"]["reason"], "Spec");
+    // What is decided about another guest was decided about this one, too.
+    cluster.create("domains", &domain("later", "16Mi"));
+    cluster.wait("domains", "later", |domain| host_of(domain) == "b");
+    let held = cluster.api().get(&path("domains", "web")).unwrap();
+    assert_eq!(
+        (host_of(&held), &held["status"]["claim"]),
+        ("a", &json!(1)),
+        "its agent has not said that it stopped it"
+    );
+    let halted = json!({"status": {"halted": fenced["status"]["fence"]["id"]}});
+    cluster.api().merge(&format!("{}/status", host("a")), &halted).unwrap();
+    let moved = cluster.wait("domains", "web", |domain| host_of(domain) == "b");
+    assert_eq!(moved["status"]["claim"], 2);
+    cluster.api().merge(&host("a"), &json!({"spec": {"fenced": false}})).unwrap();
+    cluster.api().wait(&host("a"), DEADLINE, |host| host["status"]["fence"].is_null()).unwrap();
 }
 
 /// Takes the 90 s that an agent may be silent.

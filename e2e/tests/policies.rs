@@ -97,7 +97,17 @@ fn wait_for_policies(server: &ApiServer) {
     let protected = json!({"domain": {}, "deletion": {"protect": true}});
     server.api().create(&objects(&namespace, "domains"), &object("Domain", "kept", &protected)).unwrap();
     until_refused("protect", || server.api().delete(&format!("{}/kept?dryRun=All", objects(&namespace, "domains"))));
+    let kept = format!("{}/kept/status?dryRun=All", objects(&namespace, "domains"));
+    let claim = json!({"status": {"host": "node-a", "claim": 1}});
+    until_refused("controller's to give", || server.api().merge(&kept, &claim));
+    let fence = json!({"status": {"fence": {"id": "1", "reason": "Spec"}}});
+    until_refused("controller's to say", || {
+        server.api().merge(&format!("{GROUP}/hosts/node-b/status?dryRun=All"), &fence)
+    });
     let controller = controller(server);
+    controller.merge(&kept.replace("?dryRun=All", ""), &claim).unwrap();
+    let taken = json!({"status": {"host": "node-b", "claim": 2}});
+    until_refused("a claim is taken from a host that is fenced", || controller.merge(&kept, &taken));
     let change = json!({"spec": {"runStrategy": "Halted"}});
     until_refused("users write a spec", || {
         controller.merge(&format!("{}/kept?dryRun=All", objects(&namespace, "domains")), &change)
@@ -184,7 +194,7 @@ fn held_domain(server: &ApiServer, namespace: &str, name: &str) -> String {
     domain["metadata"]["finalizers"] = json!(["ostler.dev/host", "example.com/other"]);
     server.api().create(&path, &domain).unwrap();
     let at = format!("{path}/{name}");
-    server.api().merge(&format!("{at}/status"), &json!({"status": {"host": "node-a", "claim": 1}})).unwrap();
+    controller(server).merge(&format!("{at}/status"), &json!({"status": {"host": "node-a", "claim": 1}})).unwrap();
     at
 }
 
@@ -210,9 +220,10 @@ fn an_agent_reports_on_what_its_host_holds_and_on_nothing_else() {
         let status = format!("{path}/one/status");
         // Nobody holds it yet.
         refused(a.merge(&status, &json!({"status": {"observedGeneration": 1}})), "own host");
-        server.api().merge(&status, &json!({"status": {"host": "node-a"}})).unwrap_or_else(|_| {
-            server.api().merge(&status, &json!({"status": {"host": "node-a", "claim": 1}})).unwrap()
-        });
+        let controller = controller(server);
+        controller
+            .merge(&status, &json!({"status": {"host": "node-a"}}))
+            .unwrap_or_else(|_| controller.merge(&status, &json!({"status": {"host": "node-a", "claim": 1}})).unwrap());
         a.merge(&status, &json!({"status": {"observedGeneration": 1}})).unwrap();
         refused(b.merge(&status, &json!({"status": {"observedGeneration": 1}})), "own host");
     }
@@ -236,6 +247,107 @@ fn an_agent_gives_a_claim_back_and_takes_none() {
     refused(a.merge(&status, &json!({"status": {"host": "node-b", "claim": 2}})), "nobody else");
     a.merge(&status, &json!({"status": {"host": null}})).unwrap();
     refused(a.merge(&status, &json!({"status": {"host": "node-a", "claim": 2}})), "own host");
+}
+
+#[test]
+fn a_claim_is_the_controllers_to_give_and_its_holders_to_give_back() {
+    let server = prepared();
+    let namespace = server.namespace("claims");
+    let [a, b] = ["node-a", "node-b"].map(|node| agent(server, Some(node)));
+    let controller = controller(server);
+    let domain = held_domain(server, &namespace, "web");
+    let status = format!("{domain}/status");
+    let of = |status: Value| json!({"status": status});
+    // Not even somebody who may do everything, and no agent for another.
+    for change in [json!({"host": null}), json!({"host": "node-b", "claim": 2}), json!({"claim": 2})] {
+        refused(server.api().merge(&status, &of(change.clone())), "controller's to give");
+        refused(b.merge(&status, &of(change)), "own host");
+    }
+    refused(controller.merge(&status, &of(json!({"host": null}))), "only who holds one");
+    // The API server itself: a claim of another host has a new number.
+    refused(controller.merge(&status, &of(json!({"host": "node-b"}))), "higher number");
+    refused(controller.merge(&status, &of(json!({"claim": 0}))), "never falls");
+    // What the holder says of its claim nobody else does.
+    let held = [
+        json!({"claimAbove": 1}),
+        json!({"claimConfirmed": "x"}),
+        json!({"resolved": {"driver": "qemu", "uuid": "u", "name": "n", "claim": 1}}),
+    ];
+    for said in held {
+        refused(controller.merge(&status, &of(said.clone())), "holder's to say");
+        refused(server.api().merge(&status, &of(said.clone())), "holder's to say");
+        a.merge(&status, &of(said)).unwrap();
+    }
+    // Given back, and given anew; then the first holder is nobody any more.
+    a.merge(&status, &of(json!({"host": null}))).unwrap();
+    controller.merge(&status, &of(json!({"host": "node-b", "claim": 2}))).unwrap();
+    refused(a.merge(&status, &of(json!({"claimAbove": 2}))), "own host");
+    controller.merge(&status, &of(json!({"claim": 3}))).unwrap();
+    b.merge(&status, &of(json!({"host": null}))).unwrap();
+    refused(b.merge(&status, &of(json!({"host": "node-b", "claim": 4}))), "own host");
+    controller.merge(&status, &of(json!({"host": "node-a", "claim": 4}))).unwrap();
+    // A version that was overtaken takes nothing: whoever decided by it decides anew.
+    let read = server.api().get(&domain).unwrap();
+    a.merge(&status, &of(json!({"claimConfirmed": "again"}))).unwrap();
+    let late = json!({"metadata": {"resourceVersion": read["metadata"]["resourceVersion"]}, "status": {"claim": 5}});
+    let error = controller.merge(&status, &late).unwrap_err();
+    assert_eq!(error.code(), 409, "{error}");
+}
+
+#[test]
+fn a_claim_is_taken_from_a_fenced_host_only() {
+    let server = prepared();
+    let namespace = server.namespace("taken");
+    let controller = controller(server);
+    let host = |name: &str| format!("{GROUP}/hosts/{name}");
+    for name in ["cut-off", "off"] {
+        let object =
+            json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "Host", "metadata": {"name": name}, "spec": {}});
+        server.api().create(&format!("{GROUP}/hosts"), &object).unwrap();
+    }
+    let path = objects(&namespace, "domains");
+    let status = |name: &str| format!("{path}/{name}/status");
+    let claim = |host: &str, number: i64| json!({"status": {"host": host, "claim": number}});
+    for (name, holder) in [("web", "cut-off"), ("mail", "off")] {
+        server.api().create(&path, &object("Domain", name, &json!({"domain": {}}))).unwrap();
+        controller.merge(&status(name), &claim(holder, 1)).unwrap();
+    }
+    let fence = |fence: Value| json!({"status": {"fence": fence}});
+    controller.merge(&format!("{}/status", host("off")), &fence(json!({"id": "1", "reason": "Spec"}))).unwrap();
+    // The policy learns of it a moment later.
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while let Err(error) = controller.merge(&status("mail"), &claim("node-b", 2)) {
+        assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
+    }
+    refused(controller.merge(&status("web"), &claim("node-b", 2)), "a claim is taken from a host that is fenced");
+    // A new number for the holder takes nothing, and what no Host stands for holds nothing.
+    controller.merge(&status("web"), &claim("cut-off", 2)).unwrap();
+    server.api().delete(&host("cut-off")).unwrap();
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while let Err(error) = controller.merge(&status("web"), &claim("node-b", 3)) {
+        assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
+    }
+}
+
+#[test]
+fn a_fence_is_the_controllers_word_and_that_it_is_obeyed_the_agents() {
+    let server = prepared();
+    let a = agent(server, Some("node-a"));
+    let controller = controller(server);
+    let status = format!("{GROUP}/hosts/node-a/status");
+    let dry = format!("{status}?dryRun=All");
+    let of = |status: Value| json!({"status": status});
+    for said in [json!({"fence": {"id": "1", "reason": "Spec"}}), json!({"asked": "now"})] {
+        refused(a.merge(&status, &of(said.clone())), "controller's to say");
+        refused(server.api().merge(&status, &of(said.clone())), "controller's to say");
+        controller.merge(&dry, &of(said)).unwrap();
+    }
+    let orphan = json!({"name": "n", "uuid": "u", "driver": "qemu", "active": true});
+    for said in [json!({"halted": "1"}), json!({"told": "now"}), json!({"orphans": [orphan]})] {
+        refused(controller.merge(&status, &of(said.clone())), "agent's to say");
+        refused(server.api().merge(&status, &of(said.clone())), "agent's to say");
+        a.merge(&dry, &of(said)).unwrap();
+    }
 }
 
 #[test]
@@ -263,7 +375,7 @@ fn an_agent_cleans_up_its_own_operations() {
     let [a, b] = ["node-a", "node-b"].map(|node| agent(server, Some(node)));
     let path = objects(&namespace, "domainoperations");
     server.api().create(&path, &object("DomainOperation", "one", &json!({"domain": "web", "verb": "Start"}))).unwrap();
-    server.api().merge(&format!("{path}/one/status"), &json!({"status": {"host": "node-a"}})).unwrap();
+    controller(server).merge(&format!("{path}/one/status"), &json!({"status": {"host": "node-a"}})).unwrap();
     refused(b.delete(&format!("{path}/one")), "own host");
     a.delete(&format!("{path}/one")).unwrap();
 }

@@ -2,13 +2,17 @@
 //! to do, that is nothing; so a write that was lost, or refused because the object had changed, is simply decided anew.
 
 mod claims;
+mod copies;
 mod hosts;
 mod sums;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ostler_crds::{Host, ObjectRef};
+use ostler_claims as claim;
+use ostler_crds::{Host, Kind, Object, ObjectRef};
+
+use copies::Copies;
 
 use super::liveness::Verdict;
 use super::placement::Candidate;
@@ -26,6 +30,8 @@ pub struct Circumstances<'a> {
     pub verdict: &'a Verdict,
     /// The time, by our own clock.
     pub now: Duration,
+    /// New with each leader, and when the API server has forgotten something: what hosts told before is not relied upon.
+    pub term: &'a str,
     /// How many domains of unreachable hosts may be written to.
     pub allowance: usize,
     /// How many virtual CPUs share one of the host's.
@@ -35,6 +41,9 @@ pub struct Circumstances<'a> {
 /// What is remembered from one decision to the next.
 #[derive(Debug, Default)]
 pub struct Memory {
+    term: String,
+    /// Domains that were there without a claim when the term began, by uid: the API server may have forgotten that they ran.
+    doubtful: BTreeSet<String>,
     waiting_since: BTreeMap<ObjectRef, Duration>,
 }
 
@@ -51,8 +60,15 @@ pub struct Decision {
 
 /// What is to be written now.
 pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Memory) -> Decision {
+    if memory.term != circumstances.term {
+        memory.term = circumstances.term.to_owned();
+        memory.doubtful = claims::unclaimed(world);
+    }
+    let gone = gone(world, circumstances);
     let mut pass = Pass {
         world,
+        copies: Copies::of(world, circumstances.term, &gone),
+        gone,
         circumstances,
         uses: Uses::of(world),
         memory,
@@ -60,6 +76,7 @@ pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Mem
         decision: Decision::default(),
     };
     hosts::make(&mut pass);
+    hosts::fence(&mut pass);
     hosts::mark_unreachable(&mut pass);
     hosts::want(&mut pass);
     let candidates = hosts::candidates(&pass);
@@ -75,6 +92,9 @@ struct Pass<'a> {
     world: &'a World,
     circumstances: &'a Circumstances<'a>,
     uses: Uses,
+    copies: Copies,
+    /// Hosts on which nothing runs any more.
+    gone: BTreeSet<String>,
     memory: &'a mut Memory,
     still_waiting: BTreeSet<ObjectRef>,
     decision: Decision,
@@ -108,14 +128,47 @@ impl Pass<'_> {
     }
 
     fn is_fenced(&self, name: &str) -> bool {
-        let node = self.world.nodes.get(&name.to_owned());
-        let spec = self.host(name).map(|host| host.spec.clone()).unwrap_or_default();
-        super::placement::is_fenced(node, &spec)
+        is_fenced(self.world, name)
+    }
+
+    /// Whether nothing runs on a host any more.
+    fn is_gone(&self, name: &str) -> bool {
+        self.gone.contains(name)
     }
 
     fn host(&self, name: &str) -> Option<&Host> {
-        self.world.hosts().find(|(host, _)| *host == name).map(|(_, host)| host)
+        host(self.world, name)
     }
+}
+
+fn host<'a>(world: &'a World, name: &str) -> Option<&'a Host> {
+    match world.get(&ObjectRef::new(Kind::Host, "", name)).map(AsRef::as_ref) {
+        Some(Object::Host(host)) => Some(host),
+        _ => None,
+    }
+}
+
+fn is_fenced(world: &World, name: &str) -> bool {
+    let spec = host(world, name).map(|host| host.spec.clone()).unwrap_or_default();
+    super::placement::fence(world.nodes.get(&name.to_owned()), &spec).is_some()
+}
+
+/// The hosts on which nothing runs any more: they are fenced, and their agents say so or are not heard. Also those that something
+/// claims though there is no Host.
+fn gone(world: &World, circumstances: &Circumstances<'_>) -> BTreeSet<String> {
+    let claims = world.domains().filter_map(|(_, domain)| domain.status.as_ref()?.host.as_deref());
+    let names: BTreeSet<&str> = world.hosts().map(|(name, _)| name).chain(claims).collect();
+    let is_gone = |name: &&str| {
+        let is_silent = circumstances.verdict.silent.contains(*name);
+        let Some(host) = host(world, name) else {
+            return is_fenced(world, name) && (is_silent || world.agents.get(&(*name).to_owned()).is_none());
+        };
+        let status = host.status.as_ref();
+        let fence = status.and_then(|status| status.fence.as_ref()).map(|fence| &fence.id);
+        let halted = status.and_then(|status| status.halted.as_ref());
+        claim::is_gone(fence.filter(|_| is_fenced(world, name)), halted, is_silent)
+    };
+    names.into_iter().filter(|name| !name.is_empty()).filter(is_gone).map(str::to_owned).collect()
 }
 
 type Candidates = Vec<Candidate>;

@@ -31,6 +31,8 @@ struct Seen {
 pub struct Verdict {
     /// Hosts whose agents are not alive.
     pub unreachable: BTreeSet<String>,
+    /// Hosts whose agents were not heard for so long, also while their number holds that back.
+    pub silent: BTreeSet<String>,
     /// Whether some would be among them but for their number.
     pub held_back: bool,
     /// When the next may turn.
@@ -93,7 +95,10 @@ impl Liveness {
             };
             (!self.unreachable.contains(host)).then(|| seen.since + limit)
         };
+        let is_silent =
+            |(host, seen): &(&String, &Seen)| silent(seen) >= UNREACHABLE_AFTER || self.unreachable.contains(*host);
         Verdict {
+            silent: self.agents.iter().filter(is_silent).map(|(host, _)| host.clone()).collect(),
             unreachable: self.unreachable.clone(),
             held_back: !held.is_empty(),
             next: self.agents.iter().filter_map(waits).min(),
@@ -149,6 +154,7 @@ mod tests {
         liveness.seen("c", 2, seconds(60));
         let verdict = liveness.verdict(seconds(100));
         assert!(verdict.held_back && verdict.unreachable.is_empty());
+        assert_eq!(verdict.silent.into_iter().collect::<Vec<_>>(), ["a", "b"]);
         // One of them comes back: then the other is a dead host.
         liveness.seen("b", 2, seconds(110));
         assert_eq!(unreachable(&mut liveness, 110), ["a"]);

@@ -67,7 +67,7 @@ pub struct Wish {
     pub driver: Option<String>,
     /// Where it may go: its own placement, and those of its volumes that are bound to no host yet.
     pub placements: Vec<Placement>,
-    /// The hosts that its volumes are on, each with one of them.
+    /// The hosts that it can't leave, each with what is there, in words.
     pub bound: BTreeMap<String, String>,
     /// What it reaches of its host, by grant, and the namespace that asks.
     pub reaches: BTreeSet<(Grant, String)>,
@@ -79,7 +79,7 @@ pub struct Wish {
 pub enum Refusal {
     NotNamed,
     NotSelected,
-    VolumeElsewhere(String),
+    Bound(String),
     Fenced,
     NoNode,
     Unreachable,
@@ -98,7 +98,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::NotNamed => f.write_str("not the host that placement names"),
             Refusal::NotSelected => f.write_str("without the labels of hostSelector"),
-            Refusal::VolumeElsewhere(volume) => write!(f, "without the volume {volume}, which is on another host"),
+            Refusal::Bound(what) => write!(f, "without {what}, which is on another host"),
             Refusal::Fenced => f.write_str("fenced"),
             Refusal::NoNode => f.write_str("without a Node"),
             Refusal::Unreachable => f.write_str("unreachable"),
@@ -148,8 +148,8 @@ fn refusal(wish: &Wish, host: &Candidate) -> Option<Refusal> {
             return Some(Refusal::NotSelected);
         }
     }
-    if let Some((_, volume)) = wish.bound.iter().find(|(bound, _)| **bound != host.name) {
-        return Some(Refusal::VolumeElsewhere(volume.clone()));
+    if let Some((_, what)) = wish.bound.iter().find(|(bound, _)| **bound != host.name) {
+        return Some(Refusal::Bound(what.clone()));
     }
     if host.closed.is_some() {
         return host.closed.clone();
@@ -189,12 +189,16 @@ pub fn selects(selector: &HostSelector, labels: &BTreeMap<String, String>) -> bo
     selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
-/// Whether nothing runs on a host any more, for sure: only then may what it held be claimed by another. Unreachable is not
+/// Whose word it is that a host is off, if it is anybody's: only then may what it held be claimed by another. Unreachable is not
 /// fenced. `node`: absent where there is none of the host's name.
-pub fn is_fenced(node: Option<&Node>, host: &ostler_crds::HostSpec) -> bool {
-    // A remote endpoint has no node, ever.
-    let lost_its_node = node.is_none() && host.uris.is_empty();
-    host.fenced || lost_its_node || node.is_some_and(|node| node.out_of_service)
+pub fn fence(node: Option<&Node>, host: &ostler_crds::HostSpec) -> Option<&'static str> {
+    match node {
+        _ if host.fenced => Some("Spec"),
+        Some(node) if node.out_of_service => Some("NodeOutOfService"),
+        Some(_) => None,
+        // A remote endpoint has no node, ever.
+        None => host.uris.is_empty().then_some("NodeDeleted"),
+    }
 }
 
 /// The hosts that some placements allow, by labels and name alone.

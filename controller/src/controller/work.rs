@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use super::decide::{Circumstances, Decision, Memory, decide};
 use super::liveness::Liveness;
@@ -22,6 +23,7 @@ use super::trust;
 use super::watch::{Seen, Told, resource};
 use super::world::Cache;
 use super::writes::{Change, Note, Step, Writes};
+use crate::names;
 use crate::reconcile::chain;
 
 /// How many writes are under way at a time.
@@ -106,6 +108,8 @@ struct Held {
 struct Work {
     shared: Arc<Shared>,
     vcpus_per_cpu: u32,
+    /// What hosts told under another is not relied upon.
+    term: String,
     start: Instant,
     liveness: Liveness,
     memory: Memory,
@@ -129,6 +133,7 @@ impl Work {
         Work {
             shared,
             vcpus_per_cpu,
+            term: Uuid::new_v4().to_string(),
             start: now,
             liveness: Liveness::default(),
             memory: Memory::default(),
@@ -170,6 +175,12 @@ impl Work {
                 }
                 if let (Kind::Host, Seen::There(key, ..)) = (kind, &seen) {
                     self.liveness.known(&key.name, now);
+                }
+                if let (Kind::Domain, Seen::There(key, version, object)) = (kind, &seen)
+                    && has_forgotten(world.cache(kind), key, *version, object)
+                {
+                    warn!(object = %key, "the API server has forgotten a claim: all hosts are asked for their guests anew");
+                    self.term = Uuid::new_v4().to_string();
                 }
                 let changed = apply(&shared, kind.name(), world.cache(kind), seen, |object| Arc::new(*object));
                 shared.metrics.objects(kind.name(), world.cache(kind).len());
@@ -214,6 +225,7 @@ impl Work {
         let circumstances = Circumstances {
             verdict: &verdict,
             now,
+            term: &self.term,
             allowance: self.allowance as usize,
             vcpus_per_cpu: self.vcpus_per_cpu,
         };
@@ -253,6 +265,14 @@ impl Work {
             }
         }
     }
+}
+
+/// Whether the API server tells of an older claim than it did before: it came back from a backup.
+fn has_forgotten(cache: &Cache<ObjectRef, Arc<Object>>, key: &ObjectRef, version: u64, object: &Object) -> bool {
+    let Some(known) = cache.get(key).filter(|known| known.uid() == object.uid()) else { return false };
+    // One that we have overtaken by a write is only late.
+    let is_late = !cache.is_listing() && cache.version_of(key).is_some_and(|known| known > version);
+    !is_late && names::claim(object) < names::claim(known)
 }
 
 /// Takes in what a watch tells; gives whether it may matter.

@@ -42,7 +42,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
     }
 
     /// An object as the watch tells of it; gives whether anything about it is new. An older version than the known one is
-    /// what we have overtaken by a write.
+    /// what we have overtaken by a write, except in a listing of all: the server may have come back from a backup.
     pub fn insert(&mut self, key: K, version: u64, value: V) -> bool
     where
         V: PartialEq,
@@ -51,12 +51,24 @@ impl<K: Ord + Clone, V> Cache<K, V> {
             listed.insert(key.clone());
         }
         match self.items.get(&key) {
-            Some((known, old)) if *known >= version || *old == value => false,
+            Some((known, _)) if *known == version => false,
+            Some((known, _)) if *known > version && self.listed.is_none() => false,
+            Some((known, old)) if *known < version && *old == value => false,
             _ => {
                 self.items.insert(key, (version, value));
                 true
             }
         }
+    }
+
+    /// Whether all are being listed.
+    pub fn is_listing(&self) -> bool {
+        self.listed.is_some()
+    }
+
+    /// The version of an object.
+    pub fn version_of(&self, key: &K) -> Option<u64> {
+        self.items.get(key).map(|(version, _)| *version)
     }
 
     /// An object as a write's answer tells of it: never one that the watch knows to be gone.
@@ -173,7 +185,7 @@ pub struct Node {
     pub cordoned: bool,
     /// Taints that keep new work away, by their keys.
     pub taints: Vec<String>,
-    /// Whether a person has said that it is out of service: nothing runs on it.
+    /// Whether a person has said that it is out of service: it is off.
     pub out_of_service: bool,
 }
 
@@ -259,6 +271,16 @@ mod tests {
         cache.update(&"a", 6, "six");
         cache.update(&"b", 6, "never told by the watch");
         assert_eq!((cache.get(&"a"), cache.get(&"b")), (Some(&"six"), None));
+    }
+
+    #[test]
+    fn a_listing_is_right_even_where_it_is_older() {
+        let mut cache = Cache::default();
+        cache.insert("a", 5, "five");
+        cache.begin();
+        assert!(cache.insert("a", 4, "four"));
+        cache.finish();
+        assert_eq!(cache.get(&"a"), Some(&"four"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod delete;
 mod drive;
+mod hold;
 mod identity;
 mod observe;
 mod report;
@@ -20,7 +21,7 @@ use tracing::debug;
 
 use super::{Again, Error, UNTOLD, report_failure};
 use crate::context::{Context, domains};
-use crate::plan::{self, Desired, Observed, Plan, Verdict};
+use crate::plan::{self, Action, Desired, Observed, Plan, Verdict};
 use crate::source::EventKind;
 
 pub(crate) use resolve::not_for;
@@ -109,21 +110,9 @@ async fn carry_out(
     let domains = domains(connection.as_ref())?;
     let uuid = match identity::find(context, domains, object, domain, status).await? {
         identity::Found::Uuid(uuid) => uuid,
-        identity::Found::Conflict(_) | identity::Found::Lost(_) if object.is_deleted() => {
+        identity::Found::Conflict(_) if object.is_deleted() => {
             context.sink.finalize(key).await?;
             return Ok(None);
-        }
-        identity::Found::Lost(message) => {
-            status.conditions.reconciling(reasons::RECORD_LOST, message.clone(), object.generation());
-            status.conditions.set(
-                ostler_crds::types::RUNNING,
-                ostler_crds::ConditionStatus::Unknown,
-                reasons::RECORD_LOST,
-                message.clone(),
-                object.generation(),
-            );
-            status.phase = Some(ostler_crds::Phase::Failed);
-            return Ok(Some(Outcome { again: Again::No, refused: Some(message) }));
         }
         identity::Found::Conflict(message) => {
             if status.conditions.get(ostler_crds::types::STALLED).is_none() {
@@ -139,12 +128,16 @@ async fn carry_out(
         return delete::delete(context, key, object, domain, status, domains, uuid).await;
     }
     let observation = observe::observe(domains, uuid).await?;
+    let number = match hold::hold(context, key, object, domain, domains, &observation, uuid, status).await? {
+        hold::Hold::Go(number) => number,
+        hold::Hold::Rest(outcome) => return Ok(Some(outcome)),
+    };
     if let Some(why) = observation.damaged() {
         status.conditions.stalled(reasons::DAMAGED, format!("the guest is left alone: {why}"), object.generation());
         return Ok(Some(Again::No.into()));
     }
     let Wanted { definition, waits_for, refusal } =
-        wanted(context, object, domain, domains, uuid, &observation).await?;
+        wanted(context, object, domain, domains, uuid, number, &observation).await?;
     let plan = plan_for(
         context,
         key,
@@ -162,6 +155,10 @@ async fn carry_out(
         Verdict::Refused(why) => Some((*why).to_owned()),
         _ => None,
     };
+    if plan.actions.contains(&Action::Start) && !hold::may_start(context, key, domain, number).await? {
+        // Who has it now is told soon.
+        return Ok(Some(Again::Failed(reasons::CLAIM_OUTDATED).into()));
+    }
     drive::drive(context, key, domains, uuid, &definition, &plan).await?;
     status.run = plan.run.clone();
     // What was done shows in a second look, which is what is reported; it acts upon nothing.
@@ -199,7 +196,15 @@ async fn carry_out(
         return Ok(Some(Outcome { again, refused }));
     }
     if let Some(elsewhere) = placed_elsewhere(context, domain) {
-        report::wants_to_move(context, status, &elsewhere);
+        let bound_by = hold::bound_by(context, domain);
+        let is_halted = !observation.state().is_active() && rest.actions.is_empty() && request.is_none();
+        match number.filter(|_| is_halted && bound_by.is_none() && rest.verdict == Verdict::Settled) {
+            Some(number) => {
+                hold::leave(context, key, domains, &definition, uuid, number).await?;
+                return Ok(None);
+            }
+            None => report::wants_to_move(context, status, object.generation(), &elsewhere, bound_by.as_deref()),
+        }
     }
     context.metrics.domain(key, status.phase.map(|phase| (connection.driver(), phase.word())));
     Ok(Some(Outcome { again, refused }))
@@ -222,6 +227,7 @@ async fn wanted(
     domain: &Domain,
     domains: &dyn Domains,
     uuid: uuid::Uuid,
+    number: Option<i64>,
     observation: &observe::Observation,
 ) -> ostler_driver::Result<Wanted> {
     if let Err(refusal) = context.check_allowed(object) {
@@ -231,7 +237,7 @@ async fn wanted(
         let waits_for = vec![resolve::Missing::not_allowed(&refusal)];
         return Ok(Wanted { definition: last, waits_for, refusal: Some(refusal) });
     }
-    let resolved = resolve::resolve(context, object, domain, uuid).await?;
+    let resolved = resolve::resolve(context, object, domain, uuid, number).await?;
     let checked = domains.check(&resolved.definition).await?;
     let mut waits_for = resolved.missing;
     // What the driver misses is said once: a volume that waits is also a file that is absent.

@@ -1,19 +1,26 @@
 //! This host's own object: what it is, what it carries out, and which guests belong to nobody.
 
-use std::collections::HashSet;
+mod strays;
+
 use std::time::Duration;
 
 use ostler_conf::Size;
-use ostler_crds::{Host, HostCapabilities, HostStatus, Kind, ObjectRef, Orphan, reasons};
-use ostler_driver::{Accelerator, Definition};
+use ostler_crds::{Host, HostCapabilities, HostStatus, Kind, ObjectRef, reasons};
+use ostler_driver::Accelerator;
 use tracing::warn;
 
 use super::{Again, Error};
-use crate::context::{Context, domains};
+use crate::context::Context;
 use crate::source::SourceProblem;
 
 /// How often what is missing is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How soon it is looked again whether all guests of a fenced host have ended.
+const UNTIL_HALTED: Duration = Duration::from_secs(1);
+
+/// The condition that tells of a fence.
+const FENCED: &str = "Fenced";
 
 /// The condition that tells of manifests that were refused and of a source that is lost.
 const MANIFESTS_ACCEPTED: &str = "ManifestsAccepted";
@@ -33,7 +40,10 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
     status.allow = context.allowed().unwrap_or_default();
     status.networks = context.outcomes(Kind::Network);
     status.pools = context.outcomes(Kind::StoragePool);
-    status.orphans = if context.is_synced() { orphans(context).await? } else { status.orphans };
+    if context.is_synced() {
+        strays::look(context, host, &mut status).await?;
+    }
+    let is_obeyed = obey_fence(context, &mut status, generation).await?;
     if !context.by_claim {
         report_source(context, &mut status, generation);
     }
@@ -46,8 +56,28 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
         // Nobody tells us when somebody installs what is missing.
         if lacks { Again::After(LOOK_AGAIN) } else { Again::No }
     };
+    let again = if is_obeyed { again } else { Again::After(UNTIL_HALTED) };
     context.report(key, &status).await?;
     Ok(again)
+}
+
+/// A fenced host runs nothing, and says so when that is true. Gives whether it is.
+async fn obey_fence(context: &Context, status: &mut HostStatus, generation: i64) -> Result<bool, Error> {
+    let fence = context.fence();
+    if context.set_obeyed(fence.as_ref().map(|fence| fence.id.clone())) {
+        let domains = context.all_refs().into_iter().filter(|key| key.kind == Kind::Domain);
+        domains.for_each(|key| context.wake(key));
+    }
+    let Some(fence) = fence else {
+        status.halted = None;
+        status.conditions.clear(FENCED);
+        return Ok(true);
+    };
+    let has_halted = strays::nothing_runs(context).await?;
+    status.halted = has_halted.then_some(fence.id);
+    let message = if has_halted { "no guest runs here" } else { "its guests are being stopped" };
+    status.conditions.set(FENCED, true, &fence.reason, message, generation);
+    Ok(has_halted)
 }
 
 /// Which drivers work, and what the first of them says of the host.
@@ -159,34 +189,4 @@ fn message_of(problem: &SourceProblem) -> String {
         SourceProblem::Lost(message) | SourceProblem::DeletionHeld(message) => message.clone(),
         SourceProblem::Refused { message, .. } => message.clone(),
     }
-}
-
-/// Guests of ours whose object is not known here, and other people's.
-async fn orphans(context: &Context) -> ostler_driver::Result<Vec<Orphan>> {
-    let known: HashSet<String> = context.index().of_kind(Kind::Domain).map(|object| object.uid().to_owned()).collect();
-    let mut orphans = Vec::new();
-    for connection in &context.hypervisors {
-        let domains = domains(connection.as_ref())?;
-        for summary in domains.list().await? {
-            if context.domain_of(summary.uuid).is_some_and(|key| context.get(&key).is_some()) {
-                continue;
-            }
-            let which = if summary.persistent { Definition::Persistent } else { Definition::Live };
-            // A damaged one belongs to somebody we can't name.
-            let definition =
-                if summary.damaged.is_some() { None } else { domains.definition(summary.uuid, which).await.ok() };
-            let owner = definition.and_then(|definition| definition.mark().and_then(|mark| mark.owner.clone()));
-            if owner.as_ref().is_some_and(|owner| known.contains(&owner.uid)) {
-                continue;
-            }
-            orphans.push(Orphan {
-                name: summary.name,
-                uuid: summary.uuid.to_string(),
-                driver: connection.driver().to_owned(),
-                active: summary.state.is_active(),
-                object: owner.map(|owner| format!("{}/{}", owner.namespace, owner.name)),
-            });
-        }
-    }
-    Ok(orphans)
 }

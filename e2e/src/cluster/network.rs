@@ -93,6 +93,27 @@ pub fn unplug(node: &Node) -> Result<()> {
     remove(&node.namespace())
 }
 
+/// Cuts a node off from everything, or lets it in again: nothing on it ends.
+///
+/// # Errors
+/// `ip` refuses.
+pub fn switch(node: &Node, to: Link) -> Result<()> {
+    let to = match to {
+        Link::Up => "up",
+        Link::Down => "down",
+    };
+    batch(Some(&node.place.namespace()), &format!("link set {} {to}", port(node)))
+}
+
+/// A node's wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It carries.
+    Up,
+    /// It is pulled.
+    Down,
+}
+
 /// The bridge's port for a node.
 fn port(node: &Node) -> String {
     format!("node{}", node.number)

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use ostler_util::spawn::Spawn;
 
 use super::groups;
-use super::network;
+use super::network::{self, Link};
 use super::pki::Authority;
 use super::place::Place;
 
@@ -139,6 +139,14 @@ impl Node {
         groups::end(&self.outside())?;
         groups::end(&self.cgroup())?;
         network::unplug(self)
+    }
+
+    /// The node's wire is pulled, or plugged in again; what runs on it goes on.
+    ///
+    /// # Errors
+    /// `ip` refuses.
+    pub fn switch(&self, to: Link) -> Result<()> {
+        network::switch(self, to)
     }
 
     /// The file with the name of the node's present boot; to the node, the kernel says so.

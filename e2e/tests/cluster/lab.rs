@@ -84,6 +84,21 @@ impl Lab {
         seen.unwrap_or_else(|error| panic!("{error:#}\n{}", self.story()))
     }
 
+    /// What the API server answers once it can ask the webhook: one that was away just now is asked again.
+    #[track_caller]
+    pub(crate) fn accepted(&self, ask: impl Fn() -> Result<Value, ApiError>) -> Value {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match ask() {
+                Ok(value) => return value,
+                Err(error) if error.to_string().contains("failed calling webhook") && Instant::now() < end => {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(error) => panic!("{error}\n{}", self.story()),
+            }
+        }
+    }
+
     /// Waits until something holds that no object tells of.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, mut condition: impl FnMut() -> bool) {
@@ -156,27 +171,12 @@ impl Space<'_> {
 
     #[track_caller]
     pub(crate) fn create(&self, plural: &str, object: &Value) -> Value {
-        self.accepted(|| self.lab.api().create(&self.path(plural, ""), object))
+        self.lab.accepted(|| self.lab.api().create(&self.path(plural, ""), object))
     }
 
     #[track_caller]
     pub(crate) fn edit(&self, plural: &str, name: &str, change: Value) {
-        self.accepted(|| self.lab.api().merge(&self.path(plural, name), &change));
-    }
-
-    /// What the API server answers once it can ask the webhook: one that was away just now is asked again.
-    #[track_caller]
-    fn accepted(&self, ask: impl Fn() -> Result<Value, ApiError>) -> Value {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            match ask() {
-                Ok(value) => return value,
-                Err(error) if error.to_string().contains("failed calling webhook") && Instant::now() < end => {
-                    std::thread::sleep(LOOK_EVERY);
-                }
-                Err(error) => panic!("{error}\n{}", self.lab.story()),
-            }
-        }
+        self.lab.accepted(|| self.lab.api().merge(&self.path(plural, name), &change));
     }
 
     pub(crate) fn get(&self, plural: &str, name: &str) -> Value {
@@ -237,7 +237,8 @@ impl Space<'_> {
     }
 }
 
-fn processes(node: &Node, uuid: &str) -> Vec<(&'static str, i32)> {
+/// A guest's processes on a node.
+pub(crate) fn processes(node: &Node, uuid: &str) -> Vec<(&'static str, i32)> {
     let is_it = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains(uuid)

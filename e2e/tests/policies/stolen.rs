@@ -23,7 +23,7 @@ fn a_stolen_token_of_one_node_reaches_nothing_of_another() {
         if plural == "domainoperations" {
             claim["status"].as_object_mut().unwrap().remove("claim");
         }
-        server.api().merge(&format!("{}/theirs/status", path(plural)), &claim).unwrap();
+        controller(server).merge(&format!("{}/theirs/status", path(plural)), &claim).unwrap();
     }
     server.api().create(&path("networks"), &object("Network", "lan", &json!({"network": {}}))).unwrap();
     let secrets = format!("/api/v1/namespaces/{namespace}/secrets");

@@ -1,20 +1,23 @@
-//! Claims: `status.host` of domains, of their volumes, and of the verbs for them. Set from empty, never changed here.
+//! Claims: `status.host` of domains, of their volumes, and of the verbs for them. What is done about a domain's is
+//! `ostler_claims`'s decision.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ostler_claims::{self as claim, Claim, Next};
 use ostler_crds::grants::{self, Grant};
 use ostler_crds::{
-    Condition, ConditionStatus, Conditions, Domain, Kind, Object, ObjectRef, Placement, StorageVolume, reasons, types,
+    Adopt, Condition, ConditionStatus, Conditions, Domain, Kind, Object, ObjectRef, Placement, StorageVolume, reasons,
+    types,
 };
 use serde_json::json;
 
 use super::hosts::needs;
-use super::{Candidates, Pass};
+use super::{Candidates, Pass, copies};
 use crate::controller::placement::{Wish, place};
 use crate::controller::uses::list;
 use crate::controller::writes::{Note, Step};
-use crate::{engine, reconcile, references};
+use crate::{engine, follow, reconcile, references};
 
 /// Why a domain has no host.
 pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
@@ -22,41 +25,127 @@ pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
 /// Where volumes are, or will be.
 type Bindings = BTreeMap<ObjectRef, String>;
 
+/// The hosts are asked which guests they have: until all have told, a guest may run there.
+const AWAITING_HOSTS: &str = "AwaitingHosts";
+/// A guest runs on two hosts.
+const TORN: &str = "RunsTwice";
+
 /// Binds volumes and places domains: first what is settled already, then each domain with the volumes that it brings.
 pub(super) fn volumes_and_domains(pass: &mut Pass<'_>, mut candidates: Candidates) {
     let volumes = volumes(pass);
     let mut bindings = settled(pass, &volumes);
-    for (key, domain) in unclaimed_domains(pass) {
-        let object = Object::from(domain.clone());
-        let mine = pass.uses.volumes(&object);
-        let wish = match wish(pass, &object, domain, &bindings) {
-            Ok(wish) => wish,
-            Err(missing) => {
-                wait(pass, &key, &object, reasons::MISSING, &missing);
+    let mut must_ask = false;
+    for (key, object, domain) in living_domains(pass) {
+        let (host, number) = match next(pass, &key, domain) {
+            Next::Leave => continue,
+            Next::Ask => {
+                must_ask = true;
+                let silent = pass.copies.silent.join(", ");
+                let message = format!(
+                    "it ran before and may still do so: it waits until hosts have told of their guests: {silent}"
+                );
+                wait(pass, &key, object, domain, AWAITING_HOSTS, &message);
                 continue;
             }
-        };
-        match place(&wish, &candidates).map(str::to_owned) {
-            Ok(host) => {
-                if let Some(candidate) = candidates.iter_mut().find(|candidate| candidate.name == host) {
-                    candidate.room = candidate.room.minus(wish.needs);
-                }
-                for volume in mine {
-                    bindings.entry(volume).or_insert_with(|| host.clone());
-                }
-                claim(pass, &object, &host, domain.status.as_ref().map(|status| (&status.conditions, status.claim)));
+            Next::Torn(one, other) => {
+                let message =
+                    format!("it runs on the hosts {one} and {other}: stop one of the two there, or fence its host");
+                wait(pass, &key, object, domain, TORN, &message);
+                continue;
             }
-            Err(why) => wait(pass, &key, &object, UNSCHEDULABLE, &why),
+            Next::Give(host, number) => (host, number),
+            Next::Raise(number) => (domain_host(domain).unwrap_or_default().to_owned(), number),
+            Next::Place(number) => match choose(pass, object, domain, &bindings, &mut candidates) {
+                Ok(host) => (host, number),
+                Err((reason, message)) => {
+                    wait(pass, &key, object, domain, reason, &message);
+                    continue;
+                }
+            },
+        };
+        for volume in pass.uses.volumes(object) {
+            bindings.entry(volume).or_insert_with(|| host.clone());
         }
+        claim(pass, object, &host, number, domain.status.as_ref().map(|status| &status.conditions));
+    }
+    if must_ask {
+        copies::ask(pass);
     }
     for (key, volume) in &volumes {
         let object = Object::from((*volume).clone());
         match (volume_host(volume), object.is_deleted()) {
             (None, true) => finish_unclaimed(pass, key, &object),
-            (Some(host), true) if pass.is_fenced(host) => pass.writes().release(&object),
+            (Some(host), true) if pass.is_gone(host) => pass.writes().release(&object),
             (None, false) => bind(pass, key, &object, volume, bindings.get(key)),
-            (Some(_), _) => {}
+            (Some(host), false) => match bindings.get(key).filter(|new| *new != host) {
+                Some(new) => claim_volume(pass, &object, volume, new),
+                None => {}
+            },
+            (Some(_), true) => {}
         }
+    }
+}
+
+/// Domains that are there without a claim and without a sign that they ran, by uid.
+pub(super) fn unclaimed(world: &crate::controller::world::World) -> BTreeSet<String> {
+    let is_unclaimed = |domain: &&Domain| domain_host(domain).is_none();
+    world
+        .domains()
+        .map(|(_, domain)| domain)
+        .filter(is_unclaimed)
+        .filter_map(|domain| domain.metadata.uid.clone())
+        .collect()
+}
+
+fn next(pass: &Pass<'_>, key: &ObjectRef, domain: &Domain) -> Next<String> {
+    let status = domain.status.as_ref();
+    let resolved = status.and_then(|status| status.resolved.as_ref()).filter(|resolved| !resolved.uuid.is_empty());
+    let claim = Claim {
+        host: domain_host(domain).map(str::to_owned),
+        number: status.and_then(|status| status.claim).unwrap_or(0),
+        defined: resolved.map(|resolved| resolved.claim.unwrap_or(0)),
+        above: status.and_then(|status| status.claim_above),
+    };
+    // Who never ran may take over a guest of its name.
+    let adopts = domain.spec.adopt == Adopt::Orphaned && claim.host.is_none() && claim.defined.is_none();
+    let uid = domain.metadata.uid.as_deref().unwrap_or_default();
+    let circumstances = claim::Circumstances {
+        is_gone: claim.host.as_ref().is_some_and(|host| pass.is_gone(host)),
+        may_have_run: adopts || pass.memory.doubtful.contains(uid),
+        copies: &pass.copies.of_domain(key, domain, adopts),
+        all_told: pass.copies.silent.is_empty(),
+    };
+    claim::next(&claim, &circumstances)
+}
+
+/// The host for a domain, whose room it takes; or why there is none.
+fn choose(
+    pass: &Pass<'_>,
+    object: &Object,
+    domain: &Domain,
+    bindings: &Bindings,
+    candidates: &mut Candidates,
+) -> Result<String, (&'static str, String)> {
+    let mut wish = wish(pass, object, domain, bindings).map_err(|missing| (reasons::MISSING, missing))?;
+    let gone = domain_host(domain);
+    if let Some(host) = gone {
+        let bound_by = follow::bound_by(domain, |pool| is_shared(pass, pool));
+        wish.bound.extend(bound_by.map(|what| (host.to_owned(), what)));
+    }
+    let host = place(&wish, candidates).map(str::to_owned).map_err(|why| match gone {
+        Some(host) => (reasons::HOST_FENCED, format!("its host {host} is fenced, and {why}")),
+        None => (UNSCHEDULABLE, why),
+    })?;
+    if let Some(candidate) = candidates.iter_mut().find(|candidate| candidate.name == host) {
+        candidate.room = candidate.room.minus(wish.needs);
+    }
+    Ok(host)
+}
+
+fn is_shared(pass: &Pass<'_>, pool: &ObjectRef) -> Option<bool> {
+    match pass.world.get(pool).map(AsRef::as_ref) {
+        Some(Object::StoragePool(pool)) => Some(pool.spec.shared),
+        _ => None,
     }
 }
 
@@ -78,10 +167,11 @@ fn domain_host(domain: &Domain) -> Option<&str> {
     domain.status.as_ref()?.host.as_deref().filter(|host| !host.is_empty())
 }
 
-/// Volumes that have a host, or whose host can't be another: the one that their placement names, or that of a user.
+/// Volumes that have a host, or whose host can't be another: the one that their placement names, or that of a user. A volume whose
+/// data all hosts see goes where a user is, once none is where it was.
 fn settled(pass: &Pass<'_>, volumes: &[(ObjectRef, &StorageVolume)]) -> Bindings {
     let host_of = |key: &ObjectRef| match pass.world.get(key).map(AsRef::as_ref) {
-        Some(Object::Domain(domain)) => domain_host(domain).map(str::to_owned),
+        Some(Object::Domain(domain)) => domain_host(domain).filter(|host| !pass.is_gone(host)).map(str::to_owned),
         _ => None,
     };
     let place_of = |(key, volume): &(ObjectRef, &StorageVolume)| {
@@ -89,31 +179,37 @@ fn settled(pass: &Pass<'_>, volumes: &[(ObjectRef, &StorageVolume)]) -> Bindings
             let named = volume.spec.placement.as_ref()?.host.clone()?;
             pass.host(&named).map(|_| named)
         };
-        let used = || pass.uses.domains_of_volume(key).into_iter().find_map(host_of);
-        volume_host(volume).map(str::to_owned).or_else(named).or_else(used)
+        let pool = ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
+        let users: Vec<String> = pass.uses.domains_of_volume(key).into_iter().filter_map(host_of).collect();
+        let held = volume_host(volume).filter(|held| {
+            let can_go = is_shared(pass, &pool) == Some(true);
+            let is_used_elsewhere = !users.is_empty() && !users.iter().any(|user| user == held);
+            !(can_go && (is_used_elsewhere || pass.is_gone(held)))
+        });
+        held.map(str::to_owned).or_else(named).or_else(|| users.first().cloned())
     };
     volumes.iter().filter_map(|entry| Some((entry.0.clone(), place_of(entry)?))).collect()
 }
 
-/// Domains without a host, the oldest first. What is left of those that are deleted is nothing.
-fn unclaimed_domains<'a>(pass: &mut Pass<'a>) -> Vec<(ObjectRef, &'a Domain)> {
+/// Domains that are not being deleted, the oldest first. What is left of those that are and have no host is nothing.
+fn living_domains<'a>(pass: &mut Pass<'a>) -> Vec<(ObjectRef, &'a Object, &'a Domain)> {
     let world = pass.world;
-    let mut waiting = Vec::new();
+    let mut living = Vec::new();
     for (key, domain) in world.domains() {
         let Some(object) = world.get(key) else { continue };
         match (domain_host(domain), object.is_deleted()) {
             (None, true) => pass.writes().release(object),
             // Nothing runs there any more that an agent could end.
-            (Some(host), true) if pass.is_fenced(host) => pass.writes().release(object),
-            (None, false) => waiting.push((key.clone(), domain)),
-            (Some(_), _) => {}
+            (Some(host), true) if pass.is_gone(host) => pass.writes().release(object),
+            (Some(_), true) => {}
+            (_, false) => living.push((key.clone(), &**object, domain)),
         }
     }
-    let age = |(key, domain): &(ObjectRef, &Domain)| {
+    let age = |(key, _, domain): &(ObjectRef, &Object, &Domain)| {
         (domain.metadata.creation_timestamp.as_ref().map(|time| time.0), key.clone())
     };
-    waiting.sort_by_cached_key(age);
-    waiting
+    living.sort_by_cached_key(age);
+    living
 }
 
 /// What a domain asks of its host.
@@ -144,7 +240,7 @@ fn wish(pass: &Pass<'_>, object: &Object, domain: &Domain, bindings: &Bindings) 
             continue;
         }
         match bindings.get(&key) {
-            Some(host) => drop(wish.bound.insert(host.clone(), key.name.clone())),
+            Some(host) => drop(wish.bound.insert(host.clone(), format!("the volume {}", key.name))),
             None => wish.placements.extend(volume.spec.placement.clone()),
         }
     }
@@ -168,13 +264,12 @@ fn reaches(pass: &Pass<'_>, object: &Object) -> BTreeSet<(Grant, String)> {
 }
 
 /// The claim: the finalizer first, so that the object can't go while a host holds it.
-fn claim(pass: &mut Pass<'_>, object: &Object, host: &str, status: Option<(&Conditions, Option<i64>)>) {
-    let (conditions, number) = status.map(|(all, number)| (all.clone(), number)).unwrap_or_default();
-    let mut conditions = conditions;
+fn claim(pass: &mut Pass<'_>, object: &Object, host: &str, number: i64, conditions: Option<&Conditions>) {
+    let mut conditions = conditions.cloned().unwrap_or_default();
     conditions.clear(types::RECONCILING);
     let message = format!("claimed for host {host}, whose agent takes it up");
     conditions.set(types::READY, ConditionStatus::Unknown, "Claimed", message, object.generation());
-    let status = json!({ "host": host, "claim": number.unwrap_or(0) + 1, "conditions": conditions });
+    let status = json!({ "host": host, "claim": number, "conditions": conditions });
     pass.writes().hold(object);
     let note = Note { warning: false, reason: "Claimed", message: format!("placed on host {host}") };
     let change = pass.writes().add(object, Step::Status(status));
@@ -183,10 +278,14 @@ fn claim(pass: &mut Pass<'_>, object: &Object, host: &str, status: Option<(&Cond
     }
 }
 
-/// A domain that has no host for now.
-fn wait(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, reason: &'static str, message: &str) {
-    let Object::Domain(domain) = object else { return };
-    if !pass.has_waited(key) {
+fn claim_volume(pass: &mut Pass<'_>, object: &Object, volume: &StorageVolume, host: &str) {
+    let status = volume.status.clone().unwrap_or_default();
+    claim(pass, object, host, status.claim.unwrap_or(0) + 1, Some(&status.conditions));
+}
+
+/// A domain that has no host for now. Of one that a living host holds its agent tells.
+fn wait(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, domain: &Domain, reason: &'static str, message: &str) {
+    if domain_host(domain).is_some_and(|host| !pass.is_gone(host)) || !pass.has_waited(key) {
         return;
     }
     let status = domain.status.clone().unwrap_or_default();
@@ -206,7 +305,7 @@ fn wait(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, reason: &'static 
 fn bind(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, volume: &StorageVolume, host: Option<&String>) {
     let status = volume.status.clone().unwrap_or_default();
     if let Some(host) = host {
-        claim(pass, object, host, Some((&status.conditions, status.claim)));
+        claim_volume(pass, object, volume, host);
         return;
     }
     pass.writes().hold(object);

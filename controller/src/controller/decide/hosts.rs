@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ostler_crds::{
-    ConditionStatus, Conditions, Domain, Host, HostSelector, Kind, Object, ObjectRef, WantedDefinition, types,
+    ConditionStatus, Conditions, Domain, Fence, Host, HostSelector, Kind, Object, ObjectRef, WantedDefinition, types,
 };
 use serde_json::json;
 
@@ -22,6 +22,31 @@ pub(super) fn make(pass: &mut Pass<'_>) {
     };
     let missing: Vec<String> = world.agents.iter().map(|(name, _)| name).filter(is_missing).cloned().collect();
     pass.writes().hosts = missing;
+}
+
+/// A person's word that a host is off is passed on to its agent, in case that is not so.
+pub(super) fn fence(pass: &mut Pass<'_>) {
+    let world = pass.world;
+    for (name, host) in world.hosts() {
+        let told = host.status.as_ref().and_then(|status| status.fence.as_ref());
+        let reason = crate::controller::placement::fence(world.nodes.get(&name.to_owned()), &host.spec);
+        if told.map(|fence| fence.reason.as_str()) == reason {
+            continue;
+        }
+        let fence = reason.map(|reason| {
+            let version = host.metadata.resource_version.clone().unwrap_or_default();
+            Fence { id: told.map_or(version, |fence| fence.id.clone()), reason: reason.to_owned() }
+        });
+        let message = match reason {
+            Some(reason) => {
+                format!("it is fenced ({reason}): what it held goes elsewhere where its volumes can follow")
+            }
+            None => "it is not fenced any more".to_owned(),
+        };
+        let note = Note { warning: reason.is_some(), reason: "Fenced", message };
+        let step = Step::Status(json!({ "fence": fence }));
+        pass.writes().add(&Object::from(host.clone()), step).notes.push(note);
+    }
 }
 
 /// What a silent agent said last is not known to be true any more: of its host, and of the guests there.
@@ -46,10 +71,18 @@ pub(super) fn mark_unreachable(pass: &mut Pass<'_>) {
     let claimed = |domain: &Domain| domain.status.as_ref().and_then(|status| status.host.clone());
     for (key, domain) in world.domains() {
         let Some(host) = claimed(domain).filter(|host| unreachable.contains(host.as_str())) else { continue };
-        let conditions = domain.status.as_ref().map(|status| &status.conditions);
-        let Some(conditions) = conditions.and_then(|all| unknown(all, &host, &[types::READY, types::RUNNING])) else {
+        let old = domain.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+        // Of a fenced host's guests it is said elsewhere how ready they are.
+        let types: &[&str] = if pass.is_gone(&host) { &[types::RUNNING] } else { &[types::READY, types::RUNNING] };
+        let mut conditions = unknown(&old, &host, types).unwrap_or_else(|| old.clone());
+        if domain.metadata.deletion_timestamp.is_some() && !pass.is_gone(&host) {
+            let message = format!("its deletion waits for the agent of host {host}, or until that host is fenced");
+            let generation = domain.metadata.generation.unwrap_or(0);
+            conditions.set(types::RECONCILING, true, HOST_UNREACHABLE, message, generation);
+        }
+        if conditions == old {
             continue;
-        };
+        }
         if pass.decision.marked == pass.circumstances.allowance {
             pass.look_again_after(std::time::Duration::from_secs(1));
             return;

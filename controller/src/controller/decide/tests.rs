@@ -10,6 +10,11 @@ use super::*;
 use crate::controller::world::Node;
 use crate::controller::writes::FINALIZER;
 
+mod claims;
+
+/// The leader's term.
+const TERM: &str = "first";
+
 /// A cluster that carries out what is decided, as the API server would.
 #[derive(Default)]
 pub(crate) struct Cluster {
@@ -26,7 +31,10 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new() -> Self {
-        Cluster { allowance: 20, ..Cluster::default() }
+        let mut cluster = Cluster { allowance: 20, ..Cluster::default() };
+        // What comes later was not there when the term began.
+        cluster.decide();
+        cluster
     }
 
     /// An object as a user or an agent writes it.
@@ -92,9 +100,20 @@ impl Cluster {
             "drivers": ["qemu"], "conditions": [ready("True")]}}));
     }
 
+    /// An agent is not heard any more.
+    fn silence(&mut self, name: &str) {
+        self.verdict.unreachable.insert(name.to_owned());
+        self.verdict.silent.insert(name.to_owned());
+    }
+
     fn decide(&mut self) -> Decision {
-        let circumstances =
-            Circumstances { verdict: &self.verdict, now: self.now, allowance: self.allowance, vcpus_per_cpu: 10 };
+        let circumstances = Circumstances {
+            verdict: &self.verdict,
+            now: self.now,
+            term: TERM,
+            allowance: self.allowance,
+            vcpus_per_cpu: 10,
+        };
         decide(&self.world, &circumstances, &mut self.memory)
     }
 
@@ -433,6 +452,9 @@ fn what_was_never_claimed_goes_and_what_is_claimed_is_left_to_its_agent() {
     // A person says that nothing runs there any more.
     cluster.patch(&key(Kind::Host, "a"), &json!({"spec": {"fenced": true}}));
     cluster.settle();
+    assert!(cluster.objects.contains_key(&key(Kind::Domain, "one")), "its agent still speaks");
+    cluster.silence("a");
+    cluster.settle();
     assert!(!cluster.objects.contains_key(&key(Kind::Domain, "one")));
 }
 
@@ -671,7 +693,7 @@ impl Cluster {
                     self.delete(*kind, &name);
                 }
             }
-            Happens::Silent(name) => self.verdict.unreachable.extend([format!("h{name}")]),
+            Happens::Silent(name) => self.silence(&format!("h{name}")),
         }
     }
 

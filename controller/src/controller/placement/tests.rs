@@ -82,7 +82,8 @@ fn placement_names_or_selects() {
 #[test]
 fn a_guest_goes_where_its_volumes_are() {
     let hosts = [host("a", 20), host("b", 30)];
-    let bound = |hosts: &[&str]| hosts.iter().map(|host| ((*host).to_owned(), format!("on-{host}"))).collect();
+    let bound =
+        |hosts: &[&str]| hosts.iter().map(|host| ((*host).to_owned(), format!("the volume on-{host}"))).collect();
     check(&Wish { bound: bound(&["a"]), ..wish(10) }, &hosts, Ok("a"));
     let message = "no host of 2 can take it: 1 without the volume on-a, which is on another host, 1 without the volume on-b, which is on another host";
     check(&Wish { bound: bound(&["a", "b"]), ..wish(10) }, &hosts, Err(message));
@@ -116,15 +117,15 @@ fn unreachable_is_not_fenced() {
     let remote = HostSpec { uris: vec!["esx://vc".into()], ..HostSpec::default() };
     let plain = HostSpec::default();
     let cases = [
-        (Some(&node), &plain, false),
-        (Some(&tainted), &plain, false),
-        (Some(&out_of_service), &plain, true),
-        (Some(&node), &said, true),
-        (None, &plain, true),
-        (None, &remote, false),
+        (Some(&node), &plain, None),
+        (Some(&tainted), &plain, None),
+        (Some(&out_of_service), &plain, Some("NodeOutOfService")),
+        (Some(&node), &said, Some("Spec")),
+        (None, &plain, Some("NodeDeleted")),
+        (None, &remote, None),
     ];
     for (node, host, expected) in cases {
-        assert_eq!(is_fenced(node, host), expected, "{node:?} {host:?}");
+        assert_eq!(fence(node, host), expected, "{node:?} {host:?}");
     }
 }
 

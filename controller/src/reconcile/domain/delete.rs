@@ -73,7 +73,7 @@ pub(super) async fn delete(
 }
 
 /// The guest's addresses are free again. What can't be given back now ends by itself.
-async fn release_leases(context: &Context, definition: &ostler_conf::Domain) {
+pub(super) async fn release_leases(context: &Context, definition: &ostler_conf::Domain) {
     let Ok(networks) = context.networks() else { return };
     for interface in &definition.devices.interfaces {
         let (InterfaceSource::Network(source), Some(mac)) = (&interface.source, &interface.mac) else { continue };
@@ -98,6 +98,9 @@ async fn orphan(domains: &dyn Domains, uuid: Uuid) -> ostler_driver::Result<()> 
 
 async fn finalize(context: &Context, key: &ObjectRef, uuid: Uuid) -> Result<Option<Outcome>, Error> {
     context.forget_domain(uuid);
+    if context.by_claim {
+        context.given_up.forget(uuid).map_err(Error::Journal)?;
+    }
     context.sink.finalize(key).await?;
     Ok(None)
 }

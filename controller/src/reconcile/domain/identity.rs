@@ -14,8 +14,6 @@ pub(super) enum Found {
     Uuid(Uuid),
     /// Somebody else's guest stands in the way.
     Conflict(String),
-    /// It ran before, and this host knows nothing of it: it may still run elsewhere.
-    Lost(String),
 }
 
 pub(super) async fn find(
@@ -37,23 +35,8 @@ pub(super) async fn find(
     let namesake = domains.list().await?.into_iter().find(|summary| summary.name == name);
     match namesake {
         Some(summary) => judge(context, domains, object, domain, &summary).await,
-        None => Ok(never_ran_or_may_run(context, object, status).map_or(Found::Uuid(uuid), Found::Lost)),
+        None => Ok(Found::Uuid(uuid)),
     }
-}
-
-/// Under a claim that is no newer than the one it ran under, only the host with its record may run it. Why it may not.
-fn never_ran_or_may_run(context: &Context, object: &Object, status: &DomainStatus) -> Option<String> {
-    let resolved = status.resolved.as_ref().filter(|resolved| context.by_claim && !resolved.uuid.is_empty())?;
-    let claim = names::claim(object);
-    (claim <= resolved.claim).then(|| {
-        format!(
-            "the guest ({}) ran before under claim {}, and host {} has no record of it: it is started when a newer claim says that \
-             no host runs it",
-            resolved.uuid,
-            resolved.claim.map_or_else(|| "unknown".to_owned(), |claim| claim.to_string()),
-            context.host
-        )
-    })
 }
 
 /// A guest of our uuid or name is there: is it ours, or may it be?
@@ -93,11 +76,14 @@ async fn judge(
     })
 }
 
-/// Ours by owner, namespace and name, and its object is no more.
+/// Ours, or of a cluster that this one replaces, by namespace and name, and its object is no more.
 fn is_orphan_of(context: &Context, mark: Option<&Owner>, ours: &Owner) -> bool {
     let is_known = |uid: &str| context.index().of_kind(ostler_crds::Kind::Domain).any(|object| object.uid() == uid);
     mark.is_some_and(|mark| {
-        mark.id == ours.id && mark.namespace == ours.namespace && mark.name == ours.name && !is_known(&mark.uid)
+        (mark.id == ours.id || context.former_owners.contains(&mark.id))
+            && mark.namespace == ours.namespace
+            && mark.name == ours.name
+            && !is_known(&mark.uid)
     })
 }
 
@@ -110,7 +96,8 @@ async fn is_same(
     summary: &DomainSummary,
     definition: &Definition,
 ) -> Result<std::result::Result<(), String>> {
-    let mut wanted = super::resolve::resolve(context, object, domain, summary.uuid).await?.definition;
+    let mut wanted =
+        super::resolve::resolve(context, object, domain, summary.uuid, names::claim(object)).await?.definition;
     wanted.name.clone_from(&definition.name);
     let checked = domains.check(&wanted).await?;
     if crate::plan::same_but_for_our_mark(definition, &checked.definition) {

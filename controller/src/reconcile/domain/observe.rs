@@ -21,6 +21,13 @@ impl Observation {
         self.summary.as_ref().and_then(|summary| summary.damaged.as_deref())
     }
 
+    /// The number of the claim under which the guest was defined last; 0: none.
+    pub(super) fn claim(&self) -> i64 {
+        let definition = self.persistent.as_ref().or(self.live.as_ref());
+        let owner = definition.and_then(|definition| definition.mark()).and_then(|mark| mark.owner.as_ref());
+        owner.and_then(|owner| owner.claim).and_then(|claim| i64::try_from(claim).ok()).unwrap_or(0)
+    }
+
     pub(super) fn monitor_silent(&self) -> bool {
         self.summary.as_ref().is_some_and(|summary| summary.monitor_silent)
     }

@@ -32,7 +32,22 @@ pub(super) fn not_applied(status: &mut DomainStatus, refusal: &ostler_driver::Er
 }
 
 /// It is here by a claim, and its placement names another host.
-pub(super) fn wants_to_move(context: &Context, status: &mut DomainStatus, elsewhere: &str) {
+pub(super) fn wants_to_move(
+    context: &Context,
+    status: &mut DomainStatus,
+    generation: i64,
+    elsewhere: &str,
+    bound_by: Option<&str>,
+) {
+    let message = match bound_by {
+        Some(what) => format!("it can't move to host {elsewhere}: {what} is on this host alone"),
+        None => format!("it moves to host {elsewhere} when it is halted"),
+    };
+    let conditions = &mut status.conditions;
+    conditions.set(types::CONFIGURATION_APPLIED, false, reasons::MOVE_PENDING, message.clone(), generation);
+    if conditions.is_true(types::READY) {
+        conditions.ready(reasons::MOVE_PENDING, message, generation);
+    }
     status.pending_changes.push(PendingChange {
         path: "placement.host".to_owned(),
         current: Some(context.host.clone().into()),
@@ -62,7 +77,8 @@ pub(super) async fn report(
     let generation = object.generation();
     status.host = Some(context.host.clone());
     let resolved = resolved(driver, observation.persistent.as_ref().unwrap_or(definition));
-    status.resolved = Some(Resolved { claim: crate::names::claim(object), ..resolved });
+    let claim = crate::names::claim(object).map(|_| observation.claim());
+    status.resolved = Some(Resolved { claim, ..resolved });
     status.run = plan.run.clone();
     status.pending_changes.clone_from(&plan.pending);
     let state = observation.state();

@@ -40,10 +40,21 @@ impl Missing {
     }
 }
 
-pub(super) async fn resolve(context: &Context, object: &Object, domain: &Domain, uuid: Uuid) -> Result<Resolved> {
+/// `number`: that of the claim that it is defined under.
+pub(super) async fn resolve(
+    context: &Context,
+    object: &Object,
+    domain: &Domain,
+    uuid: Uuid,
+    number: Option<i64>,
+) -> Result<Resolved> {
     let mut definition =
         preview(object, domain, &context.owner, |key| context.get(key).map(|object| names::host_name(&object)));
     definition.uuid = Some(uuid);
+    let mark = definition.metadata.as_mut().and_then(|metadata| metadata.ostler.as_mut());
+    if let Some(owner) = mark.and_then(|mark| mark.owner.as_mut()) {
+        owner.claim = number.and_then(|number| u64::try_from(number).ok());
+    }
     let mut missing = Vec::new();
     let namespace = object.object_ref().namespace;
     for key in crate::engine::references(object) {

@@ -26,6 +26,9 @@ pub(super) enum Watched {
 /// Kinds that belong to one host.
 pub(super) const CLAIMED: &[Kind] = &[Kind::StorageVolume, Kind::Domain, Kind::DomainOperation];
 
+/// Status of a Host that the controller writes.
+pub(super) const SAID_OF_A_HOST: &[&str] = &["wanted", "fence", "asked"];
+
 /// What a watch tells.
 #[derive(Clone, Debug)]
 pub(super) enum Told {
@@ -72,7 +75,8 @@ struct Digest {
     generation: i64,
     deleted: bool,
     claim: Option<i64>,
-    wanted: Option<Value>,
+    /// Of a Host: what the controller says in its status.
+    said: Value,
     usable: Option<Value>,
     /// Of one generation too: a field that an old schema hid shows when the schema is new.
     spec: u64,
@@ -423,7 +427,7 @@ fn digest_of_value(value: &Value) -> Digest {
         generation: value.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
         deleted: value.pointer("/metadata/deletionTimestamp").is_some(),
         claim: value.pointer("/status/claim").and_then(Value::as_i64),
-        wanted: value.pointer("/status/wanted").cloned(),
+        said: SAID_OF_A_HOST.iter().map(|field| value["status"][field].clone()).collect(),
         usable: value.pointer("/status/usableFrom").cloned(),
         spec: {
             let mut hasher = DefaultHasher::new();

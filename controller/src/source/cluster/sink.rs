@@ -1,12 +1,12 @@
 //! Writes to the API server: status, coalesced; finalizers; events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Error};
 use ostler_crds::{Kind, Object, ObjectRef};
 use serde_json::{Value, json};
@@ -14,10 +14,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
+use uuid::Uuid;
 
 use super::coalesce::Coalescer;
 use super::events::Events;
-use super::feed::CLAIMED;
+use super::feed::{CLAIMED, SAID_OF_A_HOST};
 use super::judge::Refusal;
 use super::pump::Message;
 use super::{Config, FIELD_MANAGER, FINALIZER, Owned, Shared, watch};
@@ -40,6 +41,7 @@ pub struct Cluster {
 
 struct Inner {
     client: Client,
+    host: String,
     store: Store,
     entries: Shared<HashMap<ObjectRef, Entry>>,
     coalescer: Shared<Coalescer>,
@@ -77,6 +79,7 @@ impl Cluster {
         let entries = kept.iter().filter_map(|value| Some((key_of(value)?, Entry::kept(value)))).collect();
         let inner = Arc::new(Inner {
             client: config.client.clone(),
+            host: config.host.clone(),
             store,
             entries: Arc::new(std::sync::Mutex::new(entries)),
             coalescer: Shared::default(),
@@ -199,6 +202,30 @@ impl Cluster {
         value["status"] = status;
         // A status of another version that can't be read is made anew.
         SourceEvent::Changed(Object::from_value(key.kind, &value).map_or(object, Box::new))
+    }
+
+    /// Changes the status of an object that this host holds by this claim; `false`: it does not.
+    async fn under_claim(&self, object: &ObjectRef, number: i64, change: Value) -> Result<bool, SinkError> {
+        let Some(uid) = self.inner.entries().get(object).map(|entry| entry.uid.clone()) else { return Ok(false) };
+        let test = |path: &str, value: Value| json!({ "op": "test", "path": path, "value": value });
+        let steps = json!([
+            test("/metadata/uid", uid.into()),
+            test("/status/host", self.inner.host.clone().into()),
+            test("/status/claim", number.into()),
+            change,
+        ]);
+        let patch: json_patch::Patch = serde_json::from_value(steps).expect("these are operations");
+        let api = watch::api(&self.inner.client, object.kind, &object.namespace);
+        let params = PatchParams::default();
+        let call = async {
+            match api.patch_status(&object.name, &params, &Patch::<()>::Json(patch)).await {
+                Ok(_) => Ok(true),
+                // A test failed, the policy did, or there is no such object any more.
+                Err(Error::Api(answer)) if matches!(answer.code, 403 | 404 | 409 | 422) => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        within_time(object, call).await
     }
 
     /// One call's failure as a sink's.
@@ -397,6 +424,33 @@ impl Sink for Cluster {
         }
     }
 
+    async fn confirm_claim(&self, object: &ObjectRef, number: i64) -> Result<bool, SinkError> {
+        // New each time, so that the object's version is.
+        let word = Uuid::new_v4().to_string();
+        self.under_claim(object, number, json!({ "op": "add", "path": "/status/claimConfirmed", "value": word })).await
+    }
+
+    async fn give_claim_back(&self, object: &ObjectRef, number: i64) -> Result<(), SinkError> {
+        self.under_claim(object, number, json!({ "op": "remove", "path": "/status/host" })).await.map(|_| ())
+    }
+
+    async fn claimed_now(&self) -> Result<Option<HashSet<String>>, SinkError> {
+        let api = watch::api(&self.inner.client, Kind::Domain, "");
+        let params = ListParams::default().fields(&format!("status.host={}", self.inner.host));
+        let host = ObjectRef::new(Kind::Host, "", &self.inner.host);
+        let list = within_time(&host, api.list_metadata(&params)).await?;
+        Ok(Some(list.items.into_iter().filter_map(|found| found.metadata.uid).collect()))
+    }
+
+    async fn claimed_elsewhere(&self, object: &ObjectRef, uid: &str) -> Result<Option<i64>, SinkError> {
+        let api = watch::api(&self.inner.client, object.kind, &object.namespace);
+        let Some(found) = within_time(object, api.get_opt(&object.name)).await? else { return Ok(None) };
+        let status = &found.data["status"];
+        let holder = status["host"].as_str().filter(|host| !host.is_empty() && *host != self.inner.host);
+        let is_same = found.metadata.uid.as_deref() == Some(uid);
+        Ok(holder.filter(|_| is_same).map(|_| status["claim"].as_i64().unwrap_or(0)))
+    }
+
     fn released(&self, object: &ObjectRef) {
         // A full channel has a source that will look again: the definition is told anew when it changes.
         let (tell, key) = (self.inner.tell.clone(), object.clone());
@@ -421,6 +475,11 @@ impl Sink for Cluster {
     }
 }
 
+async fn within_time<T>(object: &ObjectRef, call: impl Future<Output = kube::Result<T>>) -> Result<T, SinkError> {
+    let answer = timeout(CALL_TIMEOUT, call).await.map_err(|late| Cluster::failed(object, late))?;
+    answer.map_err(|error| Cluster::failed(object, error))
+}
+
 /// Kinds whose status is this agent's to write. Networks and pools are on many hosts: their outcome stands in the Host's.
 const fn is_reported(kind: Kind) -> bool {
     match kind {
@@ -432,8 +491,8 @@ const fn is_reported(kind: Kind) -> bool {
 /// Our part of a status, and the controller's.
 fn split(kind: Kind, mut status: Value) -> (Value, Value) {
     let theirs: &[&str] = match kind {
-        Kind::Host => &["wanted"],
-        kind if CLAIMED.contains(&kind) => &["host", "claim"],
+        Kind::Host => SAID_OF_A_HOST,
+        kind if CLAIMED.contains(&kind) => &["host", "claim", "claimConfirmed"],
         _ => &[],
     };
     let mut others = serde_json::Map::new();

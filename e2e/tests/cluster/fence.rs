@@ -1,0 +1,130 @@
+//! A node that is cut off, fenced, and comes back.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use ostler_e2e::cluster::network::Link;
+use ostler_e2e::cluster::node::Node;
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, Space, condition, host_path, is_ready, lab, processes, small};
+
+fn pool(name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": name}, "spec": spec})
+}
+
+/// A volume of a pool, and a guest that writes it.
+fn with_disk(space: &Space<'_>, name: &str, pool: &str) {
+    let volume = json!({"pool": pool, "deletion": {"policy": "Delete"}, "volume": {"capacity": "16Mi"}});
+    let volume = json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "StorageVolume", "metadata": {"name": name}, "spec": volume});
+    space.create("storagevolumes", &volume);
+    let source = json!({"volume": {"pool": pool, "volume": name}});
+    let disk = json!({"name": "vda", "target": {"bus": "virtio"}, "source": source});
+    space.create("domains", &small(name, json!({"domain": {"devices": {"disks": [disk]}}})));
+}
+
+/// Where a guest's processes are, by all nodes.
+fn places(lab: &Lab, uuid: &str) -> Vec<&'static str> {
+    lab.cluster.nodes().iter().flat_map(|node| processes(node, uuid)).map(|(name, _)| name).collect()
+}
+
+fn uuid_of(space: &Space<'_>, domain: &str) -> String {
+    space.get("domains", domain)["status"]["resolved"]["uuid"].as_str().expect("it ran").to_owned()
+}
+
+fn claim_of(domain: &Value) -> (&str, i64) {
+    let status = &domain["status"];
+    (status["host"].as_str().unwrap_or_default(), status["claim"].as_i64().unwrap_or_default())
+}
+
+/// Whether a Host lists a guest that does not run, of the claim that was taken from it.
+fn lists(host: &Value, object: &str) -> bool {
+    let orphans = host["status"]["orphans"].as_array();
+    orphans.is_some_and(|all| all.iter().any(|it| it["object"] == object && it["active"] == false && it["claim"] == 1))
+}
+
+#[test]
+fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_when_it_is_back() {
+    let lab = lab();
+    let space = lab.space("fence");
+    let [a, b]: [Node; 2] = lab.cluster.nodes();
+    let shared = tempfile::tempdir_in("/srv").unwrap();
+    std::fs::set_permissions(shared.path(), PermissionsExt::from_mode(0o711)).unwrap();
+    let edit = |node: &Node, spec: Value| {
+        lab.accepted(|| lab.api().merge(&host_path(node.name), &json!({"spec": spec.clone()})));
+    };
+    for node in [&a, &b] {
+        edit(node, json!({"allow": [{"name": "hostpaths"}]}));
+    }
+    edit(&b, json!({"unschedulable": true}));
+    let target = json!({"path": shared.path()});
+    space.create("storagepools", &pool("shared", &json!({"shared": true, "pool": {"type": "dir", "target": target}})));
+    space.create("storagepools", &pool("local", &json!({"deletion": {"policy": "Delete"}, "pool": {"type": "dir"}})));
+    // One that writes nothing, one that writes what both nodes see, one that writes what is on its node alone.
+    space.create("domains", &small("web", json!({})));
+    with_disk(&space, "mail", "shared");
+    with_disk(&space, "data", "local");
+    for name in ["web", "mail", "data"] {
+        assert_eq!(claim_of(&space.wait_ready("domains", name)), ("node-a", 1));
+    }
+    edit(&b, json!({"unschedulable": false}));
+    let [web, mail, data] = ["web", "mail", "data"].map(|name| uuid_of(&space, name));
+    let running = a.guests();
+
+    // Cut off: nobody knows how they are, and nothing moves.
+    a.switch(Link::Down).unwrap();
+    for name in ["web", "mail", "data"] {
+        let domain = space.wait("domains", name, |domain| condition(domain, "Running").0 == "Unknown");
+        assert_eq!(condition(&domain, "Ready").1, "HostUnreachable", "{domain:#}");
+        assert_eq!(claim_of(&domain), ("node-a", 1));
+    }
+    assert_eq!((a.guests(), b.guests()), (running.clone(), Vec::new()));
+
+    // Fenced: what can follow goes elsewhere. Its host was not off, as it should have been: QEMU's own lock on the image holds then.
+    edit(&a, json!({"fenced": true}));
+    for name in ["web", "mail"] {
+        let domain = space.wait("domains", name, |domain| claim_of(domain).0 == "node-b");
+        assert_eq!(claim_of(&domain), ("node-b", 2));
+    }
+    space.wait("domains", "web", is_ready);
+    assert!(places(&lab, &web).contains(&"node-b"), "{:?}", places(&lab, &web));
+    let locked = space.wait("domains", "mail", |domain| {
+        condition(domain, "Ready").0 == "False" && condition(domain, "Ready").2.contains("lock")
+    });
+    assert_eq!(places(&lab, &mail), ["node-a"], "{locked:#}");
+    let held = space.wait("domains", "data", |domain| condition(domain, "Ready").1 == "HostFenced");
+    assert!(condition(&held, "Ready").2.contains("the volume data"), "{held:#}");
+    assert_eq!(claim_of(&held), ("node-a", 1));
+    assert_eq!(a.guests(), running, "nobody could tell it anything");
+
+    // Back: its copies end and are told of, and their files stay.
+    a.switch(Link::Up).unwrap();
+    let fenced = lab.wait(&host_path("node-a"), |host| {
+        let (fence, halted) = (&host["status"]["fence"]["id"], &host["status"]["halted"]);
+        halted == fence && !halted.is_null() && lists(host, "fence/web") && lists(host, "fence/mail")
+    });
+    assert!(a.guests().is_empty(), "{:#}", fenced["status"]);
+    for uuid in [&web, &mail] {
+        assert!(a.path(format!("/var/lib/ostler/qemu/{uuid}.xml")).exists(), "what it was stays");
+    }
+    let image = space.get("storagevolumes", "data")["status"]["path"].as_str().expect("it was made").to_owned();
+    assert!(a.path(Path::new(&image)).exists(), "its data stay");
+    lab.wait_for("what was locked is started", || places(&lab, &mail) == ["node-b"]);
+    space.wait("domains", "mail", is_ready);
+
+    // Not fenced any more: only what it still holds runs there.
+    edit(&a, json!({"fenced": false}));
+    lab.wait(&host_path("node-a"), |host| host["status"]["fence"].is_null() && host["status"]["halted"].is_null());
+    let back = space.wait("domains", "data", |domain| is_ready(domain) && condition(domain, "Running").0 == "True");
+    assert_eq!(claim_of(&back), ("node-a", 1));
+    for (uuid, node) in [(&web, "node-b"), (&mail, "node-b"), (&data, "node-a")] {
+        assert_eq!(places(&lab, uuid), [node]);
+    }
+    let host = lab.host("node-a");
+    assert!(lists(&host, "fence/web") && lists(&host, "fence/mail"), "{:#}", host["status"]);
+    for node in [&a, &b] {
+        edit(node, json!({"allow": null}));
+    }
+    lab.wait_rolled_out();
+    space.end();
+}
