@@ -17,11 +17,11 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has begun: nothing tells.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SOCKET: &str = "/run/libvirt/libvirt-sock";
+const STATE: &str = "/var/lib/libvirt";
 const IMAGES: &str = "/var/lib/libvirt/images";
 
 /// Folders that are libvirt's own, empty at first.
-const FOLDERS: &[&str] =
-    &["/run/libvirt", "/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
+const FOLDERS: &[&str] = &["/run/libvirt", STATE, "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt"];
 
 /// As a host without control groups, security drivers and helpers has it.
 const CONFIG: &str = "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\nremember_owner = 0\nsecurity_driver = \"none\"\n\
@@ -52,8 +52,7 @@ impl Libvirtd {
         for folder in FOLDERS {
             shell("mkdir -p \"$1\"; mount -t tmpfs -o mode=755 libvirt \"$1\"", &[Path::new(folder)])?;
         }
-        fs::create_dir(IMAGES)?;
-        shell(FILES, &[Path::new(IMAGES)])?;
+        fill_images()?;
         fs::write("/etc/libvirt/qemu.conf", CONFIG)?;
         fs::write("/etc/libvirt/libvirtd.conf", "")?;
         let log = "/var/log/libvirt/libvirtd.log";
@@ -112,6 +111,22 @@ impl Drop for Libvirtd {
             let _ = self.handle.kill();
         }
     }
+}
+
+/// Makes the files that the definitions of e2e/definitions name, as a libvirt of ours has them, in this thread's mounts: they must
+/// be its own.
+///
+/// # Errors
+/// A program that fails: it takes root, and qemu-img.
+pub fn make_images() -> anyhow::Result<()> {
+    shell("mount --make-rprivate /; mkdir -p \"$1\"; mount -t tmpfs -o mode=755 images \"$1\"", &[Path::new(STATE)])?;
+    fs::create_dir(Path::new(STATE).join("qemu"))?;
+    fill_images()
+}
+
+fn fill_images() -> anyhow::Result<()> {
+    fs::create_dir(IMAGES)?;
+    shell(FILES, &[Path::new(IMAGES)])
 }
 
 fn shell(script: &str, arguments: &[&Path]) -> anyhow::Result<()> {
