@@ -59,7 +59,8 @@ impl Libvirtd {
         let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "LOGNAME=root", "LC_ALL=C"];
         let process = Spawn {
             program: "/usr/sbin/libvirtd".into(),
-            args: vec!["-f".into(), "/etc/libvirt/libvirtd.conf".into()],
+            // Its usual place for its number is the host's, and more than one may run at once.
+            args: ["-f", "/etc/libvirt/libvirtd.conf", "-p", "/run/libvirt/libvirtd.pid"].map(Into::into).to_vec(),
             env: env.iter().map(Into::into).collect(),
             directory: "/".into(),
             credentials: None,
