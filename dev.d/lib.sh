@@ -37,16 +37,16 @@ has_spice() { qemu-system-x86_64 -spice help 2>&1 | grep -q addr; }
 
 # What some guests need besides QEMU: UEFI with its descriptors, a TPM, another architecture.
 need_guest_programs() {
-    [ -d /usr/share/qemu/firmware ] && [ -x /usr/bin/swtpm ] && [ -x /usr/bin/qemu-system-aarch64 ] && has_spice && return
-    [ "$(id -u)" = 0 ] || { say "tests of guests need ovmf, swtpm, qemu-system-arm and QEMU's module for SPICE (install them, or run this as root)"; exit 1; }
-    say "installing ovmf, swtpm, qemu-system-arm and SPICE"
-    newer ovmf qemu-system-arm qemu-system-modules-spice swtpm
+    [ -d /usr/share/OVMF ] && [ -d /usr/share/AAVMF ] && [ -d /usr/share/qemu/firmware ] && [ -x /usr/bin/swtpm ] && [ -x /usr/bin/qemu-system-aarch64 ] && has_spice && return
+    [ "$(id -u)" = 0 ] || { say "tests of guests need ovmf, qemu-efi-aarch64, swtpm, qemu-system-arm and QEMU's module for SPICE (install them, or run this as root)"; exit 1; }
+    say "installing ovmf, qemu-efi-aarch64, swtpm, qemu-system-arm and SPICE"
+    newer ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-modules-spice swtpm
 }
 
 # A libvirt to compare with: it runs only while it is asked.
 need_libvirt() {
     need_qemu
-    [ -d /usr/share/qemu/firmware ] || { say "installing firmware"; newer ovmf; }
+    [ -d /usr/share/OVMF ] || { say "installing firmware"; newer ovmf; }
     command -v libvirtd >/dev/null && command -v virsh >/dev/null && [ -e /usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so ] && return
     say "installing libvirt"
     newer libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
@@ -79,6 +79,12 @@ need_cluster_tools() {
     need patchelf patchelf
     [ -x /usr/lib/cni/bridge ] || need cni-plugins containernetworking-plugins
     command -v go >/dev/null || need_go
+}
+
+# What the tests need besides: a libvirt whose guests are compared with ours.
+need_test_tools() {
+    need_cluster_tools
+    need_libvirt
 }
 
 # Debian 12's own Go is too old to fetch the one that Kubernetes asks for.

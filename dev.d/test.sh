@@ -25,7 +25,7 @@ conformance() {
 }
 
 run_tests() {
-    need_cluster_tools
+    need_test_tools
     stage "format" cargo fmt --all --check
     stage "lints" cargo clippy -q --workspace --all-targets -- -D warnings
     stage "unit and driver tests" cargo test -q --workspace --exclude ostler-e2e --no-fail-fast

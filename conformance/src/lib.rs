@@ -39,7 +39,7 @@ use anyhow::Context;
 use ostler_conf::{Domain, Network};
 
 pub use case::{Case, Verdict};
-pub use libvirtd::Libvirtd;
+pub use libvirtd::{Libvirtd, make_images};
 pub use live::record;
 pub use ratchet::Ratchet;
 pub use start::{Tried, start, summary};

@@ -19,10 +19,11 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has begun: nothing tells.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const SOCKET: &str = "/run/libvirt/libvirt-sock";
+const STATE: &str = "/var/lib/libvirt";
 const IMAGES: &str = "/var/lib/libvirt/images";
 
 /// Folders that are libvirt's own, empty at first, and on a disk as a host has them: what it writes costs what it costs there.
-const FOLDERS: &[&str] = &["/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", CACHE];
+const FOLDERS: &[&str] = &[STATE, "/etc/libvirt", "/var/log/libvirt", CACHE];
 const RUN: &str = "/run/libvirt";
 const CACHE: &str = "/var/cache/libvirt";
 
@@ -61,8 +62,7 @@ impl Libvirtd {
             let place = disk.path().join(number.to_string());
             shell("mkdir -p \"$1\" \"$2\"; mount --bind \"$1\" \"$2\"", &[&place, Path::new(folder)])?;
         }
-        fs::create_dir(IMAGES)?;
-        shell(FILES, &[Path::new(IMAGES)])?;
+        fill_images()?;
         fs::write("/etc/libvirt/qemu.conf", CONFIG)?;
         fs::write("/etc/libvirt/libvirtd.conf", "")?;
         let (process, handle) = begin()?;
@@ -125,7 +125,8 @@ fn begin() -> anyhow::Result<(Process, PidFd)> {
     let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "LOGNAME=root", "LC_ALL=C"];
     let process = Spawn {
         program: "/usr/sbin/libvirtd".into(),
-        args: vec!["-f".into(), "/etc/libvirt/libvirtd.conf".into()],
+        // Its usual place for its number is the host's, and more than one may run at once.
+        args: ["-f", "/etc/libvirt/libvirtd.conf", "-p", "/run/libvirt/libvirtd.pid"].map(Into::into).to_vec(),
         env: env.iter().map(Into::into).collect(),
         directory: "/".into(),
         credentials: None,
@@ -143,6 +144,22 @@ fn begin() -> anyhow::Result<(Process, PidFd)> {
         }
     }
     Ok((process, handle))
+}
+
+/// Makes the files that the definitions of e2e/definitions name, as a libvirt of ours has them, in this thread's mounts: they must
+/// be its own.
+///
+/// # Errors
+/// A program that fails: it takes root, and qemu-img.
+pub fn make_images() -> anyhow::Result<()> {
+    shell("mount --make-rprivate /; mkdir -p \"$1\"; mount -t tmpfs -o mode=755 images \"$1\"", &[Path::new(STATE)])?;
+    fs::create_dir(Path::new(STATE).join("qemu"))?;
+    fill_images()
+}
+
+fn fill_images() -> anyhow::Result<()> {
+    fs::create_dir(IMAGES)?;
+    shell(FILES, &[Path::new(IMAGES)])
 }
 
 fn shell(script: &str, arguments: &[&Path]) -> anyhow::Result<()> {

@@ -6,4 +6,5 @@ pub mod cluster;
 pub mod demo;
 pub mod host;
 pub mod kstatus;
+pub mod lab;
 pub mod relay;
