@@ -16,10 +16,13 @@ use stateright::{Model, Property};
 pub(crate) type H = usize;
 pub(crate) const HOSTS: usize = 2;
 
+/// [`ostler_claims::holder`], or what stands for it.
+type DecideAsHolder = fn(i64, Option<i64>, Option<Record>, Option<i64>, bool) -> Holder;
+
 /// What is explored: the rules, of which a test may break one, and how much may go wrong.
 #[derive(Clone)]
 pub(crate) struct Rules {
-    pub(crate) holder: fn(i64, Option<i64>, Option<Record>, Option<i64>, bool) -> Holder,
+    pub(crate) holder: DecideAsHolder,
     pub(crate) stray: fn(i64, Option<i64>, bool) -> Stray,
     pub(crate) is_gone: fn(Option<&u8>, Option<&u8>, bool) -> bool,
     pub(crate) next: fn(&Claim<H>, &Circumstances<'_, H>) -> Next<H>,
@@ -250,7 +253,7 @@ impl Model for Rules {
             Property::always("it runs in the end", |rules: &Rules, state: &State| {
                 let mut hasher = DefaultHasher::new();
                 state.hash(&mut hasher);
-                hasher.finish() % rules.mend_one_of != 0 || state.clone().mend(rules)
+                !hasher.finish().is_multiple_of(rules.mend_one_of) || state.clone().mend(rules)
             }),
         ]
     }
@@ -543,12 +546,12 @@ impl State {
         }
         let mut fenced = [false; HOSTS];
         for _ in 0..20 {
-            for h in 0..HOSTS {
+            for (h, fenced) in fenced.iter_mut().enumerate() {
                 if self.settling.is_some() && !self.hosts[h].on && self.api.hosts[h].fence.is_none() {
                     self.take(rules, Action::Fence(h));
-                    fenced[h] = true;
+                    *fenced = true;
                 }
-                if self.settling.is_none() && std::mem::take(&mut fenced[h]) {
+                if self.settling.is_none() && std::mem::take(fenced) {
                     self.take(rules, Action::Unfence(h));
                 }
             }

@@ -128,7 +128,7 @@ async fn carry_out(
         return delete::delete(context, key, object, domain, status, domains, uuid).await;
     }
     let observation = observe::observe(domains, uuid).await?;
-    let number = match hold::hold(context, key, object, domain, domains, &observation, uuid, status).await? {
+    let number = match hold::hold(context, object, domain, domains, &observation, uuid, status).await? {
         hold::Hold::Go(number) => number,
         hold::Hold::Rest(outcome) => return Ok(Some(outcome)),
     };

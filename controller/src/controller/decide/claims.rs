@@ -77,10 +77,11 @@ pub(super) fn volumes_and_domains(pass: &mut Pass<'_>, mut candidates: Candidate
             (None, true) => finish_unclaimed(pass, key, &object),
             (Some(host), true) if pass.is_gone(host) => pass.writes().release(&object),
             (None, false) => bind(pass, key, &object, volume, bindings.get(key)),
-            (Some(host), false) => match bindings.get(key).filter(|new| *new != host) {
-                Some(new) => claim_volume(pass, &object, volume, new),
-                None => {}
-            },
+            (Some(host), false) => {
+                if let Some(new) = bindings.get(key).filter(|new| *new != host) {
+                    claim_volume(pass, &object, volume, new);
+                }
+            }
             (Some(_), true) => {}
         }
     }

@@ -23,7 +23,6 @@ pub(super) enum Hold {
 /// Looks at the claim; stops the guest if this host is fenced.
 pub(super) async fn hold(
     context: &Context,
-    key: &ObjectRef,
     object: &Object,
     domain: &Domain,
     domains: &dyn Domains,
@@ -76,7 +75,7 @@ pub(super) async fn hold(
             if active {
                 domains.destroy(uuid).await?;
                 let message = "the guest was stopped: it may run elsewhere";
-                context.event(key, EventKind::Warning, reasons::HOST_FENCED, message).await;
+                context.event(&object.object_ref(), EventKind::Warning, reasons::HOST_FENCED, message).await;
             }
             let message = match fence {
                 Some(_) => format!("host {} is fenced: nothing runs here", context.host),
