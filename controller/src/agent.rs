@@ -25,6 +25,8 @@ use tracing::info;
 use crate::context::{ByClaim, Context};
 use crate::engine;
 use crate::metrics::Metrics;
+use crate::secrets::Keeper;
+use crate::source::cluster::secrets::FromController;
 use crate::source::cluster::{self, Cluster};
 use crate::source::directory::{self, Directory};
 use crate::source::{Sink, Source};
@@ -77,6 +79,8 @@ pub enum Objects {
         allow: Vec<Grant>,
         /// The ids of clusters that this one replaces.
         former_owners: Vec<String>,
+        /// The file of the agent's token for the controller, which hands out what domains keep in Secrets.
+        token: Option<PathBuf>,
     },
 }
 
@@ -85,6 +89,7 @@ struct Ends {
     host: String,
     owner: String,
     sink: Arc<dyn Sink>,
+    keeper: Arc<dyn Keeper>,
     source: Box<dyn Source>,
     cluster: Option<InCluster>,
 }
@@ -110,9 +115,16 @@ impl Objects {
                 })
                 .with_context(opening)?;
                 let owner = directory.owner().to_string();
-                Ok(Ends { host, owner, sink: Arc::new(directory), source: Box::new(source), cluster: None })
+                Ok(Ends {
+                    host,
+                    owner,
+                    sink: Arc::new(directory.clone()),
+                    keeper: Arc::new(directory),
+                    source: Box::new(source),
+                    cluster: None,
+                })
             }
-            Objects::Cluster { config, node, namespace, allow, former_owners: _ } => {
+            Objects::Cluster { config, node, namespace, allow, token, former_owners: _ } => {
                 let client = cluster::client::client((**config).clone(), metrics.clone())
                     .with_context(|| format!("prepare for the API server {}", config.cluster_url))?;
                 // First of all: the controller makes this host's object when it sees the Lease.
@@ -124,6 +136,7 @@ impl Objects {
                     host: node.clone(),
                     owner: owner.to_string(),
                     sink: Arc::new(cluster.clone()),
+                    keeper: Arc::new(FromController { client: config.client.clone(), token: token.clone() }),
                     source: Box::new(source),
                     cluster: Some(InCluster {
                         cluster,
@@ -167,8 +180,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let metrics = Arc::new(Metrics::default());
     let opened = drivers::open(&config, runtime.as_ref()).await.context("open the drivers")?;
-    let Ends { host, owner, sink, source, cluster } = config.objects.open(&config.state_dir, &metrics).await?;
-    let context = Context::new(host, owner, opened, sink, config.state_dir.join("operations-done"), metrics);
+    let Ends { host, owner, sink, keeper, source, cluster } = config.objects.open(&config.state_dir, &metrics).await?;
+    let context = Context::new(host, owner, opened, sink, &config.state_dir, metrics).with_keeper(keeper);
     let context = Arc::new(match (&cluster, config.objects) {
         (Some(cluster), Objects::Cluster { former_owners, .. }) => context.by_claim(ByClaim {
             given_up: config.state_dir.join("given-up"),

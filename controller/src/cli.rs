@@ -159,6 +159,9 @@ struct AgentArgs {
     /// Id of a cluster that this one replaces (the uid of its namespace kube-system): `adopt: Orphaned` takes its guests over
     #[arg(long = "former-owner", requires = "cluster", value_name = "UID")]
     former_owners: Vec<String>,
+    /// File of this host's token for the controller, which hands out what domains keep in Secrets; in a pod: the chart's
+    #[arg(long, requires = "cluster", value_name = "FILE")]
+    controller_token: Option<PathBuf>,
     /// Folder with a runtime to lay down on the host and start guests from: 'digest' and 'runtime/bin/…'
     #[arg(long, env = "OSTLER_RUNTIME", value_name = "DIR")]
     runtime: Option<PathBuf>,
@@ -269,10 +272,10 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     };
     let runtime = runtime()?;
     let (objects, laid) = match (&pod, &args.kubeconfig, &args.manifests) {
-        (Some(pod), ..) => (cluster(pod.config.clone(), &args), pod.runtime.clone()),
+        (Some(pod), ..) => (cluster(pod.config.clone(), pod.token.clone(), &args), pod.runtime.clone()),
         (None, Some(file), _) => {
             let config = runtime.block_on(agent::kubeconfig(file))?;
-            (cluster(config, &args), args.runtime)
+            (cluster(config, None, &args), args.runtime)
         }
         (None, None, Some(manifests)) => {
             (agent::Objects::Directory { manifests: manifests.clone(), allow_empty: args.allow_empty }, args.runtime)
@@ -300,13 +303,15 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(BLOCKING).enable_all().build()
 }
 
-fn cluster(config: kube::Config, args: &AgentArgs) -> agent::Objects {
+/// `token`: the pod's own for the controller.
+fn cluster(config: kube::Config, token: Option<PathBuf>, args: &AgentArgs) -> agent::Objects {
     agent::Objects::Cluster {
         config: Box::new(config),
         node: args.node.clone().unwrap_or_default(),
         namespace: args.namespace.clone(),
         allow: args.allow.clone(),
         former_owners: args.former_owners.clone(),
+        token: args.controller_token.clone().or(token),
     }
 }
 

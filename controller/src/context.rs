@@ -1,7 +1,7 @@
 //! What all reconcilers share: the objects, the drivers, the sink, and what is remembered between two looks.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use crate::given_up::GivenUp;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::plan::Asked;
+use crate::secrets::{Keeper, Nobody, Noted};
 use crate::source::{EventKind, Sink, SinkError, SourceProblem};
 
 /// What all reconcilers share.
@@ -35,6 +36,10 @@ pub struct Context {
     pub sink: Arc<dyn Sink>,
     /// Verbs that were carried out.
     pub journal: Journal,
+    /// Has what domains keep in Secrets.
+    pub keeper: Arc<dyn Keeper>,
+    /// What guests were started with.
+    pub noted: Noted,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Whether an object is this host's by a numbered claim (a cluster's), not by standing in its directory.
@@ -103,13 +108,13 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// A context over open drivers. `journal`: the folder that notes which verbs were carried out.
+    /// A context over open drivers, with what is remembered below `state_dir`.
     pub fn new(
         host: String,
         owner: String,
         drivers: Drivers,
         sink: Arc<dyn Sink>,
-        journal: PathBuf,
+        state_dir: &Path,
         metrics: Arc<Metrics>,
     ) -> Self {
         let Drivers { hypervisors, networks, storage } = drivers;
@@ -120,7 +125,9 @@ impl Context {
             networks,
             storage,
             sink,
-            journal: Journal::new(journal),
+            journal: Journal::new(state_dir.join("operations-done")),
+            keeper: Arc::new(Nobody),
+            noted: Noted::new(state_dir.join("secrets")),
             metrics,
             given_up: GivenUp::new(PathBuf::new()),
             by_claim: false,
@@ -129,6 +136,13 @@ impl Context {
             state: Mutex::default(),
             locks: Mutex::default(),
         }
+    }
+
+    /// The same with someone who keeps Secrets.
+    #[must_use]
+    pub fn with_keeper(mut self, keeper: Arc<dyn Keeper>) -> Self {
+        self.keeper = keeper;
+        self
     }
 
     /// The same in a cluster.

@@ -11,6 +11,7 @@ pub mod liveness;
 pub mod metrics;
 pub mod placement;
 mod quantity;
+mod secrets;
 mod serve;
 mod shared;
 mod trust;

@@ -22,6 +22,7 @@ use queue::Queue;
 
 use crate::context::Context;
 use crate::reconcile::{self, Again};
+use crate::secrets;
 use crate::source::{Source, SourceEvent};
 
 /// Reconciliations at once. Most of their time is spent waiting for QEMU or the disk.
@@ -133,6 +134,16 @@ fn take_source_event(context: &Context, queue: &mut Queue, event: SourceEvent) {
             affected.into_iter().for_each(|key| queue.push(key));
             queue.forget(&key);
             queue.push(context.host_ref());
+        }
+        SourceEvent::Secrets => {
+            let keeps = |object: &Object| matches!(object, Object::Domain(domain) if !secrets::references(&domain.spec.domain).is_empty());
+            let domains: Vec<_> = context
+                .index()
+                .of_kind(Kind::Domain)
+                .filter(|object| keeps(object))
+                .map(|object| object.object_ref())
+                .collect();
+            domains.into_iter().for_each(|key| queue.push(key));
         }
         SourceEvent::Problems(problems) => {
             context.set_source_problems(problems);

@@ -20,4 +20,5 @@ pub mod names;
 pub mod plan;
 pub mod reconcile;
 pub mod references;
+pub mod secrets;
 pub mod source;

@@ -35,6 +35,8 @@ pub struct Desired<'a> {
     pub force: bool,
     /// Whether all that a start needs is there.
     pub startable: bool,
+    /// Fields whose Secret holds another text than the running guest was started with.
+    pub changed_secrets: &'a [String],
     /// A person's verb, to be carried out now.
     pub request: Option<Verb>,
 }

@@ -24,6 +24,8 @@ pub enum SourceEvent {
     Changed(Box<Object>),
     /// An object is merely gone. That destroys nothing.
     Gone(ObjectRef),
+    /// Secrets that objects may refer to are known, or others than before.
+    Secrets,
     /// What has been told suffices to begin with, though more may follow.
     Started,
     /// All objects that were there at the start have been told.
@@ -46,6 +48,8 @@ pub enum SourceProblem {
     },
     /// Objects would be deleted that the source does not dare to delete by itself.
     DeletionHeld(String),
+    /// Others may read what is secret; it is used all the same.
+    Exposed(String),
 }
 
 /// Takes what reconcilers report.

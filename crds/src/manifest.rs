@@ -5,6 +5,7 @@
 
 mod check;
 mod schema;
+mod secret;
 mod yaml;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::{API_VERSION, Kind, Object};
 
+pub use secret::Secret;
 pub use yaml::Positions;
 
 /// An object that was read, and where its fields stand.
@@ -40,19 +42,26 @@ pub struct ManifestProblem {
 impl fmt::Display for ManifestProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: ", self.line, self.column)?;
-        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+        f.write_str(&self.said())
     }
 }
 
 impl ManifestProblem {
-    /// The problem as a compiler shows it: file, line, and the text with a caret below.
+    fn said(&self) -> String {
+        if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) }
+    }
+
+    /// The problem as a compiler shows it: file, line, and the text with a caret below. Of a file with Secrets no text is shown.
     pub fn render(&self, file: &str, text: &str) -> String {
+        if secret::may_be_in(text) {
+            return format!("error: {}\n--> {file}:{}:{}\n", self.said(), self.line, self.column);
+        }
         let line = text.lines().nth(self.line.saturating_sub(1)).unwrap_or_default();
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         let indent: String =
             line.chars().take(self.column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let said = if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) };
+        let said = self.said();
         format!(
             "error: {said}\n{margin}--> {file}:{}:{}\n{margin} |\n{number} | {line}\n{margin} | {indent}^\n",
             self.line, self.column
@@ -77,24 +86,55 @@ const SERVER_FIELDS: &[&str] = &[
 /// What `metadata` may hold.
 const METADATA_FIELDS: &[&str] = &["name", "namespace", "labels", "annotations"];
 
-/// Reads all objects of a file.
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifests {
+    /// Objects of this group.
+    pub manifests: Vec<Manifest>,
+    /// Kubernetes' own Secrets, which objects refer to.
+    pub secrets: Vec<Secret>,
+}
+
+impl Manifests {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.manifests.is_empty() && self.secrets.is_empty()
+    }
+}
+
+/// Reads all objects of a file, and no Secret: they are checked and left out.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read(text: &str) -> Result<Vec<Manifest>, Vec<ManifestProblem>> {
+    read_all(text).map(|read| read.manifests)
+}
+
+/// Reads all objects and Secrets of a file.
 ///
 /// # Errors
 /// Every problem of every document; then nothing of the file is to be used.
-pub fn read(text: &str) -> Result<Vec<Manifest>, Vec<ManifestProblem>> {
+pub fn read_all(text: &str) -> Result<Manifests, Vec<ManifestProblem>> {
     let documents = yaml::read(text).map_err(|problem| vec![problem])?;
-    let mut manifests = Vec::new();
+    let mut read = Manifests::default();
     let mut problems = Vec::new();
     for (mut value, positions) in documents {
         if value.is_null() {
             continue;
         }
+        if secret::is_one(&value) {
+            match secret::read(&value, &positions) {
+                Ok(secret) => read.secrets.push(secret),
+                Err(found) => problems.extend(found),
+            }
+            continue;
+        }
         match read_document(&mut value, &positions) {
-            Ok(object) => manifests.push(Manifest { object, positions }),
+            Ok(object) => read.manifests.push(Manifest { object, positions }),
             Err(found) => problems.extend(found),
         }
     }
-    if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+    if problems.is_empty() { Ok(read) } else { Err(problems) }
 }
 
 fn read_document(value: &mut Value, positions: &Positions) -> Result<Object, Vec<ManifestProblem>> {

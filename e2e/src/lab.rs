@@ -90,7 +90,7 @@ impl Lab {
     /// # Errors
     /// The driver's refusal.
     pub fn start(&self, uuid: Uuid, paused: bool) -> Result<(), Error> {
-        self.runtime.block_on(self.driver.start(uuid, StartOptions { paused }))
+        self.runtime.block_on(self.driver.start(uuid, StartOptions { paused, ..StartOptions::default() }))
     }
 
     /// Pulls a guest's plug; nothing of its run is left.

@@ -2,6 +2,9 @@
 //!
 //! The controller looks after the whole cluster, so each test has an API server of its own.
 
+#[path = "controller/secrets.rs"]
+mod secrets;
+
 use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

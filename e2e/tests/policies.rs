@@ -416,7 +416,10 @@ fn the_controller_places_and_changes_no_spec() {
         "users write a spec",
     );
     refused(controller.get("/api/v1/namespaces/kube-system/secrets"), "forbidden");
-    refused(controller.get(&format!("/api/v1/namespaces/{RELEASE_NAMESPACE}/secrets/other")), "forbidden");
+    let other = format!("/api/v1/namespaces/{RELEASE_NAMESPACE}/secrets/other");
+    refused(controller.merge(&other, &json!({"data": {}})), "forbidden");
+    // What a domain refers to it reads by name.
+    refused(controller.get(&other), "not found");
 }
 
 #[test]

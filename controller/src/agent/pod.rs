@@ -13,6 +13,9 @@ use ostler_util::namespace;
 /// Where Kubernetes puts a pod's credentials.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/// Where the chart puts the pod's token for the controller.
+const CONTROLLER_TOKEN: &str = "/var/run/secrets/ostler.dev/controller";
+
 /// What the agent takes along from its pod.
 #[derive(Debug)]
 pub struct Pod {
@@ -20,6 +23,8 @@ pub struct Pod {
     pub config: kube::Config,
     /// The runtime that the image carries, if asked for.
     pub runtime: Option<PathBuf>,
+    /// The file of the token for the controller; it too is read anew.
+    pub token: Option<PathBuf>,
     /// Folders of the pod that stay open for as long as the agent lives.
     _folders: Vec<File>,
 }
@@ -45,10 +50,12 @@ pub fn leave(runtime: Option<&Path>) -> anyhow::Result<Pod> {
     config.auth_info.token_file = Some(account.join("token").display().to_string());
     config.root_cert_file = Some(account.join("ca.crt"));
     let runtime = runtime.map(&mut take_along).transpose()?;
+    let token = Path::new(CONTROLLER_TOKEN);
+    let token = if token.exists() { Some(take_along(token)?.join("token")) } else { None };
     namespace::enter_host().context(
         "enter the host's mounts: the pod needs hostPID: true and the capabilities SYS_ADMIN, SYS_CHROOT and SYS_PTRACE",
     )?;
-    Ok(Pod { config, runtime, _folders: folders })
+    Ok(Pod { config, runtime, token, _folders: folders })
 }
 
 /// A descriptor that stands for a folder, whatever is mounted where.

@@ -97,7 +97,7 @@ pub(super) fn run(args: &ConvertArgs, place: &Place) -> Outcome {
 }
 
 fn valid_manifests(file: &str, text: &str) -> anyhow::Result<Vec<Manifest>> {
-    manifests::check(text).map_err(|problems| {
+    manifests::check(text).map(|read| read.manifests).map_err(|problems| {
         let shown: Vec<String> = problems.iter().map(|problem| problem.render(file, text)).collect();
         anyhow::anyhow!("{file} is not valid\n{}", shown.join("\n"))
     })

@@ -94,7 +94,7 @@ fn remove_from(path: &Path, key: &ObjectRef) -> anyhow::Result<()> {
     }
     let kept: Vec<String> =
         documents.iter().map(|lines| lines.join("\n")).filter(|document| !is_it(document)).collect();
-    let is_empty = kept.iter().all(|document| manifest::read(document).is_ok_and(|manifests| manifests.is_empty()));
+    let is_empty = kept.iter().all(|document| manifest::read_all(document).is_ok_and(|read| read.is_empty()));
     if is_empty {
         return Ok(file::remove_durably(path)?);
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use ostler::admission;
 use ostler_conf::save_image;
 use ostler_conf::xml::MAX_LENGTH;
-use ostler_crds::manifest::{self, Manifest, ManifestProblem};
+use ostler_crds::manifest::{self, ManifestProblem, Manifests};
 use serde_json::json;
 
 use super::{Format, Outcome, documents, exit, out};
@@ -42,7 +42,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
             continue;
         }
         match check(&text) {
-            Ok(manifests) => count += manifests.len(),
+            Ok(read) => count += read.manifests.len() + read.secrets.len(),
             Err(problems) => found.extend(problems.into_iter().map(|problem| (file.clone(), text.clone(), problem))),
         }
     }
@@ -73,15 +73,16 @@ fn in_manifest_form(problem: ostler_conf::Problem) -> ManifestProblem {
 }
 
 /// Everything that is wrong with a text: its form, its schema, and libvirt's rules.
-pub(super) fn check(text: &str) -> Result<Vec<Manifest>, Vec<ManifestProblem>> {
-    let manifests = manifest::read(text)?;
-    let problems: Vec<ManifestProblem> = manifests
+pub(super) fn check(text: &str) -> Result<Manifests, Vec<ManifestProblem>> {
+    let read = manifest::read_all(text)?;
+    let problems: Vec<ManifestProblem> = read
+        .manifests
         .iter()
         .flat_map(|manifest| {
             admission::validate(&manifest.object).into_iter().map(|p| manifest.positions.problem(&p.path, p.message))
         })
         .collect();
-    if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+    if problems.is_empty() { Ok(read) } else { Err(problems) }
 }
 
 /// How the names of manifests end.

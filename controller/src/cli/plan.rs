@@ -26,7 +26,7 @@ pub(super) fn run(args: &PlanArgs, place: &Place) -> Outcome {
     let mut plans = Vec::new();
     for (file, text) in manifests::read(&args.file)? {
         let manifests = match manifests::check(&text) {
-            Ok(manifests) => manifests,
+            Ok(read) => read.manifests,
             Err(problems) => {
                 let shown: Vec<String> = problems.iter().map(|problem| problem.render(&file, &text)).collect();
                 bail!("{file} is not valid\n{}", shown.join("\n"));

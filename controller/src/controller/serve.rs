@@ -1,4 +1,4 @@
-//! What the controller answers over HTTP: admission with TLS; metrics and health without.
+//! What the controller answers over HTTP: admission and Secrets with TLS; metrics and health without.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +18,8 @@ use tracing::debug;
 
 use super::shared::Shared;
 use super::trust::Served;
-use super::webhook;
+use super::{secrets, webhook};
+use crate::secrets::wire;
 
 /// The largest review that is read: the API server takes objects of 3 MiB, and sends the old one too.
 const REVIEW_MAX: usize = 8 << 20;
@@ -34,13 +35,13 @@ pub(super) async fn plain(listener: TcpListener, shared: Arc<Shared>) {
     .await;
 }
 
-/// Serves `/validate`, for ever.
+/// Serves `/validate` and `/secrets`, for ever.
 pub(super) async fn tls(listener: TcpListener, shared: Arc<Shared>, acceptor: TlsAcceptor) {
     accept(listener, move |stream| {
         let (shared, acceptor) = (shared.clone(), acceptor.clone());
         async move {
             match tokio::time::timeout(CLIENT_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => connection(stream, move |request| validate(request, shared.clone())).await,
+                Ok(Ok(stream)) => connection(stream, move |request| admission(request, shared.clone())).await,
                 Ok(Err(error)) => debug!(%error, "a TLS client went away"),
                 Err(_) => debug!("a TLS client did not shake hands in time"),
             }
@@ -112,10 +113,15 @@ fn health(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
     }
 }
 
-async fn validate(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Full<Bytes>> {
-    if (request.method(), request.uri().path()) != (&Method::POST, "/validate") {
-        return text(StatusCode::NOT_FOUND, "there is POST /validate\n");
+async fn admission(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Full<Bytes>> {
+    match (request.method(), request.uri().path()) {
+        (&Method::POST, "/validate") => validate(request, shared).await,
+        (&Method::POST, wire::PATH) => secrets::answer(request, &shared).await,
+        _ => text(StatusCode::NOT_FOUND, "there are POST /validate and POST /secrets\n"),
     }
+}
+
+async fn validate(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Full<Bytes>> {
     let start = Instant::now();
     let body = match Limited::new(request.into_body(), REVIEW_MAX).collect().await {
         Ok(body) => body.to_bytes(),

@@ -35,10 +35,21 @@ pub(super) fn plan(
         actions.push(Action::Define);
     }
     let Some(live) = observed.live else { return DefinitionPlan { actions, pending: Vec::new() } };
-    let (pending, changes) = pending_changes(live, desired.definition, can_change);
+    let (mut pending, changes) = pending_changes(live, desired.definition, can_change);
+    pending.extend(desired.changed_secrets.iter().map(|field| new_text(field)));
     actions.extend(changes.into_iter().map(Action::Change));
     let plan = DefinitionPlan { actions, pending };
     with_reboot_action(plan, desired, live)
+}
+
+/// A guest takes a new text at its start; neither is shown.
+fn new_text(field: &str) -> PendingChange {
+    PendingChange {
+        path: format!("domain.{field}"),
+        current: Some("the Secret's text at the last start".into()),
+        desired: Some("the Secret's text now".into()),
+        apply: Apply::Restart,
+    }
 }
 
 /// While changes wait for the guest's own reboot, that reboot ends it; otherwise it does what the definition says.

@@ -43,6 +43,7 @@ impl Model {
             shutdown_timeout: Duration::from_secs(60),
             force: wish.force,
             startable: wish.startable,
+            changed_secrets: &[],
             request,
         };
         let observed = Observed {

@@ -10,6 +10,7 @@ mod identity;
 mod observe;
 mod report;
 mod resolve;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,7 +137,7 @@ async fn carry_out(
         status.conditions.stalled(reasons::DAMAGED, format!("the guest is left alone: {why}"), object.generation());
         return Ok(Some(Again::No.into()));
     }
-    let Wanted { definition, waits_for, refusal } =
+    let Wanted { definition, waits_for, secrets, changed, refusal } =
         wanted(context, object, domain, domains, uuid, number, &observation).await?;
     let plan = plan_for(
         context,
@@ -149,6 +150,7 @@ async fn carry_out(
         waits_for.is_empty(),
         request,
         false,
+        &changed,
     );
     debug!(actions = ?plan.actions, verdict = ?plan.verdict, "plan");
     let refused = match &plan.verdict {
@@ -159,7 +161,7 @@ async fn carry_out(
         // Who has it now is told soon.
         return Ok(Some(Again::Failed(reasons::CLAIM_OUTDATED).into()));
     }
-    drive::drive(context, key, domains, uuid, &definition, &plan).await?;
+    drive::drive(context, key, domains, uuid, &definition, &secrets, &plan).await?;
     status.run = plan.run.clone();
     // What was done shows in a second look, which is what is reported; it acts upon nothing.
     let done = plan.actions.clone();
@@ -178,6 +180,8 @@ async fn carry_out(
             waits_for.is_empty(),
             None,
             false,
+            // What was started now has the new ones.
+            if plan.actions.contains(&plan::Action::Start) { &[] } else { &changed },
         );
         (observation, rest)
     };
@@ -185,6 +189,8 @@ async fn carry_out(
         // What was done left the same to be done: the driver and the plan don't agree, which time may mend and haste not.
         (false, _) if rest.actions == done => Again::Failed("NotConverging"),
         (false, _) => Again::After(Duration::from_millis(1)),
+        // A directory tells of its Secrets; a cluster's controller is asked again.
+        (true, _) if waits_for_keeper(context, &rest, &waits_for) => Again::Failed("SecretMissing"),
         (true, Some(wake)) => Again::After(wake),
         (true, None) => Again::No,
     };
@@ -210,11 +216,22 @@ async fn carry_out(
     Ok(Some(Outcome { again, refused }))
 }
 
+/// Whether a start waits for Secrets that nobody will tell of.
+fn waits_for_keeper(context: &Context, plan: &Plan, waits_for: &[resolve::Missing]) -> bool {
+    plan.verdict == Verdict::Waiting
+        && !context.keeper.is_at_hand()
+        && waits_for.iter().any(|missing| missing.what == resolve::MissingKind::Secret)
+}
+
 /// What the guest is to be.
 struct Wanted {
     definition: ostler_conf::Domain,
     /// What its start waits for.
     waits_for: Vec<resolve::Missing>,
+    /// What its start is given.
+    secrets: ostler_driver::Secrets,
+    /// Fields whose Secret holds another text than the guest was started with.
+    changed: Vec<String>,
     /// Why it is not what the spec says.
     refusal: Option<ostler_driver::Error>,
 }
@@ -235,17 +252,22 @@ async fn wanted(
             return Err(refusal);
         };
         let waits_for = vec![resolve::Missing::not_allowed(&refusal)];
-        return Ok(Wanted { definition: last, waits_for, refusal: Some(refusal) });
+        let (secrets, changed) = (ostler_driver::Secrets::NONE, Vec::new());
+        return Ok(Wanted { definition: last, waits_for, secrets, changed, refusal: Some(refusal) });
     }
     let resolved = resolve::resolve(context, object, domain, uuid, number).await?;
     let checked = domains.check(&resolved.definition).await?;
+    let runs = observation.live.is_some();
+    let secrets::Looked { secrets, missing, changed } =
+        secrets::look(context, &object.object_ref(), uuid, &checked.definition, runs).await;
     let mut waits_for = resolved.missing;
+    waits_for.extend(missing);
     // What the driver misses is said once: a volume that waits is also a file that is absent.
     if waits_for.is_empty() {
         waits_for
             .extend(checked.warnings.iter().map(|warning| resolve::Missing::other(&warning.field, &warning.message)));
     }
-    Ok(Wanted { definition: checked.definition, waits_for, refusal: None })
+    Ok(Wanted { definition: checked.definition, waits_for, secrets, changed, refusal: None })
 }
 
 #[allow(clippy::too_many_arguments, reason = "a plan's inputs, gathered in one place")]
@@ -260,6 +282,7 @@ fn plan_for(
     startable: bool,
     request: Option<Verb>,
     deleted: bool,
+    changed_secrets: &[String],
 ) -> Plan {
     let desired = Desired {
         definition,
@@ -269,6 +292,7 @@ fn plan_for(
         shutdown_timeout: domain.spec.shutdown.timeout.0,
         force: domain.spec.shutdown.force,
         startable,
+        changed_secrets,
         request,
     };
     let observed = Observed {

@@ -159,11 +159,14 @@ fn report_source(context: &Context, status: &mut HostStatus, generation: i64) {
         (true, _, _) => "AllAccepted",
         (_, true, _) => "Lost",
         (_, _, true) => "DeletionHeld",
+        (false, false, false) if problems.iter().all(is_exposed) => "SecretsExposed",
         (false, false, false) => "Refused",
     };
+    // A warning keeps nothing from being accepted.
+    let is_accepted = problems.iter().all(is_exposed);
     let message: Vec<String> = problems.iter().map(message_of).collect();
     let message = if message.is_empty() { "every manifest was accepted".to_owned() } else { message.join("\n") };
-    status.conditions.set(MANIFESTS_ACCEPTED, problems.is_empty(), reason, message, generation);
+    status.conditions.set(MANIFESTS_ACCEPTED, is_accepted, reason, message, generation);
 }
 
 /// A state folder that is full or read-only is told even where only the agent can tell it.
@@ -184,9 +187,15 @@ fn count(statuses: usize) -> String {
     if statuses == 1 { "one status is".to_owned() } else { format!("{statuses} statuses are") }
 }
 
+fn is_exposed(problem: &SourceProblem) -> bool {
+    matches!(problem, SourceProblem::Exposed(_))
+}
+
 fn message_of(problem: &SourceProblem) -> String {
     match problem {
-        SourceProblem::Lost(message) | SourceProblem::DeletionHeld(message) => message.clone(),
+        SourceProblem::Lost(message) | SourceProblem::DeletionHeld(message) | SourceProblem::Exposed(message) => {
+            message.clone()
+        }
         SourceProblem::Refused { message, .. } => message.clone(),
     }
 }

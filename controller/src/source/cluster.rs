@@ -11,6 +11,7 @@ mod judge;
 mod local;
 mod newness;
 mod pump;
+pub mod secrets;
 mod sink;
 mod watch;
 

@@ -4,6 +4,7 @@
 //! a cluster. So a file that turns bad, or a directory that vanishes, leaves every object as it was.
 
 mod scan;
+mod secrets;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -72,6 +73,7 @@ struct State {
     objects: BTreeMap<ObjectRef, Value>,
     /// The file that each object came from.
     files: BTreeMap<ObjectRef, PathBuf>,
+    secrets: secrets::Known,
     stamps: HashMap<PathBuf, FileStamp>,
     refused: BTreeMap<PathBuf, String>,
     /// The directory's device, once objects came from it.

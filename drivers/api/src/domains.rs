@@ -7,7 +7,7 @@ use ostler_conf::{Domain, MacAddress};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Result;
+use crate::{Result, Secrets};
 
 /// Domains of one hypervisor. Every call may be repeated after a crash and then converges.
 #[async_trait]
@@ -48,7 +48,7 @@ pub trait Domains: Send + Sync {
     /// Starts a domain. One that runs already is `OperationInvalid`.
     ///
     /// # Errors
-    /// What is absent (file, network, volume) or busy, by its own code, with nothing left behind.
+    /// What is absent (file, network, volume, secret) or busy, by its own code, with nothing left behind.
     async fn start(&self, uuid: Uuid, options: StartOptions) -> Result<()>;
 
     /// Asks the guest to shut down and returns at once; a guest may ignore it.
@@ -216,10 +216,18 @@ pub enum ShutoffReason {
 }
 
 /// How to start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StartOptions {
     /// Leave the CPUs stopped.
     pub paused: bool,
+    /// What the Secrets that the definition refers to hold. The driver hands it to the hypervisor, and keeps none of it: not in
+    /// the live definition, not on disk, not in arguments.
+    pub secrets: Secrets,
+}
+
+impl StartOptions {
+    /// With its CPUs stopped.
+    pub const PAUSED: StartOptions = StartOptions { paused: true, secrets: Secrets::NONE };
 }
 
 /// What becomes of NVRAM, TPM state and saved memory.

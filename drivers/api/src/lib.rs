@@ -20,6 +20,7 @@ mod feature;
 pub mod host;
 pub mod image;
 mod networks;
+mod secrets;
 mod security;
 mod storage;
 
@@ -35,5 +36,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{DomainEvent, Event, Events, NetworkEvent, PoolEvent};
 pub use feature::Feature;
 pub use networks::{Lease, NetworkSummary, Networks, Port, PortRequest};
+pub use secrets::Secrets;
 pub use security::{Access, Security};
 pub use storage::{PoolSummary, Progress, ResolvedVolume, Storage, VolumeFill, VolumeSummary};

@@ -56,6 +56,7 @@ impl Descriptors {
 /// it takes the guest back.
 pub(crate) async fn start(core: &Arc<Core>, entry: &Arc<Entry>, options: StartOptions) -> Result<()> {
     let definition = startable(core, entry).await?;
+    settle::check_passwords(&definition, &options.secrets)?;
     let mut status = Status::starting(live_definition(core, &definition));
     status.paused = options.paused;
     let result = run(core, entry, &mut status, options).await;
@@ -152,7 +153,7 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     plugged?;
     core.point("greeted")?;
     let settled = async {
-        settle::settle(&monitor, &mut status.definition).await?;
+        settle::settle(&monitor, &mut status.definition, &options.secrets).await?;
         guest_cpu::check_fully(&monitor, &status.definition).await
     };
     // It may greet us and then find that it can't make a device.

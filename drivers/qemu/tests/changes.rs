@@ -92,7 +92,7 @@ fn a_change_is_checked_like_a_definition() {
         let spec = lab.guest("refused", IDLE, "<controller type='scsi' model='virtio-scsi'/>");
         let uuid = spec.uuid.unwrap();
         driver.define(&spec).await.unwrap();
-        driver.start(uuid, StartOptions { paused: true }).await.unwrap();
+        driver.start(uuid, StartOptions::PAUSED).await.unwrap();
         let before = (
             driver.definition(uuid, Definition::Live).await.unwrap(),
             driver.definition(uuid, Definition::Persistent).await.unwrap(),
@@ -164,7 +164,7 @@ fn labels_change_at_once() {
         let spec = lab.guest("labels", IDLE, "");
         let uuid = spec.uuid.unwrap();
         driver.define(&spec).await.unwrap();
-        driver.start(uuid, StartOptions { paused: true }).await.unwrap();
+        driver.start(uuid, StartOptions::PAUSED).await.unwrap();
         let mut labelled = driver.definition(uuid, Definition::Live).await.unwrap();
         labelled.title = Some("A title".into());
         driver.change(uuid, &Change::Labels(Box::new(labelled))).await.unwrap();

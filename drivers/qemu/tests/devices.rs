@@ -17,7 +17,7 @@ use ostler_driver_qemu::QemuDriver;
 use ostler_util::ErrorCode;
 use uuid::Uuid;
 
-const PAUSED: StartOptions = StartOptions { paused: true };
+const PAUSED: StartOptions = StartOptions::PAUSED;
 
 /// A guest on q35 with parts of a definition, those of its devices after a bar.
 fn guest(name: &str, parts: &str) -> Domain {

@@ -60,7 +60,7 @@ fn uefi_keeps_what_it_wrote() {
         // The same definition again, and again a start: nothing is chosen or made anew.
         driver.define(&spec).await.unwrap();
         assert_eq!(loader(&driver, uuid).await, (code, nvram.clone()));
-        driver.start(uuid, StartOptions { paused: true }).await.unwrap();
+        driver.start(uuid, StartOptions::PAUSED).await.unwrap();
         assert_eq!(std::fs::read(&nvram).unwrap(), written);
         driver.destroy(uuid).await.unwrap();
 

@@ -107,12 +107,12 @@ fn a_guest_that_powers_off_is_told_from_a_qemu_that_vanishes() {
         driver.start(uuid, StartOptions::default()).await.unwrap();
         expect(&mut events, uuid, DomainEvent::State(DomainState::Shutoff(ShutoffReason::Shutdown))).await;
 
-        driver.start(uuid, StartOptions { paused: true }).await.unwrap();
+        driver.start(uuid, StartOptions::PAUSED).await.unwrap();
         let pid = rustix::process::Pid::from_raw(lab.pid(uuid)).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         expect(&mut events, uuid, DomainEvent::State(DomainState::Shutoff(ShutoffReason::Failed))).await;
         // A start right after the event waits for the release.
-        driver.start(uuid, StartOptions { paused: true }).await.unwrap();
+        driver.start(uuid, StartOptions::PAUSED).await.unwrap();
         driver.destroy(uuid).await.unwrap();
         lab.assert_clean(uuid);
     });
@@ -221,15 +221,15 @@ fn two_guests_do_not_write_one_image() {
         for spec in [&one, &two] {
             driver.define(spec).await.unwrap();
         }
-        driver.start(one.uuid.unwrap(), StartOptions { paused: true }).await.unwrap();
-        let refused = driver.start(two.uuid.unwrap(), StartOptions { paused: true }).await.unwrap_err();
+        driver.start(one.uuid.unwrap(), StartOptions::PAUSED).await.unwrap();
+        let refused = driver.start(two.uuid.unwrap(), StartOptions::PAUSED).await.unwrap_err();
         assert_eq!(
             (refused.code, refused.field.as_deref()),
             (ErrorCode::ResourceBusy, Some("devices.disks[vda].source"))
         );
         lab.assert_clean(two.uuid.unwrap());
         driver.destroy(one.uuid.unwrap()).await.unwrap();
-        driver.start(two.uuid.unwrap(), StartOptions { paused: true }).await.unwrap();
+        driver.start(two.uuid.unwrap(), StartOptions::PAUSED).await.unwrap();
         driver.destroy(two.uuid.unwrap()).await.unwrap();
     });
 }
@@ -274,7 +274,7 @@ fn starts_fast() {
             let begin = Instant::now();
             driver.destroy(uuid).await.unwrap();
             ends.push(begin.elapsed());
-            driver.start(uuid, StartOptions { paused: true }).await.unwrap();
+            driver.start(uuid, StartOptions::PAUSED).await.unwrap();
             let pid = rustix::process::Pid::from_raw(lab.pid(uuid)).unwrap();
             let begin = Instant::now();
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -69,7 +69,7 @@ fn ends_that_nobody_saw_are_found_out() {
         let first = lab.open().await;
         for spec in [&off, &vanished] {
             first.define(spec).await.unwrap();
-            first.start(spec.uuid.unwrap(), StartOptions { paused: true }).await.unwrap();
+            first.start(spec.uuid.unwrap(), StartOptions::PAUSED).await.unwrap();
         }
         let (off, vanished) = (off.uuid.unwrap(), vanished.uuid.unwrap());
         let socket = lab.config.run_dir.join(format!("qemu/{off}/monitor.sock"));

@@ -2,7 +2,7 @@
 
 use ostler_conf::domain::InterfaceSource;
 use ostler_crds::{DeletionPolicy, DeletionState, Domain, DomainStatus, Object, ObjectRef, reasons};
-use ostler_driver::{Definition, Domains, ErrorKind, StateOnUndefine};
+use ostler_driver::{Definition, Domains, ErrorKind, Secrets, StateOnUndefine};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -42,8 +42,8 @@ pub(super) async fn delete(
     let Some(definition) = observation.persistent.as_ref().or(observation.live.as_ref()) else {
         return Ok(Some(Again::Failed("NoDefinition").into()));
     };
-    let plan = plan_for(context, key, domain, domains, definition, &observation, status, false, None, true);
-    drive::drive(context, key, domains, uuid, definition, &plan).await?;
+    let plan = plan_for(context, key, domain, domains, definition, &observation, status, false, None, true, &[]);
+    drive::drive(context, key, domains, uuid, definition, &Secrets::NONE, &plan).await?;
     let observation = observe::observe(domains, uuid).await?;
     if observation.state().is_active() {
         let (reason, message) = match plan.verdict {
@@ -96,11 +96,18 @@ async fn orphan(domains: &dyn Domains, uuid: Uuid) -> ostler_driver::Result<()> 
     Ok(())
 }
 
+/// What the guest was started with goes with it.
+pub(super) fn forget_secrets(context: &Context, uuid: Uuid) -> ostler_driver::Result<()> {
+    let removed = context.noted.remove(uuid);
+    removed.map_err(|error| ostler_driver::Error::system("forget what the guest was started with", error))
+}
+
 async fn finalize(context: &Context, key: &ObjectRef, uuid: Uuid) -> Result<Option<Outcome>, Error> {
     context.forget_domain(uuid);
     if context.by_claim {
         context.given_up.forget(uuid).map_err(Error::Journal)?;
     }
+    forget_secrets(context, uuid)?;
     context.sink.finalize(key).await?;
     Ok(None)
 }

@@ -1,7 +1,7 @@
 //! Carries out a plan.
 
 use ostler_crds::ObjectRef;
-use ostler_driver::{DomainState, Domains, LifecycleEvent, Result, StartOptions};
+use ostler_driver::{DomainState, Domains, Error, LifecycleEvent, Result, Secrets, StartOptions};
 use tracing::info;
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ pub(super) async fn drive(
     domains: &dyn Domains,
     uuid: Uuid,
     definition: &ostler_conf::Domain,
+    secrets: &Secrets,
     plan: &Plan,
 ) -> Result<()> {
     for action in &plan.actions {
@@ -27,7 +28,8 @@ pub(super) async fn drive(
             Action::OnReboot(action) => domains.set_lifecycle_action(uuid, LifecycleEvent::Reboot, *action).await?,
             Action::Start => {
                 context.set_shutdown_asked(key, false);
-                domains.start(uuid, StartOptions::default()).await?;
+                note(context, uuid, secrets).await?;
+                domains.start(uuid, StartOptions { secrets: secrets.clone(), ..StartOptions::default() }).await?;
                 tell(context, key, "Started", "the guest was started").await;
             }
             Action::Shutdown => {
@@ -55,6 +57,13 @@ pub(super) async fn drive(
         context.set_shutdown_asked(key, false);
     }
     Ok(())
+}
+
+/// Notes what the guest is started with, before it is.
+async fn note(context: &Context, uuid: Uuid, secrets: &Secrets) -> Result<()> {
+    let (noted, secrets) = (context.noted.clone(), secrets.clone());
+    let saved = tokio::task::spawn_blocking(move || noted.save(uuid, &secrets)).await.map_err(std::io::Error::other);
+    saved.flatten().map_err(|error| Error::system("note what the guest is started with", error))
 }
 
 async fn tell(context: &Context, key: &ObjectRef, reason: &str, message: &str) {

@@ -142,6 +142,7 @@ pub(super) async fn leave(
     context.given_up.note(uuid, number).map_err(Error::Journal)?;
     domains.undefine(uuid, StateOnUndefine::Keep).await?;
     super::delete::release_leases(context, definition).await;
+    super::delete::forget_secrets(context, uuid)?;
     context.forget_domain(uuid);
     context.sink.give_claim_back(key, number).await?;
     info!(object = %key, number, "moved out: the claim is given back");

@@ -1,7 +1,6 @@
 //! From a spec to a definition: names on the host, references looked up, our mark set.
 
 use ostler_conf::domain::{DiskSource, InterfaceSource, Metadata, OstlerMark};
-use ostler_conf::values::Confidential;
 use ostler_crds::{Domain, Kind, Object, ObjectRef, StorageVolumeStatus};
 use ostler_driver::{ErrorKind, Result};
 use uuid::Uuid;
@@ -27,12 +26,17 @@ pub(super) struct Missing {
 pub(super) enum MissingKind {
     Network,
     Volume,
+    Secret,
     Other,
 }
 
 impl Missing {
     pub(super) fn other(field: &str, message: &str) -> Self {
         Missing { what: MissingKind::Other, message: format!("domain.{field}: {message}") }
+    }
+
+    pub(super) fn secret(field: &str, message: &str) -> Self {
+        Missing { what: MissingKind::Secret, ..Missing::other(field, message) }
     }
 
     pub(super) fn not_allowed(refusal: &ostler_driver::Error) -> Self {
@@ -68,11 +72,6 @@ pub(super) async fn resolve(
             Kind::Network => missing.extend(missing_network(context, &key, &namespace).await?),
             Kind::StorageVolume => missing.extend(missing_volume(context, &key)),
             Kind::StoragePool | Kind::Host | Kind::Domain | Kind::DomainOperation => {}
-        }
-    }
-    for (field, secret) in definition.confidential_mut() {
-        if let Confidential::Kept(place) = secret {
-            missing.push(Missing::other(&field, &format!("the Secret '{}' is not handed to hosts yet", place.name)));
         }
     }
     missing.dedup();

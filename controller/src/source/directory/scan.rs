@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ostler_crds::ObjectRef;
-use ostler_crds::manifest::{self, Manifest};
+use ostler_crds::manifest::{self, Manifests};
 use ostler_util::settled;
 use serde_json::Value;
 
-use super::super::SourceProblem;
 use super::super::store::object_of;
+use super::super::{SourceEvent, SourceProblem};
 use super::{BUSY_RETRY, LOST_RETRY, SETTLE, Shared};
 use crate::admission;
 
@@ -58,7 +58,10 @@ impl<'a> Scan<'a> {
         }
         let manifests = self.shared.config.manifests.clone();
         match self.reachable(&manifests) {
-            Ok(files) => self.take_files(&manifests, files),
+            Ok(files) => {
+                self.take_files(&manifests, files);
+                self.tell_secrets();
+            }
             Err(why) => {
                 self.problems.push(SourceProblem::Lost(format!("{why}: every object stays as it is")));
                 self.look_again(LOST_RETRY);
@@ -68,8 +71,19 @@ impl<'a> Scan<'a> {
         for (file, message) in refused {
             self.problems.push(SourceProblem::Refused { file: file.display().to_string(), message });
         }
+        let exposed = self.shared.state().secrets.exposed();
+        self.problems.extend(exposed.into_iter().map(SourceProblem::Exposed));
         self.shared.set_problems(self.problems);
         self.again
+    }
+
+    /// Who refers to Secrets looks again.
+    fn tell_secrets(&self) {
+        let mut state = self.shared.state();
+        if state.secrets.read() {
+            state.events.push_back(SourceEvent::Secrets);
+            self.shared.news.notify_one();
+        }
     }
 
     fn look_again(&mut self, wait: Duration) {
@@ -100,11 +114,11 @@ impl<'a> Scan<'a> {
             let holds: &[ObjectRef] = held.get(file).map_or(&[], Vec::as_slice);
             let read = if self.writing.contains(file) { Ok(None) } else { self.read_if_new(file) };
             match read {
-                Ok(Some(manifests)) if manifests.is_empty() && !holds.is_empty() => {
+                Ok(Some(read)) if read.is_empty() && !holds.is_empty() => {
                     let message = "it holds no manifest any more; to delete its objects, remove the file";
                     self.refuse(file, format!("{}: {message}", file.display()));
                 }
-                Ok(Some(manifests)) => self.take_file(file, &manifests, &mut seen),
+                Ok(Some(read)) => self.take_file(file, read, &mut seen),
                 Ok(None) => seen.extend(holds.iter().map(|key| (key.clone(), file.clone()))),
                 Err(message) => self.refuse(file, message),
             }
@@ -133,7 +147,7 @@ impl<'a> Scan<'a> {
     }
 
     /// `None`: it is as it was, or somebody is writing it.
-    fn read_if_new(&mut self, file: &Path) -> Result<Option<Vec<Manifest>>, String> {
+    fn read_if_new(&mut self, file: &Path) -> Result<Option<Manifests>, String> {
         let failed = |error: io::Error| format!("{}: {error}", file.display());
         let metadata = std::fs::metadata(file).map_err(failed)?;
         if self.shared.state().stamps.get(file) == Some(&FileStamp::of(&metadata)) {
@@ -149,22 +163,36 @@ impl<'a> Scan<'a> {
         let at = |problems: Vec<manifest::ManifestProblem>| {
             problems.iter().map(|problem| format!("{}:{problem}", file.display())).collect::<Vec<_>>().join("\n")
         };
-        let manifests = manifest::read(&text).map_err(at)?;
+        let read = manifest::read_all(&text).map_err(at)?;
         let mut problems = Vec::new();
-        for manifest in &manifests {
+        for manifest in &read.manifests {
             let old = self.shared.state().objects.get(&manifest.object.object_ref()).and_then(object_of);
             let found = admission::validate(&manifest.object)
                 .into_iter()
                 .chain(old.iter().flat_map(|old| admission::validate_update(old, &manifest.object)));
             problems.extend(found.map(|problem| manifest.positions.problem(&problem.path, problem.message)));
         }
-        if problems.is_empty() { Ok(Some(manifests)) } else { Err(at(problems)) }
+        if problems.is_empty() { Ok(Some(read)) } else { Err(at(problems)) }
     }
 
     /// A file is taken whole or not at all.
-    fn take_file(&mut self, file: &Path, manifests: &[Manifest], seen: &mut BTreeMap<ObjectRef, PathBuf>) {
+    fn take_file(&mut self, file: &Path, read: Manifests, seen: &mut BTreeMap<ObjectRef, PathBuf>) {
+        let Manifests { manifests, secrets } = read;
         let mut own = BTreeSet::new();
-        for manifest in manifests {
+        let mut names = BTreeSet::new();
+        for secret in &secrets {
+            let (namespace, name) = (&secret.namespace, &secret.name);
+            let other = self.shared.state().secrets.elsewhere(file, secret).map(Path::to_owned);
+            if let Some(other) = other.filter(|other| other.exists()) {
+                let message = format!("Secret {namespace}/{name} is in {} already", other.display());
+                return self.refuse(file, format!("{}: {message}", file.display()));
+            }
+            if !names.insert((namespace, name)) {
+                return self
+                    .refuse(file, format!("{}: Secret {namespace}/{name} is in this file twice", file.display()));
+            }
+        }
+        for manifest in &manifests {
             let key = manifest.object.object_ref();
             let other = seen.get(&key).filter(|other| *other != file && other.exists());
             if let Some(other) = other {
@@ -175,7 +203,8 @@ impl<'a> Scan<'a> {
             }
         }
         self.shared.state().refused.remove(file);
-        for manifest in manifests {
+        self.shared.state().secrets.put(file, secrets);
+        for manifest in &manifests {
             let key = manifest.object.object_ref();
             // One that is on its way out must be gone before another of its name comes.
             let leaving = self.shared.state().objects.get(&key).is_some_and(is_deleted);
@@ -216,6 +245,9 @@ impl<'a> Scan<'a> {
         let mut state = self.shared.state();
         let missing: BTreeSet<PathBuf> =
             state.files.values().filter(|file| file.starts_with(directory) && !files.contains(file)).cloned().collect();
+        let held = state.secrets.files_in(directory);
+        let missing: BTreeSet<PathBuf> =
+            missing.into_iter().chain(held.into_iter().filter(|file| !files.contains(file))).collect();
         for file in missing {
             let stamp = state.stamps.entry(file.clone()).or_default();
             let since = *stamp.missing_since.get_or_insert_with(std::time::Instant::now);
@@ -225,6 +257,7 @@ impl<'a> Scan<'a> {
                 state = self.shared.state();
                 continue;
             }
+            state.secrets.put(&file, Vec::new());
             gone.extend(state.files.iter().filter(|(_, from)| **from == file).map(|(key, _)| key.clone()));
         }
         drop(state);

@@ -238,7 +238,7 @@ async fn a_domain_starts_and_is_destroyed(stage: &mut Stage<'_>) {
 
 async fn a_guest_started_paused_waits(stage: &mut Stage<'_>) {
     let guest = define(stage, "waiting").await;
-    domains(stage).start(guest.uuid, StartOptions { paused: true }).await.unwrap();
+    domains(stage).start(guest.uuid, StartOptions::PAUSED).await.unwrap();
     assert_state!(stage, guest, DomainState::Paused(PausedReason::User | PausedReason::StartingUp));
     domains(stage).resume(guest.uuid).await.unwrap();
     assert_eq!(state(stage, &guest).await, DomainState::Running(RunningReason::Unpaused));

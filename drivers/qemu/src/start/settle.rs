@@ -1,8 +1,9 @@
 //! What can be set only once QEMU runs, before its CPUs do, and what only it knows then.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{DiskBus, GraphicsKind, IoTune, LifecycleAction, LinkState, MemballoonModel};
-use ostler_driver::{Error, Result};
+use ostler_conf::domain::{Connected, DiskBus, GraphicsKind, IoTune, LifecycleAction, LinkState, MemballoonModel};
+use ostler_conf::values::Confidential;
+use ostler_driver::{Error, Result, Secrets};
 use ostler_util::ErrorCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ use super::chardevs;
 use crate::monitor::Monitor;
 
 /// Brings a new QEMU in line with the guest's definition.
-pub(super) async fn settle(monitor: &Monitor, domain: &mut Domain) -> Result<()> {
+pub(super) async fn settle(monitor: &Monitor, domain: &mut Domain, secrets: &Secrets) -> Result<()> {
     chardevs::learn_terminals(monitor, domain).await?;
     if domain.on_reboot == Some(LifecycleAction::Destroy) || domain.on_reboot == Some(LifecycleAction::Preserve) {
         monitor.execute::<Value>("set-action", json!({ "reboot": "shutdown" })).await?;
@@ -27,7 +28,7 @@ pub(super) async fn settle(monitor: &Monitor, domain: &mut Domain) -> Result<()>
     }
     plug_cpus(monitor, domain).await?;
     limit_disks(monitor, domain).await?;
-    set_passwords(monitor, domain).await?;
+    set_passwords(monitor, domain, secrets).await?;
     set_balloon(monitor, domain).await
 }
 
@@ -48,26 +49,47 @@ async fn set_balloon(monitor: &Monitor, domain: &Domain) -> Result<()> {
     Ok(())
 }
 
-/// Passwords of screens: never in arguments, which everybody on the host can read.
-async fn set_passwords(monitor: &Monitor, domain: &Domain) -> Result<()> {
-    for graphics in &domain.devices.graphics {
+/// A screen that asks for a password.
+struct Locked<'a> {
+    name: &'a str,
+    protocol: &'static str,
+    password: &'a Confidential,
+    connected: Option<Connected>,
+}
+
+fn locked_screens(domain: &Domain) -> impl Iterator<Item = Locked<'_>> {
+    domain.devices.graphics.iter().filter_map(|graphics| {
         let (protocol, password, connected) = match &graphics.kind {
             GraphicsKind::Vnc(vnc) => ("vnc", &vnc.passwd, vnc.connected),
             GraphicsKind::Spice(spice) => ("spice", &spice.passwd, spice.connected),
-            _ => continue,
+            _ => return None,
         };
-        let Some(password) = password else { continue };
-        // A screen whose password is not at hand is not shown to everybody instead.
-        let password = password.text().ok_or_else(|| {
-            let message = format!("the Secret that keeps the password of {} is not at hand", graphics.name);
-            Error::new(ErrorCode::NoSecret, message).at(format!("devices.graphics[{}]", graphics.name))
-        })?;
-        let mut arguments = json!({ "protocol": protocol, "password": password });
-        if let Some(connected) = connected {
+        Some(Locked { name: &graphics.name, protocol, password: password.as_ref()?, connected })
+    })
+}
+
+/// The passwords of all screens are at hand: none is shown to everybody instead.
+pub(super) fn check_passwords(domain: &Domain, secrets: &Secrets) -> Result<()> {
+    locked_screens(domain).try_for_each(|screen| password_of(&screen, secrets).map(drop))
+}
+
+fn password_of<'a>(screen: &Locked<'a>, secrets: &'a Secrets) -> Result<&'a str> {
+    secrets.text(screen.password).ok_or_else(|| {
+        let message = format!("the Secret that keeps the password of {} is not at hand, or holds no text", screen.name);
+        Error::new(ErrorCode::NoSecret, message).at(format!("devices.graphics[{}]", screen.name))
+    })
+}
+
+/// Passwords of screens: never in arguments, which everybody on the host can read.
+async fn set_passwords(monitor: &Monitor, domain: &Domain, secrets: &Secrets) -> Result<()> {
+    for screen in locked_screens(domain) {
+        let mut arguments = json!({ "protocol": screen.protocol, "password": password_of(&screen, secrets)? });
+        if let Some(connected) = screen.connected {
             arguments["connected"] = json!(connected.word());
         }
         monitor.execute::<Value>("set_password", arguments).await?;
-        monitor.execute::<Value>("expire_password", json!({ "protocol": protocol, "time": "never" })).await?;
+        let never = json!({ "protocol": screen.protocol, "time": "never" });
+        monitor.execute::<Value>("expire_password", never).await?;
     }
     Ok(())
 }

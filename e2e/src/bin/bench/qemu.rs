@@ -209,7 +209,7 @@ fn starts(reference: &Reference, ours: &Ours, report: &mut Report) {
         ours.runtime.block_on(async {
             ours.driver().define(&domain).await.unwrap();
             let start = Instant::now();
-            ours.driver().start(uuid, StartOptions { paused: true }).await.unwrap();
+            ours.driver().start(uuid, StartOptions::PAUSED).await.unwrap();
             started.push(ms(start.elapsed()));
             let start = Instant::now();
             ours.driver().destroy(uuid).await.unwrap();
@@ -271,7 +271,7 @@ fn running(libvirtd: &mut Libvirtd, reference: &Reference, ours: &mut Ours, repo
     ours.runtime.block_on(async {
         for domain in texts.iter().map(|text| domain(text)) {
             ours.driver().define(&domain).await.unwrap();
-            ours.driver().start(domain.uuid.unwrap(), StartOptions { paused: true }).await.unwrap();
+            ours.driver().start(domain.uuid.unwrap(), StartOptions::PAUSED).await.unwrap();
         }
     });
     let own = growth(private_kib("self"), before.0);

@@ -74,6 +74,7 @@ fn word(step: &Step) -> Option<String> {
         Step::Tell(SourceEvent::Synced) => "synced".to_owned(),
         Step::Tell(SourceEvent::Started) => "started".to_owned(),
         Step::Tell(SourceEvent::Problems(_)) => "problems".to_owned(),
+        Step::Tell(SourceEvent::Secrets) => "secrets".to_owned(),
         Step::Watch(key) => format!("watch {key}"),
         Step::Unwatch(key) => format!("unwatch {key}"),
         Step::Refuse(key, refusal) => format!("refuse {key} {:?}", refusal.why),
