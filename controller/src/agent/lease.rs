@@ -15,6 +15,8 @@ use crate::source::cluster::FIELD_MANAGER;
 /// How often it is renewed, and for how long it counts.
 const EVERY: Duration = Duration::from_secs(30);
 const SECONDS: i32 = 90;
+/// How soon it is tried again: until the Lease is renewed the controller says of all here that nothing is known.
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// The Lease of a host's agent.
 pub fn name(host: &str) -> String {
@@ -40,9 +42,10 @@ pub(super) async fn renew(client: Client, namespace: String, host: String) {
         };
         let params = PatchParams::apply(FIELD_MANAGER).force();
         match timeout(EVERY, leases.patch(&name, &params, &Patch::Apply(&lease))).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => continue,
             Ok(Err(error)) => warn!(%error, lease = name, "the Lease can't be renewed"),
             Err(_) => warn!(lease = name, "the Lease can't be renewed in time"),
         }
+        ticks.reset_after(AGAIN);
     }
 }

@@ -26,6 +26,8 @@ struct Entry {
     /// What is to be written, and when.
     wanted: Option<(Value, Instant)>,
     writing: bool,
+    /// Somebody wrote over it since the write began: whether before or after it is not known.
+    overwritten: bool,
     /// What the API server has of us.
     written: Option<Value>,
     last: Option<Instant>,
@@ -75,7 +77,7 @@ impl Coalescer {
             .filter_map(|key| {
                 let entry = self.entries.get_mut(&key)?;
                 let (status, _) = entry.wanted.take()?;
-                entry.writing = true;
+                (entry.writing, entry.overwritten) = (true, false);
                 Some((key, status))
             })
             .collect()
@@ -94,6 +96,11 @@ impl Coalescer {
         if entry.wanted.as_ref().is_some_and(|(wanted, _)| *wanted == status) {
             entry.wanted = None;
         }
+        // Once more costs a call where ours came last, and nobody would tell us otherwise.
+        if std::mem::take(&mut entry.overwritten) && entry.wanted.is_none() {
+            entry.wanted = Some((status, now + BETWEEN));
+            return;
+        }
         entry.written = Some(status);
     }
 
@@ -110,6 +117,10 @@ impl Coalescer {
     /// Somebody else wrote over it: it is written again.
     pub(super) fn overwritten(&mut self, key: &ObjectRef, now: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
+        if entry.writing {
+            entry.overwritten = true;
+            return;
+        }
         if let Some(status) = entry.written.take().filter(|_| entry.wanted.is_none()) {
             entry.wanted = Some((status, now));
         }
@@ -224,6 +235,21 @@ mod tests {
         coalescer.put(&key(), status("True", "Running", "b"), Instant::now());
         coalescer.put(&key(), status("True", "Running", "a"), Instant::now());
         assert!(coalescer.is_idle(), "what was to change has changed back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_over_while_it_is_written_is_written_again() {
+        let mut coalescer = Coalescer::default();
+        let ours = status("True", "Running", "a");
+        coalescer.put(&key(), ours.clone(), Instant::now());
+        assert_eq!(coalescer.take_due(Instant::now(), 10).len(), 1);
+        // The server's answer comes after the news of what another made of it.
+        coalescer.overwritten(&key(), Instant::now());
+        coalescer.done(&key(), ours.clone(), Instant::now());
+        assert!(write(&mut coalescer).is_empty());
+        advance(BETWEEN).await;
+        assert_eq!(write(&mut coalescer), [ours]);
+        assert!(coalescer.is_idle());
     }
 
     #[tokio::test(start_paused = true)]
