@@ -86,6 +86,7 @@ const TAKEN: &[(&str, &str)] = &[
     ("shared", "|<filesystem type='mount' accessmode='mapped'><source dir='DIR'/><target dir='here'/><readonly/></filesystem>"),
     ("sockets", "|<interface type='udp'><source address='127.0.0.1' port='5558'><local address='127.0.0.1' port='5559'/></source><model type='e1000'/></interface>"),
     ("queues", "|<interface type='network'><source network='lan'/><model type='virtio'/><driver queues='2' rx_queue_size='512'/></interface>"),
+    ("generations", "|<interface type='user'><model type='virtio-transitional'/></interface><interface type='user'><model type='virtio-non-transitional'/></interface>"),
     ("nbd", "|<disk type='network'><driver type='raw'/><source protocol='nbd' name='x'><host transport='unix' socket='DIR/nbd.sock'/></source><target dev='vda' bus='virtio'/><readonly/></disk>"),
     ("card", "|<graphics type='spice' autoport='yes'/><smartcard mode='passthrough' type='spicevmc'/>"),
     ("microvm", "<os><type machine='microvm'>hvm</type></os>"),

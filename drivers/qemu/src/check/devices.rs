@@ -58,7 +58,12 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
 fn check_interface(interface: &Interface, host: &Host, problems: &mut Problems) {
     let at = |field: &str| format!("devices.interfaces[{}].{field}", interface.name);
     let model = interface.model.as_ref().map_or("virtio", |model| model.r#type.as_str());
-    let driver = if model == "virtio" { "virtio-net-pci" } else { model };
+    let driver = match model {
+        "virtio" => "virtio-net-pci",
+        "virtio-transitional" => "virtio-net-pci-transitional",
+        "virtio-non-transitional" => "virtio-net-pci-non-transitional",
+        model => model,
+    };
     let is_known = is_plain_name(model) && host.capabilities.has_device(driver);
     problems.unless(is_known, at("model.type"), format!("the emulator has no network device '{model}'"));
     if let Some(mtu) = &interface.mtu {
