@@ -120,7 +120,7 @@ fn a_node_is_given_what_its_own_domains_keep_and_nobody_anything_else() {
         assert!(refused.contains(reason), "{name}: {reason} is expected: {refused}");
     }
     // A claim that is lost is lost at once.
-    api.merge(&super::path("domains", "one/status"), &json!({"status": {"host": "b"}})).unwrap();
+    api.merge(&super::path("domains", "one/status"), &json!({"status": {"host": "b", "claim": 9}})).unwrap();
     assert!(asking.ask(Some(&a), "one", &one).unwrap_err().contains("NotClaimed"));
     assert!(!controller.log().contains("hunter"), "{}", controller.log());
 }
