@@ -74,6 +74,15 @@ fn no_request_of_ours_is_forbidden_and_no_right_of_ours_is_unused() {
         json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "Network", "metadata": {"name": "picked"}, "spec": picked});
     demo.create("networks", &network);
     demo.wait("networks", "picked", |network| network["status"]["hosts"] == json!({"desired": 1, "ready": 1}));
+    // A screen's password, which the agent is handed by the controller.
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web"}, "stringData": {"screen": "hunter2"}});
+    lab.api().create(&format!("/api/v1/namespaces/{}/secrets", demo.name), &secret).unwrap();
+    let passwd = json!({"valueFrom": {"secretKeyRef": {"name": "web", "key": "screen"}}});
+    let mut shown = small("shown", json!({}));
+    shown["spec"]["domain"]["devices"]["graphics"] = json!([{"name": "screen", "kind": {"vnc": {"passwd": passwd}}}]);
+    demo.create("domains", &shown);
+    demo.wait_ready("domains", "shown");
     demo.end();
     let pods = lab.api().get(&format!("/api/v1/namespaces/{NAMESPACE}/pods")).unwrap();
     let pods: Vec<&Value> = pods["items"].as_array().unwrap().iter().map(|pod| &pod["metadata"]["name"]).collect();
