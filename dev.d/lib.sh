@@ -33,7 +33,7 @@ need_qemu() {
 }
 
 # Distributions keep SPICE in a module of its own.
-has_spice() { qemu-system-x86_64 -spice help 2>&1 | grep -q addr; }
+has_spice() { [[ $(qemu-system-x86_64 -spice help 2>&1) == *addr* ]]; }
 
 # What some guests need besides QEMU: UEFI with its descriptors, a TPM, another architecture.
 need_guest_programs() {

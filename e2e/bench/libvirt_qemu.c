@@ -12,7 +12,7 @@
  *   keep          defines all
  *   run           defines all, and starts them with their CPUs stopped
  *   remove        ends and removes all domains that there are
- *   probe         asks for what the emulators can do whose paths are given
+ *   probe ARCH... asks for what the emulators can do whose paths are given, each with its architecture
  *
  * The library's own declarations are given here, so that only the library itself has to be installed. */
 #include "texts.h"
@@ -71,7 +71,8 @@ int main(int argc, char **argv) {
     }
     if (!strcmp(mode, "probe")) {
         for (int at = 0; at < count; at++)
-            free(must(virConnectGetDomainCapabilities(connection, paths[at], NULL, NULL, NULL, 0), paths[at]));
+            free(must(virConnectGetDomainCapabilities(connection, paths[at], at + 2 < argc ? argv[at + 2] : NULL, NULL, NULL, 0),
+                      paths[at]));
         return 0;
     }
     for (int round = 0; round < rounds; round++) {

@@ -30,12 +30,12 @@ const ROUNDS: usize = 15;
 const STARTS: usize = 9;
 const MANY: usize = 1000;
 const RUNNING: usize = 50;
-/// Emulators, and what their simplest guest is.
-const EMULATORS: &[(&str, &str)] = &[
-    (EMULATOR, "<type arch='x86_64' machine='q35'>hvm</type>"),
-    ("/usr/bin/qemu-system-i386", "<type arch='i686' machine='q35'>hvm</type>"),
-    ("/usr/bin/qemu-system-aarch64", "<type arch='aarch64' machine='virt'>hvm</type>"),
-    ("/usr/bin/qemu-system-arm", "<type arch='armv7l' machine='virt'>hvm</type>"),
+/// Emulators, and the architecture and the machine of their simplest guest.
+const EMULATORS: &[(&str, &str, &str)] = &[
+    (EMULATOR, "x86_64", "q35"),
+    ("/usr/bin/qemu-system-i386", "i686", "q35"),
+    ("/usr/bin/qemu-system-aarch64", "aarch64", "virt"),
+    ("/usr/bin/qemu-system-arm", "armv7l", "virt"),
 ];
 const EMULATOR: &str = "/usr/bin/qemu-system-x86_64";
 
@@ -300,22 +300,23 @@ fn restart_of(libvirtd: &mut Libvirtd, reference: &Reference) -> f64 {
 
 /// What the emulators can do, with nothing known of them yet.
 fn emulators(libvirtd: &mut Libvirtd, reference: &Reference, report: &mut Report) {
-    let installed: Vec<(&str, &str)> =
-        EMULATORS.iter().filter(|(emulator, _)| Path::new(emulator).exists()).copied().collect();
+    let installed: Vec<_> = EMULATORS.iter().filter(|(emulator, ..)| Path::new(emulator).exists()).collect();
     let fresh = Ours::open();
     let start = Instant::now();
-    for (emulator, guest) in &installed {
+    for (emulator, arch, machine) in &installed {
         let text = format!(
-            "<domain type='qemu'><name>probe</name><memory>65536</memory><os>{guest}</os>\
-             <devices><emulator>{emulator}</emulator></devices></domain>"
+            "<domain type='qemu'><name>probe</name><memory>65536</memory>\
+             <os><type arch='{arch}' machine='{machine}'>hvm</type></os><devices><emulator>{emulator}</emulator></devices></domain>"
         );
         fresh.runtime.block_on(fresh.driver().check(&domain(&text))).unwrap();
     }
     let own = ms(start.elapsed());
     let begun = libvirtd.restart(true).unwrap();
-    let paths: Vec<String> = installed.iter().map(|(emulator, _)| (*emulator).to_owned()).collect();
+    let paths: Vec<String> = installed.iter().map(|(emulator, ..)| (*emulator).to_owned()).collect();
+    let archs = installed.iter().map(|(_, arch, _)| *arch);
+    let asked: Vec<&str> = std::iter::once("probe").chain(archs).collect();
     let start = Instant::now();
-    reference.ask(&["probe"], &paths);
+    reference.ask(&asked, &paths);
     let theirs = ms(begun + start.elapsed());
     let against = format!("libvirt's start with an empty cache, {} emulators", installed.len());
     report.add("first capabilities", "ms", own, Some(theirs), against, Goal::Ratio(0.3));
@@ -323,8 +324,12 @@ fn emulators(libvirtd: &mut Libvirtd, reference: &Reference, report: &mut Report
 
 /// Documents of so many guests, and the files that hold them.
 fn guests(ours: &Ours, count: usize) -> (Vec<String>, Vec<String>) {
-    let disk = ours.folder.path().join("disk");
-    let texts: Vec<String> = (0..count).map(|number| guest(number, &disk)).collect();
+    let disk = |number: usize| {
+        let path = ours.folder.path().join(format!("disk{number}"));
+        fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
+        path
+    };
+    let texts: Vec<String> = (0..count).map(|number| guest(number, &disk(number))).collect();
     let file = |number: usize| ours.folder.path().join(format!("many{number}.xml")).display().to_string();
     let files: Vec<String> = (0..count).map(file).collect();
     files.iter().zip(&texts).for_each(|(file, text)| fs::write(file, text).unwrap());

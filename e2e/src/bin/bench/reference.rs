@@ -21,7 +21,7 @@ impl Reference {
     pub(crate) fn ask(&self, arguments: &[&str], paths: &[String]) -> String {
         let mut command = Command::new(&self.0);
         let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let input = paths.join("\n") + "\n";
+        let input: String = paths.iter().flat_map(|path| [path.as_str(), "\n"]).collect();
         let mut stdin = child.stdin.take().unwrap();
         // What it prints may be longer than a pipe holds.
         let feeder = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
