@@ -352,3 +352,25 @@ fn what_is_no_character_of_xml_is_refused_written_out_or_by_number() {
         assert!(Document::parse(text).is_ok(), "{text:?}");
     }
 }
+
+/// Two of Unicode's code points are no characters, and stand in no document: neither as they are nor by their numbers.
+#[test]
+fn what_is_no_character_is_neither_read_nor_written() {
+    let with = |path: &str| {
+        format!(
+            "<domain type='kvm'><name>d</name><memory>1</memory><os><type>hvm</type></os><devices>\
+             <disk type='file'><source file='{path}'/><target dev='vda'/></disk></devices></domain>"
+        )
+    };
+    for path in ["/a\u{ffff}", "/a\u{fffe}&quot;", "/a&#xFFFF;", "/a\u{1}"] {
+        let error = parse::<Domain>(&with(path)).expect_err(path);
+        assert!(error.to_string().contains("no character of XML"), "{path:?}: {error}");
+    }
+    for path in ["/a\u{fffd}", "/a\u{feff}", "/\u{f8ff}\u{10ffff}"] {
+        parse::<Domain>(&with(path)).expect(path);
+    }
+    let mut domain = parse::<Domain>(&with("/a")).expect("a domain").value;
+    domain.name = "\u{ffff}a\"\u{fffe}\u{fffd}\u{1}".to_owned();
+    let written = format(&domain);
+    assert_eq!(parse::<Domain>(&written).expect("it is read again").value.name, "a\"\u{fffd}");
+}

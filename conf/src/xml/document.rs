@@ -167,12 +167,14 @@ impl<'a> Document<'a> {
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
-        // Looking at all bytes is faster than stopping at the first: nearly every document has none.
-        let mut bytes = text.bytes();
-        if bytes.clone().fold(false, |found, byte| found | !is_character(byte.into()))
-            && let Some(at) = bytes.position(|byte| !is_character(byte.into()))
+        // Looking at all bytes is faster than stopping at the first: nearly every document has none. Those that are no
+        // characters of XML, and have more than one byte, begin with this one.
+        const NONCHARACTER: u8 = 0xEF;
+        let is_suspect = |byte: u8| (byte == NONCHARACTER) | !is_character(byte.into());
+        if text.bytes().fold(false, |found, byte| found | is_suspect(byte))
+            && let Some((at, character)) = text.char_indices().find(|(_, character)| !is_character(*character))
         {
-            return Err(document.malformed(at, format!("U+{:04X} is no character of XML", text.as_bytes()[at])));
+            return Err(document.malformed(at, format!("U+{:04X} is no character of XML", u32::from(character))));
         }
         document.nodes.reserve_exact(FIRST_NODES.min(text.len() / SHORTEST + 1));
         document.attributes.reserve_exact(FIRST_NODES);

@@ -205,12 +205,13 @@ pub(super) fn escape(out: &mut String, text: &str) {
             b'"' => "&quot;",
             b'\n' | b'\t' | b'\r' => continue,
             0..b' ' => "",
+            0xEF if text[at..].starts_with(['\u{FFFE}', '\u{FFFF}']) => "",
             _ => continue,
         };
-        // All of these are single bytes, which are no part of another character.
+        // A byte like these is no part of another character; only the last is not alone.
         out.push_str(&text[copied..at]);
         out.push_str(instead);
-        copied = at + 1;
+        copied = at + if byte.is_ascii() { 1 } else { '\u{FFFF}'.len_utf8() };
     }
     out.push_str(&text[copied..]);
 }

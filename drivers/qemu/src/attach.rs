@@ -150,9 +150,17 @@ async fn attach(
     done: tokio::sync::oneshot::Sender<()>,
 ) {
     let watching = tokio::spawn(guest::run(core.clone(), guest.clone(), notices));
-    if guest.monitor().is_ok() {
-        match catch_up(core, guest).await {
-            Ok(()) => {}
+    let mut done = Some(done);
+    if let Ok(monitor) = guest.monitor() {
+        match catch_up(core, guest, &monitor).await {
+            Ok(false) => {}
+            Ok(true) => {
+                // Nobody waits to hear which devices went meanwhile: that is told as if they went now.
+                done = None;
+                if let Err(error) = change::unplug::catch_up(core, guest).await {
+                    tracing::warn!(%error, uuid = %guest.uuid, "find out which devices the guest has");
+                }
+            }
             Err(CatchUp::Another(uuid)) => {
                 entry.state().damaged = Some(format!("QEMU answers with another guest's uuid, {uuid}"))
             }
@@ -182,8 +190,8 @@ impl From<MonitorError> for CatchUp {
     }
 }
 
-/// What missed events would have told is queried.
-async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
+/// The state that missed events would have told is queried; whether the guest still runs. QEMU reads a byte at a time, so little is said, and at once.
+async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Result<bool, CatchUp> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(rename = "UUID")]
@@ -193,23 +201,23 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
     struct RunState {
         status: String,
     }
-    let Ok(monitor) = guest.monitor() else { return Ok(()) };
-    loop {
-        match monitor.negotiate().await {
-            Ok(()) => break,
-            // It is told as silent; when it speaks again it is greeted.
+    // A silent one is told as such; when it speaks again it is greeted.
+    while let Err(error) = monitor.begin().await {
+        if !matches!(error, MonitorError::Silent { .. }) {
+            return Err(error.into());
+        }
+    }
+    let (answer, run_state) = loop {
+        let identity = monitor.execute::<Answer>("query-uuid", Value::Null);
+        match tokio::try_join!(identity, monitor.execute::<RunState>("query-status", Value::Null)) {
+            Ok(answers) => break answers,
             Err(MonitorError::Silent { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-    }
-    let answer: Answer = monitor.execute("query-uuid", Value::Null).await?;
+    };
     if answer.uuid != guest.uuid {
         return Err(CatchUp::Another(answer.uuid));
     }
-    if let Err(error) = change::unplug::catch_up(core, guest).await {
-        tracing::warn!(%error, uuid = %guest.uuid, "find out which devices the guest has");
-    }
-    let run_state: RunState = monitor.execute("query-status", Value::Null).await?;
     let state = match run_state.status.as_str() {
         "running" | "suspended" => {
             let known = Some(guest.status().state).filter(|state| matches!(state, DomainState::Running(_)));
@@ -224,11 +232,11 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
             let cause =
                 if ends_at_reboot && !guest.status().reboots { events::Cause::Reboot } else { events::Cause::Poweroff };
             events::ended(core, guest, cause).await;
-            return Ok(());
+            return Ok(false);
         }
         "guest-panicked" => {
             events::ended(core, guest, events::Cause::Crash).await;
-            return Ok(());
+            return Ok(false);
         }
         "internal-error" => DomainState::Paused(PausedReason::Unknown),
         "prelaunch" if !guest.status().paused => {
@@ -242,7 +250,7 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>) -> Result<(), CatchUp> {
         }
     };
     guest.take_on(core, state).await;
-    Ok(())
+    Ok(true)
 }
 
 /// Control groups and folders without a state, and claims and ports of guests that don't run.

@@ -91,28 +91,11 @@ impl Monitor {
         (Monitor { shared, reader, deadline }, events)
     }
 
-    /// Waits for QEMU's greeting and ends the negotiation: the first thing to do. After a timeout it may be done again.
+    /// Waits for QEMU's greeting and ends the negotiation: the first thing to do. Its answer is not waited for: QEMU takes
+    /// commands in their order, so that the next one's answer tells of both. After a timeout it may be done again.
     ///
     /// # Errors
-    /// As [`Self::execute`].
-    pub(crate) async fn negotiate(&self) -> Result<(), MonitorError> {
-        self.greeted().await?;
-        match self.exchange("qmp_capabilities", Value::Null, None).await {
-            // An earlier one was carried out after all: QEMU knows the command no more.
-            Err(MonitorError::Refused { refusal, .. }) if refusal.class == "CommandNotFound" => {}
-            done => {
-                done?;
-            }
-        }
-        self.shared.negotiated.send_replace(true);
-        Ok(())
-    }
-
-    /// The same without waiting for the negotiation's answer: QEMU takes commands in their order, so that the next one's answer
-    /// tells of both. A QEMU that has much to do answers once instead of twice.
-    ///
-    /// # Errors
-    /// As [`Self::execute`].
+    /// As [`Self::execute`]; `Silent` only before anything was said.
     pub(crate) async fn begin(&self) -> Result<(), MonitorError> {
         self.greeted().await?;
         let command = "qmp_capabilities";
@@ -332,9 +315,9 @@ mod tests {
     async fn negotiated(deadline: Duration) -> (Monitor, MonitorEvents, Peer) {
         let (monitor, events, mut peer) = pair(deadline);
         peer.says(r#"{"QMP": {}}"#).await;
-        let (negotiated, heard) = tokio::join!(monitor.negotiate(), peer.answers(r#""return": {}"#));
-        negotiated.unwrap();
-        assert_eq!(heard, "qmp_capabilities");
+        monitor.begin().await.unwrap();
+        assert_eq!(peer.hears().await, json!({ "execute": "qmp_capabilities" }));
+        peer.says(r#"{"return": {}}"#).await;
         (monitor, events, peer)
     }
 
@@ -363,36 +346,12 @@ mod tests {
         let (monitor, mut events) = Monitor::open(ours, Duration::from_millis(20));
         let mut peer = Peer(BufReader::new(theirs));
         for _ in 0..2 {
-            assert!(matches!(monitor.negotiate().await, Err(MonitorError::Silent { .. })));
+            assert!(matches!(monitor.begin().await, Err(MonitorError::Silent { .. })));
         }
         assert!(monitor.is_silent());
         peer.says(r#"{"QMP": {}}"#).await;
         assert_eq!(events.recv().await, Some(Notice::Silent(true)));
         assert_eq!(events.recv().await, Some(Notice::Silent(false)));
-        assert!(!monitor.is_silent());
-    }
-
-    #[tokio::test]
-    async fn a_negotiation_whose_answer_came_too_late_ends_at_the_next_try() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (monitor, _events) = Monitor::open(ours, Duration::from_millis(20));
-        let mut peer = Peer(BufReader::new(theirs));
-        peer.says(r#"{"QMP": {}}"#).await;
-        assert!(
-            matches!(monitor.negotiate().await, Err(MonitorError::Silent { command, .. }) if command == "qmp_capabilities")
-        );
-        let talk = async {
-            loop {
-                let id = peer.hears().await["id"].clone();
-                peer.says(&format!(r#"{{"error": {{"class": "CommandNotFound", "desc": "done"}}, "id": {id}}}"#)).await;
-            }
-        };
-        // A machine that is slow may need more tries.
-        let tries = async { while monitor.negotiate().await.is_err() {} };
-        tokio::select! {
-            () = tries => {}
-            () = talk => {}
-        }
         assert!(!monitor.is_silent());
     }
 
@@ -413,13 +372,13 @@ mod tests {
         let (monitor, _events, mut peer) = pair(LONG);
         let talk = async {
             peer.says(r#"{"QMP": {}}"#).await;
-            (peer.answers(r#""return": {}"#).await, peer.answers(r#""return": {}"#).await)
+            (peer.hears().await["execute"].clone(), peer.answers(r#""return": {}"#).await)
         };
         let early = monitor.execute::<Value>("early", Value::Null);
-        let (early, greeted, heard) = tokio::join!(early, monitor.negotiate(), talk);
+        let (early, begun, heard) = tokio::join!(early, monitor.begin(), talk);
         early.unwrap();
-        greeted.unwrap();
-        assert_eq!(heard, ("qmp_capabilities".into(), "early".into()));
+        begun.unwrap();
+        assert_eq!(heard, (json!("qmp_capabilities"), "early".into()));
     }
 
     #[tokio::test]
