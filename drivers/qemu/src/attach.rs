@@ -149,14 +149,25 @@ async fn attach(
     notices: Option<MonitorEvents>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let watching = tokio::spawn(guest::run(core.clone(), guest.clone(), notices));
-    let mut done = Some(done);
+    // An abort of this task must be one of the other: it keeps the connection, and QEMU serves one at a time.
+    struct Abort(tokio::task::JoinHandle<()>);
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+    let mut watching = Abort(tokio::spawn(guest::run(core.clone(), guest.clone(), notices)));
     if let Ok(monitor) = guest.monitor() {
-        match catch_up(core, guest, &monitor).await {
+        let caught_up = catch_up(core, guest, monitor).await;
+        drop(done);
+        // Nobody waits for the rest: a device that went meanwhile is told as if it went now.
+        let settled = match caught_up {
+            Ok(true) => check_identity(guest, monitor).await.map(|()| true),
+            other => other,
+        };
+        match settled {
             Ok(false) => {}
             Ok(true) => {
-                // Nobody waits to hear which devices went meanwhile: that is told as if they went now.
-                done = None;
                 if let Err(error) = change::unplug::catch_up(core, guest).await {
                     tracing::warn!(%error, uuid = %guest.uuid, "find out which devices the guest has");
                 }
@@ -166,16 +177,9 @@ async fn attach(
             }
             Err(CatchUp::Monitor(error)) => tracing::warn!(%error, uuid = %guest.uuid, "take a guest back"),
         }
+    } else {
+        drop(done);
     }
-    drop(done);
-    // An abort of this task must be one of the other.
-    struct Abort(tokio::task::JoinHandle<()>);
-    impl Drop for Abort {
-        fn drop(&mut self) {
-            self.0.abort();
-        }
-    }
-    let mut watching = Abort(watching);
     let _ = (&mut watching.0).await;
 }
 
@@ -190,13 +194,19 @@ impl From<MonitorError> for CatchUp {
     }
 }
 
-/// The state that missed events would have told is queried; whether the guest still runs. QEMU reads a byte at a time, so little is said, and at once.
-async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Result<bool, CatchUp> {
+/// The process is the one that was started, so its monitor is too; one that is another guest's after all is left alone.
+async fn check_identity(guest: &Guest, monitor: &Monitor) -> Result<(), CatchUp> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(rename = "UUID")]
         uuid: Uuid,
     }
+    let answer: Answer = monitor.execute("query-uuid", Value::Null).await?;
+    if answer.uuid == guest.uuid { Ok(()) } else { Err(CatchUp::Another(answer.uuid)) }
+}
+
+/// The state that missed events would have told is queried; whether the guest still runs. QEMU reads a byte at a time, so little is said, and at once.
+async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Result<bool, CatchUp> {
     #[derive(Deserialize)]
     struct RunState {
         status: String,
@@ -207,17 +217,13 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Re
             return Err(error.into());
         }
     }
-    let (answer, run_state) = loop {
-        let identity = monitor.execute::<Answer>("query-uuid", Value::Null);
-        match tokio::try_join!(identity, monitor.execute::<RunState>("query-status", Value::Null)) {
-            Ok(answers) => break answers,
+    let run_state: RunState = loop {
+        match monitor.execute("query-status", Value::Null).await {
+            Ok(state) => break state,
             Err(MonitorError::Silent { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     };
-    if answer.uuid != guest.uuid {
-        return Err(CatchUp::Another(answer.uuid));
-    }
     let state = match run_state.status.as_str() {
         "running" | "suspended" => {
             let known = Some(guest.status().state).filter(|state| matches!(state, DomainState::Running(_)));
@@ -240,6 +246,7 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Re
         }
         "internal-error" => DomainState::Paused(PausedReason::Unknown),
         "prelaunch" if !guest.status().paused => {
+            check_identity(guest, monitor).await?;
             monitor.execute::<Value>("cont", Value::Null).await?;
             DomainState::Running(RunningReason::Booted)
         }
