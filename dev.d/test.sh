@@ -1,6 +1,6 @@
 # What CI runs, stage by stage.
 
-stages=() not_run=() passed=0 failed=0
+stages=() troubles=() not_run=() passed=0 failed=0
 
 stage() { # name command...
     local name=$1 start=$SECONDS log status=0; shift
@@ -14,6 +14,8 @@ stage() { # name command...
     if [ "$p" = 0 ] && [ "$f" = 0 ]; then if [ $status = 0 ]; then p=1; else f=1; fi; elif [ $status != 0 ] && [ "$f" = 0 ]; then f=1; fi
     passed=$((passed + p)) failed=$((failed + f))
     stages+=("$(printf '%-28s %-6s %4d s   %d passed, %d failed' "$name" "$([ $status = 0 ] && echo ok || echo FAILED)" $((SECONDS - start)) "$p" "$f")")
+    # How a stage failed stands at the end too, where little else does.
+    [ $status = 0 ] || troubles+=("$(printf '== %s\n' "$name"; grep -aE '^test .* FAILED$|panicked at|^error|^ostler: |^[a-z]+: what was found' "$log" | head -n 30; tail -n 15 "$log")")
     rm -f "$log"
 }
 
@@ -34,6 +36,7 @@ run_tests() {
     stage "end to end" e2e
     if [ -d ../shared/corpus ]; then stage "conformance" conformance --ratchet; else not_run+=("conformance, and that YAML loses nothing: the corpus of libvirt's cases is not at hand"); fi
     printf '\n'
+    for line in "${troubles[@]}"; do printf '%s\n\n' "$line"; done
     printf '%s\n' "${stages[@]}"
     for line in "${not_run[@]}"; do printf 'not run: %s\n' "$line"; done
     printf '\n%d passed, %d failed\n' $passed $failed

@@ -251,6 +251,12 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// The memory of what holds secrets goes into no core dump, and no process without privileges looks into it.
+fn keep_from_core_dumps() -> anyhow::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).context("keep this process' memory out of core dumps")
+}
+
 fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
     telemetry::start(args.log_format, &args.log)?;
     let default = if args.cluster { "127.0.0.1:9437" } else { "127.0.0.1:9465" };
@@ -270,6 +276,7 @@ fn run_agent(args: AgentArgs, place: &Place) -> Outcome {
         }
         None => "ostler".to_owned(),
     };
+    keep_from_core_dumps()?;
     let runtime = runtime()?;
     let (objects, laid) = match (&pod, &args.kubeconfig, &args.manifests) {
         (Some(pod), ..) => (cluster(pod.config.clone(), pod.token.clone(), &args), pod.runtime.clone()),

@@ -46,6 +46,7 @@ pub(super) fn run(args: ControllerArgs) -> Outcome {
         listen: args.listen,
         vcpus_per_cpu: args.vcpus_per_cpu,
     };
+    super::keep_from_core_dumps()?;
     let runtime = super::runtime()?;
     runtime.block_on(controller::run(config))?;
     Ok(0)
