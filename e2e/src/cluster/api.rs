@@ -21,6 +21,7 @@ pub struct Api {
     agent: ureq::Agent,
     server: String,
     token: Option<String>,
+    acting_as: Option<String>,
 }
 
 /// A request that had no success.
@@ -80,7 +81,7 @@ impl Api {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        Ok(Api { agent: config.new_agent(), server: server.to_owned(), token: None })
+        Ok(Api { agent: config.new_agent(), server: server.to_owned(), token: None, acting_as: None })
     }
 
     /// As the user whose `NAME.crt` and `NAME.key` lie in a folder, with its `ca.crt`.
@@ -99,6 +100,11 @@ impl Api {
     /// The same server, as the owner of a token. Only for one without a certificate, which would come first.
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Api { token: Some(token.into()), ..self.clone() }
+    }
+
+    /// The same, acting as another user, as who may do all may do.
+    pub fn acting_as(&self, user: impl Into<String>) -> Self {
+        Api { acting_as: Some(user.into()), ..self.clone() }
     }
 
     /// What is at a path.
@@ -209,6 +215,9 @@ impl Api {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.server));
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        if let Some(user) = &self.acting_as {
+            request = request.header("Impersonate-User", user);
         }
         let answer = if body.is_null() {
             self.agent.run(request.body(()).map_err(|error| lost(error.into()))?)
