@@ -374,3 +374,15 @@ fn what_is_no_character_is_neither_read_nor_written() {
     let written = format(&domain);
     assert_eq!(parse::<Domain>(&written).expect("it is read again").value.name, "a\"\u{fffd}");
 }
+
+/// A byte order mark may begin a document; a second one is text where none may be.
+#[test]
+fn one_byte_order_mark_is_passed_over() {
+    const POOL: &str = "<pool type='dir'><name>p</name><target><path>/p</path></target></pool>";
+    for kind in SAMPLES.iter().chain([&POOL]) {
+        assert!(Document::parse(&format!("\u{feff}{kind}")).is_ok());
+        let error = Document::parse(&format!("\u{feff}\u{feff}{kind}")).expect_err("two marks");
+        assert!(error.to_string().contains("U+FEFF"), "{error}");
+    }
+    assert!(parse::<StoragePool>(&format!("\u{feff}{POOL}")).is_ok());
+}

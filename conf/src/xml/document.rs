@@ -164,6 +164,10 @@ impl<'a> Document<'a> {
             asked: None,
             is_grammar_only: false,
         };
+        // The reader would pass over a second one, and count wrong from there on.
+        if text.starts_with('\u{feff}') {
+            return Err(document.malformed(0, "U+FEFF before the root element"));
+        }
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
