@@ -104,14 +104,15 @@ impl Coalescer {
         entry.written = Some(status);
     }
 
-    /// It could not be written: again later, unless there is a newer one by then.
-    pub(super) fn failed(&mut self, key: &ObjectRef, status: Value, now: Instant) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    /// It could not be written: again later, unless there is a newer one by then. Gives how many tries failed.
+    pub(super) fn failed(&mut self, key: &ObjectRef, status: Value, now: Instant) -> u32 {
+        let Some(entry) = self.entries.get_mut(key) else { return 0 };
         let wait = RETRY_FIRST.saturating_mul(1 << entry.failures.min(10)).min(RETRY_MAX);
         entry.failures = entry.failures.saturating_add(1);
         entry.writing = false;
         let status = entry.wanted.take().map_or(status, |(newer, _)| newer);
         entry.wanted = Some((status, now + super::jittered(wait)));
+        entry.failures
     }
 
     /// Somebody else wrote over it: it is written again.

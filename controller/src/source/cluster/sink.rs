@@ -29,6 +29,8 @@ use crate::source::{EventKind, Sink, SinkError, SourceEvent};
 const WRITES: usize = 8;
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// A status that so many tries could not write is told of.
+const TOLD_AFTER: u32 = 5;
 /// The reason by which the controller says that this agent is not heard of.
 const HOST_UNREACHABLE: &str = "HostUnreachable";
 
@@ -277,7 +279,8 @@ impl Inner {
                 self.take_off_leftovers(key, status, &watch::plain(key.kind, written)).await?;
                 Ok(true)
             }
-            Err(Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => Ok(false),
+            Err(Error::Api(answer)) if answer.is_not_found() => Ok(false),
+            // Of a conflict too: another object has the name now, which the watch tells, or others wrote at the same time.
             Err(error) => Err(error),
         }
     }
@@ -329,10 +332,16 @@ async fn write_all(inner: Arc<Inner>) {
                     Ok(Ok(true)) => inner.coalescer().done(&key, status, Instant::now()),
                     Ok(Ok(false)) => inner.coalescer().forget(&key),
                     Ok(Err(error)) => {
-                        debug!(object = %key, %error, "a status could not be written yet");
-                        inner.coalescer().failed(&key, status, Instant::now());
+                        let failures = inner.coalescer().failed(&key, status, Instant::now());
+                        if failures == TOLD_AFTER {
+                            warn!(object = %key, %error, "a status can't be written");
+                        }
+                        debug!(object = %key, %error, failures, "a status could not be written yet");
                     }
-                    Err(_) => inner.coalescer().failed(&key, status, Instant::now()),
+                    Err(_) => {
+                        let failures = inner.coalescer().failed(&key, status, Instant::now());
+                        debug!(object = %key, failures, "a status could not be written in time");
+                    }
                 }
                 inner.wrote.notify_waiters();
             });
