@@ -66,11 +66,11 @@ async fn load_definitions(core: &Arc<Core>) -> Result<()> {
         let entry = core.entry_or_new(uuid);
         let mut state = entry.state();
         match stored {
-            Ok(stored) if names.insert(stored.definition.name.clone()) => {
-                state.definition = Some(Arc::new(stored.definition));
+            Ok(stored) if names.insert(stored.definition.name().to_owned()) => {
+                state.definition = Some(stored.definition);
                 state.record = stored.record;
             }
-            Ok(stored) => state.damaged = Some(format!("another domain has its name, {}", stored.definition.name)),
+            Ok(stored) => state.damaged = Some(format!("another domain has its name, {}", stored.definition.name())),
             Err(reason) => {
                 tracing::warn!(%uuid, reason, "a definition is left alone");
                 state.damaged = Some(reason);

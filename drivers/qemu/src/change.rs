@@ -15,7 +15,7 @@ use crate::args::interface::queues;
 use crate::complete::{complete, pci};
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
-use crate::store::Status;
+use crate::store::{Kept, Status};
 use crate::{alias, check};
 
 /// Whether [`change`] can do it on this running guest.
@@ -117,14 +117,15 @@ fn label(domain: &mut Domain, labels: &Domain) {
 /// Changes the stored definition, if there is one, durably.
 async fn store(core: &Arc<Core>, entry: &Arc<Entry>, change: impl FnOnce(&mut Domain) -> Result<()>) -> Result<()> {
     let Some(stored) = entry.state().definition.clone() else { return Ok(()) };
-    let mut definition = stored.as_ref().clone();
+    let mut definition = stored.definition()?;
     change(&mut definition)?;
-    if ostler_conf::format(&definition) == ostler_conf::format(stored.as_ref()) {
+    let changed = Kept::from(&definition);
+    if changed == stored {
         return Ok(());
     }
-    let (definitions, uuid, written) = (core.definitions.clone(), entry.uuid, definition.clone());
+    let (definitions, uuid, written) = (core.definitions.clone(), entry.uuid, changed.clone());
     blocking(move || definitions.save(uuid, &written)).await?;
-    entry.state().definition = Some(Arc::new(definition));
+    entry.state().definition = Some(changed);
     core.tell(uuid, DomainEvent::Defined);
     Ok(())
 }

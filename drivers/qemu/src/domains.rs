@@ -18,18 +18,20 @@ use crate::checker::check_definition;
 use crate::driver::{Core, QemuDriver, blocking};
 use crate::entry::Entry;
 use crate::start::chardevs;
+use crate::store::Kept;
 use crate::{change, check, start, stop, warnings};
 
 #[async_trait]
 impl Domains for QemuDriver {
     async fn check(&self, definition: &Domain) -> Result<Checked> {
         let core = &self.core;
-        let last = definition.uuid.and_then(|uuid| core.entry(uuid).ok()).and_then(|entry| last_definition(&entry));
+        let entry = definition.uuid.and_then(|uuid| core.entry(uuid).ok());
+        let last = entry.map(|entry| last_definition(&entry)).transpose()?.flatten();
         if definition.uuid.is_some() {
             definition.validate()?;
         }
-        let host = core.host_for(definition, last.as_deref()).await?;
-        let completed = check_definition(definition, last.as_deref(), &host)?;
+        let host = core.host_for(definition, last.as_ref()).await?;
+        let completed = check_definition(definition, last.as_ref(), &host)?;
         check::check_supported(&completed, &host)?;
         let warnings = warnings::find(core, &completed).await;
         Ok(Checked { definition: completed, warnings })
@@ -103,10 +105,13 @@ impl Domains for QemuDriver {
         match which {
             Definition::Live => Ok(entry.guest()?.status().definition),
             Definition::Persistent => {
-                let state = entry.state();
-                state.usable()?;
-                let definition = state.definition.as_deref().cloned();
-                definition.ok_or_else(|| Error::new(ErrorCode::NoDomain, format!("no definition of {uuid} is stored")))
+                let kept = {
+                    let state = entry.state();
+                    state.usable()?;
+                    state.definition.clone()
+                };
+                let none = || Error::new(ErrorCode::NoDomain, format!("no definition of {uuid} is stored"));
+                kept.ok_or_else(none)?.definition()
             }
         }
     }
@@ -316,10 +321,15 @@ impl QemuDriver {
 }
 
 /// What was completed before: the stored definition, else a transient guest's.
-fn last_definition(entry: &Entry) -> Option<Arc<Domain>> {
-    let state = entry.state();
-    let live = || state.guest.as_ref().map(|guest| Arc::new(guest.status().definition));
-    state.definition.clone().or_else(live)
+fn last_definition(entry: &Entry) -> Result<Option<Domain>> {
+    let (kept, guest) = {
+        let state = entry.state();
+        (state.definition.clone(), state.guest.clone())
+    };
+    match kept {
+        Some(kept) => kept.definition().map(Some),
+        None => Ok(guest.map(|guest| guest.status().definition)),
+    }
 }
 
 fn is_nothing(entry: &Entry) -> bool {
@@ -352,17 +362,17 @@ fn check_name(core: &Core, uuid: Uuid, name: &str) -> Result<()> {
 /// Stores a checked definition, if it is another than the stored one.
 async fn store(core: &Arc<Core>, entry: &Arc<Entry>, definition: &Domain) -> Result<()> {
     let _operation = entry.operation.lock().await;
+    let kept = Kept::from(definition);
     {
         let state = entry.state();
         state.usable()?;
-        let is_stored = |stored: &Arc<Domain>| ostler_conf::format(stored.as_ref()) == ostler_conf::format(definition);
-        if state.definition.as_ref().is_some_and(is_stored) {
+        if state.definition.as_ref() == Some(&kept) {
             return Ok(());
         }
     }
-    let (definitions, uuid, written) = (core.definitions.clone(), entry.uuid, definition.clone());
+    let (definitions, uuid, written) = (core.definitions.clone(), entry.uuid, kept.clone());
     blocking(move || definitions.save(uuid, &written)).await?;
-    entry.state().definition = Some(Arc::new(definition.clone()));
+    entry.state().definition = Some(kept);
     core.tell(uuid, DomainEvent::Defined);
     Ok(())
 }

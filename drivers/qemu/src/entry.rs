@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ostler_conf::Domain;
 use ostler_driver::{DomainState, DomainSummary, Error, Result, RunningReason, ShutoffReason};
 use ostler_util::ErrorCode;
 use uuid::Uuid;
 
 use crate::guest::Guest;
-use crate::store::Record;
+use crate::store::{Kept, Record};
 
 /// One domain.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct EntryState {
     /// The stored definition; none for a transient guest.
-    pub(crate) definition: Option<Arc<Domain>>,
+    pub(crate) definition: Option<Kept>,
     /// What is remembered with it.
     pub(crate) record: Record,
     /// Its guest, until all that it held is released.
@@ -75,7 +74,7 @@ impl Entry {
 impl EntryState {
     pub(crate) fn name(&self) -> Option<String> {
         let live = || self.guest.as_ref().map(|guest| guest.status().definition.name.clone());
-        self.definition.as_ref().map(|definition| definition.name.clone()).or_else(live)
+        self.definition.as_ref().map(|kept| kept.name().to_owned()).or_else(live)
     }
 
     pub(crate) fn domain_state(&self) -> DomainState {

@@ -57,7 +57,7 @@ impl Descriptors {
 pub(crate) async fn start(core: &Arc<Core>, entry: &Arc<Entry>, options: StartOptions) -> Result<()> {
     let definition = startable(core, entry).await?;
     settle::check_passwords(&definition, &options.secrets)?;
-    let mut status = Status::starting(live_definition(core, &definition));
+    let mut status = Status::starting(live_definition(core, definition));
     status.paused = options.paused;
     let result = run(core, entry, &mut status, options).await;
     if let Err(error) = &result {
@@ -68,7 +68,7 @@ pub(crate) async fn start(core: &Arc<Core>, entry: &Arc<Entry>, options: StartOp
 }
 
 /// The definition, if it can be started now.
-async fn startable(core: &Arc<Core>, entry: &Arc<Entry>) -> Result<Arc<Domain>> {
+async fn startable(core: &Arc<Core>, entry: &Arc<Entry>) -> Result<Domain> {
     let ending = {
         let state = entry.state();
         state.usable()?;
@@ -85,6 +85,7 @@ async fn startable(core: &Arc<Core>, entry: &Arc<Entry>) -> Result<Arc<Domain>> 
     }
     let definition = entry.state().definition.clone();
     let definition = definition.ok_or_else(|| Error::new(ErrorCode::NoDomain, "the domain is not defined"))?;
+    let definition = definition.definition()?;
     if core.running.exists(entry.uuid) {
         // What its last end could not release.
         stop::clean(core, entry.uuid, Vec::new()).await?;
@@ -103,8 +104,7 @@ async fn startable(core: &Arc<Core>, entry: &Arc<Entry>) -> Result<Arc<Domain>> 
 }
 
 /// What the guest will show as its own: the definition with its number and the names of its devices.
-fn live_definition(core: &Core, definition: &Domain) -> Domain {
-    let mut live = definition.clone();
+fn live_definition(core: &Core, mut live: Domain) -> Domain {
     live.id = Some(core.next_id());
     alias::assign(&mut live);
     live

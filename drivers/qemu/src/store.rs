@@ -1,11 +1,13 @@
 //! What outlives us: definitions below the state folder, running guests below the run folder. Everything is named by uuid.
 
 mod definitions;
+mod kept;
 mod record;
 mod running;
 mod state;
 
 pub(crate) use definitions::{Definitions, Record};
+pub(crate) use kept::Kept;
 pub(crate) use running::{Phase, Running, Status};
 
 use std::io;

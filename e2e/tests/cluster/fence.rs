@@ -116,9 +116,8 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     // Not fenced any more: only what it still holds runs there.
     edit(&a, json!({"fenced": false}));
     lab.wait(&host_path("node-a"), |host| host["status"]["fence"].is_null() && host["status"]["halted"].is_null());
-    // Its status is not waited for: now and then it goes on saying that the host is fenced, which is a fault to be found.
-    lab.wait_for("what stayed is started again", || places(&lab, &data) == ["node-a"]);
-    assert_eq!(claim_of(&space.get("domains", "data")), ("node-a", 1));
+    let stayed = space.wait("domains", "data", |domain| is_ready(domain) && condition(domain, "Running").0 == "True");
+    assert_eq!(claim_of(&stayed), ("node-a", 1));
     for (uuid, node) in [(&web, "node-b"), (&mail, "node-b"), (&data, "node-a")] {
         assert_eq!(places(&lab, uuid), [node]);
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Error};
-use ostler_crds::{Kind, Object, ObjectRef};
+use ostler_crds::{Kind, Object, ObjectRef, reasons};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -31,8 +31,8 @@ const WRITES: usize = 8;
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// A status that so many tries could not write is told of.
 const TOLD_AFTER: u32 = 5;
-/// The reason by which the controller says that this agent is not heard of.
-const HOST_UNREACHABLE: &str = "HostUnreachable";
+/// Reasons that the controller gives in this agent's place: it is not heard of, or what it held may be elsewhere.
+const SAID_FOR_US: &[&str] = &["HostUnreachable", reasons::HOST_FENCED];
 
 /// The sink of a cluster.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ impl Cluster {
                 self.inner.coalescer().has(key, theirs.clone());
                 let ours = shown(entry);
                 self.inner.coalescer().put(key, ours, now);
-            } else if is_unreachable(&theirs) {
+            } else if is_contradicted(&entry.status, &theirs) {
                 self.inner.coalescer().overwritten(key, now);
             }
             self.inner.news.notify_one();
@@ -328,20 +328,24 @@ async fn write_all(inner: Arc<Inner>) {
             let inner = inner.clone();
             writes.spawn(async move {
                 let result = timeout(CALL_TIMEOUT, inner.write(&key, &status)).await;
-                match result {
-                    Ok(Ok(true)) => inner.coalescer().done(&key, status, Instant::now()),
-                    Ok(Ok(false)) => inner.coalescer().forget(&key),
-                    Ok(Err(error)) => {
-                        let failures = inner.coalescer().failed(&key, status, Instant::now());
-                        if failures == TOLD_AFTER {
-                            warn!(object = %key, %error, "a status can't be written");
-                        }
-                        debug!(object = %key, %error, failures, "a status could not be written yet");
+                let error = match result {
+                    Ok(Ok(true)) => {
+                        inner.coalescer().done(&key, status, Instant::now());
+                        None
                     }
-                    Err(_) => {
-                        let failures = inner.coalescer().failed(&key, status, Instant::now());
-                        debug!(object = %key, failures, "a status could not be written in time");
+                    Ok(Ok(false)) => {
+                        inner.coalescer().forget(&key);
+                        None
                     }
+                    Ok(Err(error)) => Some((error.to_string(), status)),
+                    Err(_) => Some((format!("no answer in {} s", CALL_TIMEOUT.as_secs()), status)),
+                };
+                if let Some((error, status)) = error {
+                    let failures = inner.coalescer().failed(&key, status, Instant::now());
+                    if failures == TOLD_AFTER {
+                        warn!(object = %key, error, "a status can't be written");
+                    }
+                    debug!(object = %key, error, failures, "a status could not be written yet");
                 }
                 inner.wrote.notify_waiters();
             });
@@ -531,10 +535,21 @@ fn joined(entry: &Entry) -> Value {
     status
 }
 
-/// The controller did not hear of this agent, and said so.
-fn is_unreachable(status: &Value) -> bool {
-    let conditions = status.get("conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| condition["reason"] == HOST_UNREACHABLE)
+/// The controller speaks in this agent's place while it is not heard of, or while its host is fenced. Where this agent says
+/// otherwise, which it can now, its own word is the newer.
+fn is_contradicted(ours: &Value, theirs: &Value) -> bool {
+    let reason_of = |status: &Value, type_: &Value| {
+        let conditions = status.get("conditions").and_then(Value::as_array).into_iter().flatten();
+        conditions
+            .into_iter()
+            .find(|condition| condition["type"] == *type_)
+            .map(|condition| condition["reason"].clone())
+    };
+    let conditions = theirs.get("conditions").and_then(Value::as_array).into_iter().flatten();
+    conditions.into_iter().any(|condition| {
+        let reason = condition["reason"].as_str().unwrap_or_default();
+        SAID_FOR_US.contains(&reason) && reason_of(ours, &condition["type"]).is_none_or(|ours| ours != reason)
+    })
 }
 
 fn key_of(value: &Value) -> Option<ObjectRef> {

@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ostler_conf::{Domain, format, parse};
+use ostler_conf::{Domain, parse};
 use ostler_driver::{Result, ShutoffReason};
 use ostler_util::file::{create_directory, remove_durably, remove_temporary_files, write_atomic};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{FORMAT, failed};
+use super::{FORMAT, Kept, failed};
 
 /// The folder of definitions.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Definitions(PathBuf);
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     /// Its definition.
-    pub(crate) definition: Domain,
+    pub(crate) definition: Kept,
     /// What is remembered with it.
     pub(crate) record: Record,
 }
@@ -84,13 +84,13 @@ impl Definitions {
         if record.format > FORMAT {
             return Err(format!("{} was written by a newer version (format {})", path.display(), record.format));
         }
-        Ok(Stored { definition, record })
+        Ok(Stored { definition: Kept::read(&definition, &text), record })
     }
 
     /// Stores a definition, durably.
-    pub(crate) fn save(&self, uuid: Uuid, definition: &Domain) -> Result<()> {
-        let write = write_atomic(&self.path(uuid, "xml"), format(definition).as_bytes(), 0o600);
-        write.map_err(|error| failed(format!("store the definition of {}", definition.name), error))
+    pub(crate) fn save(&self, uuid: Uuid, definition: &Kept) -> Result<()> {
+        let write = write_atomic(&self.path(uuid, "xml"), definition.text().as_bytes(), 0o600);
+        write.map_err(|error| failed(format!("store the definition of {}", definition.name()), error))
     }
 
     /// Stores what is remembered, durably.
@@ -124,9 +124,9 @@ mod tests {
 
     const UUID: &str = "c7a5fdbd-edaf-9455-926a-d65c16db1809";
 
-    fn definition() -> Domain {
+    fn definition() -> Kept {
         let text = format!("<domain type='qemu'><name>a</name><uuid>{UUID}</uuid><memory>1</memory></domain>");
-        parse::<Domain>(&text).unwrap().strict().unwrap()
+        Kept::from(&parse::<Domain>(&text).unwrap().strict().unwrap())
     }
 
     #[test]
@@ -139,7 +139,8 @@ mod tests {
         store.save_record(uuid, &record).unwrap();
         let loaded = Definitions::open(folder.path().join("qemu")).unwrap().load().unwrap();
         let stored = loaded[&uuid].as_ref().unwrap();
-        assert_eq!((format(&stored.definition), &stored.record), (format(&definition()), &record));
+        assert_eq!((&stored.definition, &stored.record), (&definition(), &record));
+        assert_eq!(Kept::from(&stored.definition.definition().unwrap()), definition(), "nothing is lost");
         store.remove(uuid).unwrap();
         store.remove(uuid).unwrap();
         assert!(store.load().unwrap().is_empty());
@@ -163,8 +164,8 @@ mod tests {
             ("json", "", "can't be read whole"),
         ];
         for (extension, content, reason) in damages {
-            let (xml, path) = (format(&definition()), store.path(uuid, extension));
-            fs::write(store.path(uuid, "xml"), xml).unwrap();
+            let path = store.path(uuid, extension);
+            fs::write(store.path(uuid, "xml"), definition().text()).unwrap();
             fs::write(&path, content).unwrap();
             let loaded = store.load().unwrap();
             let found = loaded[&uuid].as_ref().unwrap_err();
