@@ -330,21 +330,23 @@ fn what_is_not_a_deletion_that_was_meant_destroys_nothing() {
     let mended = place.wait_ready("domains", "web");
     assert_eq!(condition(&mended, "Reconciling"), "", "{mended:#}");
 
-    // The controller did not hear of the agent for a while: the agent takes its word back.
-    let unknown = |type_: &str| {
-        json!({
-            "type": type_, "status": "Unknown", "reason": "HostUnreachable", "message": "", "observedGeneration": 1,
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        })
-    };
-    let status = json!({
-        "apiVersion": "ostler.dev/v1alpha1", "kind": "Domain", "metadata": { "name": "web" },
-        "status": { "conditions": [unknown("Ready"), unknown("Running")] },
-    });
-    let query = "fieldManager=ostler-controller&force=true";
-    place.server.api().apply(&format!("{}/status?{query}", path("domains", "web")), &status).unwrap();
-    let back = place.wait(&path("domains", "web"), |domain| condition(domain, "Running").starts_with("True"));
-    assert!(condition(&back, "Ready").starts_with("True"), "{back:#}");
+    // The controller did not hear of the agent for a while, or thought its host fenced: the agent takes its word back.
+    for (status, reason) in [("Unknown", "HostUnreachable"), ("False", "HostFenced")] {
+        let said = |type_: &str| {
+            json!({
+                "type": type_, "status": status, "reason": reason, "message": "", "observedGeneration": 1,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            })
+        };
+        let status = json!({
+            "apiVersion": "ostler.dev/v1alpha1", "kind": "Domain", "metadata": { "name": "web" },
+            "status": { "conditions": [said("Ready"), said("Running")] },
+        });
+        let query = "fieldManager=ostler-controller&force=true";
+        place.server.api().apply(&format!("{}/status?{query}", path("domains", "web")), &status).unwrap();
+        let back = place.wait(&path("domains", "web"), |domain| condition(domain, "Running").starts_with("True"));
+        assert!(condition(&back, "Ready").starts_with("True"), "{back:#}");
+    }
 
     // The claim is taken away: the guest goes on, and stands among the orphans.
     place
