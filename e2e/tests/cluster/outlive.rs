@@ -6,7 +6,7 @@ use ostler_e2e::cluster::install::NAMESPACE;
 use ostler_e2e::cluster::node::Node;
 use serde_json::{Value, json};
 
-use crate::lab::{Space, is_ready, lab};
+use crate::lab::{Space, condition, is_ready, lab, small};
 
 /// The conditions with the times of their last change: what flapped shows.
 fn conditions(demo: &Space<'_>) -> Vec<Value> {
@@ -85,4 +85,40 @@ fn a_guests_process_outlives_agent_kubelet_api_server_and_charts() {
     };
     assert_eq!(strip(conditions(&demo)), strip(before));
     demo.end();
+}
+
+#[test]
+fn an_agent_that_is_rolled_back_leaves_a_guest_with_a_newer_field_as_it_is() {
+    let lab = lab();
+    let space = lab.space("rollback");
+    space.create("domains", &small("web", json!({})));
+    space.wait_ready("domains", "web");
+    let (node, pid) = space.guest("web");
+
+    // The newer release: its definitions and its webhook know a field that this one's don't.
+    lab.kubectl(&["-n", NAMESPACE, "delete", "daemonset", "ostler-agent"]);
+    lab.kubectl(&["delete", "validatingwebhookconfiguration", "ostler-validate"]);
+    let magic = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/magic";
+    let crd = |change: Value| {
+        lab.kubectl(&["patch", "crd", "domains.ostler.dev", "--type=json", "-p", &change.to_string()]);
+    };
+    crd(json!([{"op": "add", "path": magic, "value": {"type": "boolean"}}]));
+    // The new schema takes a moment to hold: until then the field is dropped.
+    let newer = json!({"spec": {"magic": true, "runStrategy": "Halted"}});
+    lab.wait_for("the newer definition holds", || {
+        lab.accepted(|| lab.api().merge(&space.path("domains", "web"), &newer))["spec"]["magic"] == true
+    });
+
+    // Rolled back to this one.
+    lab.install(&[]);
+    let held = space.wait("domains", "web", |domain| condition(domain, "Ready").1 == "AgentTooOld");
+    assert_eq!(condition(&held, "Reconciling").0, "True", "{held:#}");
+    assert_eq!(condition(&held, "Running").0, "True", "{held:#}");
+    assert_eq!(node.guests(), [pid], "its last definition goes on");
+
+    space.edit("domains", "web", json!({"spec": {"magic": null, "runStrategy": "Always"}}));
+    space.wait("domains", "web", |domain| is_ready(domain) && condition(domain, "Reconciling").0.is_empty());
+    assert_eq!(node.guests(), [pid]);
+    crd(json!([{"op": "remove", "path": magic}]));
+    space.end();
 }
