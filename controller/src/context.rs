@@ -92,6 +92,7 @@ struct State {
     /// Claims that the API server has confirmed.
     confirmed: HashMap<ObjectRef, i64>,
     obeyed: Option<String>,
+    emptying: bool,
     /// Domains, by uid and the claim's number, that are here as far as we were told, while the API server knows better.
     disowned: HashSet<(String, i64)>,
     /// Guests without a claim here of which it was asked who holds it.
@@ -196,6 +197,19 @@ impl Context {
     /// Remembers that it was asked who holds the claim on a guest; gives whether that is new.
     pub fn set_stray(&self, guest: Uuid) -> bool {
         self.state().strays.insert(guest)
+    }
+
+    /// Whether this host is being emptied.
+    pub fn is_in_maintenance(&self) -> bool {
+        match self.get(&self.host_ref()).as_deref() {
+            Some(Object::Host(host)) => host.spec.maintenance,
+            _ => false,
+        }
+    }
+
+    /// Remembers whether guests were told last that this host is being emptied; gives whether that is news.
+    pub fn set_emptying(&self, emptying: bool) -> bool {
+        std::mem::replace(&mut self.state().emptying, emptying) != emptying
     }
 
     /// Remembers which fence was obeyed last; gives whether it is another than before.

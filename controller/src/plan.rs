@@ -29,6 +29,8 @@ pub struct Desired<'a> {
     pub approval: RestartApproval,
     /// Its object is being deleted: the guest must end.
     pub deleted: bool,
+    /// Its host is being emptied: the guest must end, to be started again elsewhere or later.
+    pub evicted: bool,
     /// How long a guest has to shut down.
     pub shutdown_timeout: Duration,
     /// Whether it is ended then.
@@ -131,6 +133,8 @@ pub enum Verdict {
     ShutdownIgnored,
     /// A start waits for what is missing.
     Waiting,
+    /// It would run, but for its host being emptied.
+    Evicted,
     /// The guest ended soon after its start, again and again: the next start waits.
     CrashLoop,
     /// The guest is paused by an I/O error.

@@ -7,7 +7,7 @@ pub mod store;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use ostler_crds::{Object, ObjectRef};
+use ostler_crds::{Object, ObjectRef, RunRecord};
 use serde_json::Value;
 
 /// Tells of objects: first all that there are, then each change.
@@ -82,11 +82,12 @@ pub trait Sink: Send + Sync {
         Ok(true)
     }
 
-    /// Gives the claim of this number back: nothing of the object is left on this host. If it is not held any more, that is as well.
+    /// Gives the claim of this number back: nothing of the object is left on this host. What happened to the guest so far goes with
+    /// it. If it is not held any more, that is as well.
     ///
     /// # Errors
     /// Transient ones.
-    async fn give_claim_back(&self, _object: &ObjectRef, _number: i64) -> Result<(), SinkError> {
+    async fn give_claim_back(&self, _object: &ObjectRef, _number: i64, _run: &RunRecord) -> Result<(), SinkError> {
         Ok(())
     }
 

@@ -80,6 +80,7 @@ pub mod reasons {
     pub const UNSUPPORTED: &str = "Unsupported";
     pub const CLAIM_OUTDATED: &str = "ClaimOutdated";
     pub const HOST_FENCED: &str = "HostFenced";
+    pub const HOST_MAINTENANCE: &str = "HostMaintenance";
     pub const MOVE_PENDING: &str = "MovePending";
     pub const NOT_ALLOWED: &str = "NotAllowed";
 }

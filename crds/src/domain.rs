@@ -47,6 +47,9 @@ pub struct DomainSpec {
     /// How it is shut down.
     #[serde(default)]
     pub shutdown: Shutdown,
+    /// What becomes of the guest when its host is to be emptied.
+    #[serde(default)]
+    pub eviction_strategy: EvictionStrategy,
     /// What becomes of the guest and its state when this object is deleted.
     #[serde(default)]
     pub deletion: Deletion,
@@ -129,6 +132,16 @@ pub enum OnHostShutdown {
     Save,
     /// It is ended.
     PowerOff,
+}
+
+/// What becomes of a guest when its host is to be emptied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EvictionStrategy {
+    /// It is shut down, and started again elsewhere if it can go there, else when the host is open again.
+    #[default]
+    Shutdown,
+    /// It goes on, and the host's condition Drained names it.
+    Block,
 }
 
 /// What becomes of a guest when its object is deleted.
@@ -320,6 +333,9 @@ pub struct RunRecord {
     /// An approved restart is under way: when the guest has ended, it is started.
     #[serde(default)]
     pub restarting: bool,
+    /// Its host is being emptied: when the guest has ended, it is started where and when that can be.
+    #[serde(default)]
+    pub evicted: bool,
     /// Restarts in a row after it ended by itself soon after its start.
     #[serde(default)]
     pub restarts: i32,

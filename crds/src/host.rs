@@ -34,6 +34,10 @@ pub struct HostSpec {
     /// Nothing new is placed here; what is here goes on.
     #[serde(default)]
     pub unschedulable: bool,
+    /// The host is to be emptied: nothing new is placed here, and each guest is treated as its evictionStrategy says. The condition
+    /// Drained tells when none runs.
+    #[serde(default)]
+    pub maintenance: bool,
     /// A person's word that nothing runs on this host any more: what it held may run elsewhere.
     #[serde(default)]
     pub fenced: bool,

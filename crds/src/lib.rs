@@ -25,7 +25,8 @@ pub use common::{HostCounts, HostSelector, NamespaceSelector, Placement, RetainO
 pub use condition::{Condition, ConditionStatus, Conditions, reasons, types};
 pub use domain::{
     Adopt, Apply, Deletion, DeletionPolicy, DeletionState, Disruption, Domain, DomainSpec, DomainStatus,
-    OnHostShutdown, PendingChange, Phase, Resolved, RestartApproval, RunRecord, RunStrategy, Shutdown,
+    EvictionStrategy, OnHostShutdown, PendingChange, Phase, Resolved, RestartApproval, RunRecord, RunStrategy,
+    Shutdown,
 };
 pub use duration::Duration;
 pub use host::{

@@ -84,7 +84,8 @@ fn on(desired: &Desired<'_>, observed: &Observed<'_>, needs_restart: bool) -> Po
     if must_end {
         run.restarting = false;
     }
-    if must_end || run.restarting {
+    run.evicted = desired.evicted && !must_end;
+    if must_end || run.restarting || run.evicted {
         return end(desired, observed, run);
     }
     if state == DomainState::Paused(PausedReason::IoError) {
@@ -154,8 +155,11 @@ fn off(desired: &Desired<'_>, observed: &Observed<'_>, reason: ShutoffReason) ->
         None => {}
     }
     if !should_run(desired, &run, reason) {
-        run.restarting = false;
+        (run.restarting, run.evicted) = (false, false);
         return PowerPlan::settled(run);
+    }
+    if desired.evicted {
+        return PowerPlan { verdict: Verdict::Evicted, ..PowerPlan::settled(run) };
     }
     if !desired.startable {
         return PowerPlan { verdict: Verdict::Waiting, ..PowerPlan::settled(run) };
@@ -165,19 +169,20 @@ fn off(desired: &Desired<'_>, observed: &Observed<'_>, reason: ShutoffReason) ->
     }
     run.started = true;
     run.start_time = Some(observed.now.to_string());
-    (run.last_end, run.next_restart, run.restarting) = (None, None, false);
+    (run.last_end, run.next_restart) = (None, None);
+    (run.restarting, run.evicted) = (false, false);
     PowerPlan::act(run, Action::Start)
 }
 
 /// Records how the guest ended, and whether its restart must wait.
 fn note_end(run: &mut RunRecord, desired: &Desired<'_>, observed: &Observed<'_>, reason: ShutoffReason) {
     run.last_end = Some(end_word(reason).to_owned());
-    let was_asked = run.restarting || observed.shutdown_asked.is_some() || desired.request.is_some();
+    let was_asked = run.restarting || run.evicted || observed.shutdown_asked.is_some() || desired.request.is_some();
     let by_itself =
         matches!(reason, ShutoffReason::Shutdown | ShutoffReason::Crashed | ShutoffReason::Failed) && !was_asked;
     if desired.strategy == RunStrategy::Manual
         && reason != ShutoffReason::HostReboot
-        && !run.restarting
+        && !(run.restarting || run.evicted)
         && reason != ShutoffReason::GuestReboot
     {
         run.manual = Some(false);
@@ -199,7 +204,7 @@ fn should_run(desired: &Desired<'_>, run: &RunRecord, reason: ShutoffReason) -> 
         return false;
     }
     let asked = matches!(desired.request, Some(Verb::Start | Verb::Restart));
-    if asked || run.restarting || reason == ShutoffReason::GuestReboot {
+    if asked || run.restarting || run.evicted || reason == ShutoffReason::GuestReboot {
         return true;
     }
     let failed = matches!(run.last_end.as_deref(), Some("crashed" | "failed" | "hostReboot" | "unknown"));

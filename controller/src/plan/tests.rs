@@ -31,6 +31,7 @@ struct Wish {
     force: bool,
     startable: bool,
     deleted: bool,
+    evicted: bool,
 }
 
 impl Model {
@@ -40,6 +41,7 @@ impl Model {
             strategy: wish.strategy,
             approval: wish.approval,
             deleted: wish.deleted,
+            evicted: wish.evicted,
             shutdown_timeout: Duration::from_secs(60),
             force: wish.force,
             startable: wish.startable,
@@ -157,14 +159,16 @@ fn ends() -> impl Strategy<Value = ShutoffReason> {
 }
 
 fn wishes() -> impl Strategy<Value = Wish> {
-    (definitions(), strategies(), approvals(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(definition, strategy, approval, force, startable, deleted)| Wish {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (definitions(), strategies(), approvals(), flags).prop_map(
+        |(definition, strategy, approval, (force, startable, deleted, evicted))| Wish {
             definition,
             strategy,
             approval,
             force,
             startable,
             deleted,
+            evicted,
         },
     )
 }
@@ -219,6 +223,7 @@ proptest! {
         let plan = model.plan(&wish, None);
         let needs_restart = plan.pending.iter().any(|change| change.apply == Apply::Restart);
         let consent = wish.deleted
+            || wish.evicted
             || wish.strategy == RunStrategy::Halted
             || (needs_restart && wish.approval == RestartApproval::Automatic)
             || (wish.strategy == RunStrategy::Manual && model.run.manual == Some(false));
@@ -226,6 +231,32 @@ proptest! {
             prop_assert!(!plan.actions.iter().any(Action::is_disruptive), "{:?}", plan.actions);
         }
         prop_assert!(wish.force || !plan.actions.contains(&Action::Destroy));
+    }
+
+    #[test]
+    fn what_an_emptied_host_ended_is_started_once_that_is_over(mut model in models(), mut wish in wishes(), obeys in any::<bool>()) {
+        model.live = Some(wish.definition.clone());
+        model.state = DomainState::Running(RunningReason::Booted);
+        model.run.manual = Some(true);
+        (wish.deleted, wish.startable, wish.evicted) = (false, true, true);
+        let is_wanted = wish.strategy != RunStrategy::Halted;
+        let plan = model.plan(&wish, None);
+        prop_assert!(plan.actions.contains(&Action::Shutdown));
+        model.apply(&wish, &plan);
+        model.shutdown_asked = None;
+        if obeys {
+            model.end(ShutoffReason::Shutdown);
+            let plan = model.plan(&wish, None);
+            prop_assert!(!plan.actions.contains(&Action::Start));
+            prop_assert_eq!(plan.verdict == Verdict::Evicted, is_wanted);
+            model.apply(&wish, &plan);
+        }
+        wish.evicted = false;
+        let plan = model.plan(&wish, None);
+        prop_assert_eq!(plan.actions.contains(&Action::Start), is_wanted && obeys);
+        prop_assert!(!is_wanted || !plan.actions.iter().any(Action::is_disruptive), "it goes on where it had not ended");
+        model.apply(&wish, &plan);
+        prop_assert!(!model.run.evicted);
     }
 
     #[test]
@@ -258,6 +289,7 @@ fn halted(request: Option<Verb>, state: DomainState) -> Verdict {
         force: false,
         startable: true,
         deleted: false,
+        evicted: false,
     };
     model.plan(&wish, request).verdict
 }
@@ -278,6 +310,7 @@ fn restarts_in_a_row_wait_longer_and_longer() {
         force: false,
         startable: true,
         deleted: false,
+        evicted: false,
     };
     let mut model = Model {
         persistent: Some(definition),
@@ -314,6 +347,7 @@ fn a_guest_that_ignores_its_shutdown_is_reported_and_left_alone() {
         force: false,
         startable: true,
         deleted: false,
+        evicted: false,
     };
     let model = Model {
         persistent: Some(definition.clone()),
@@ -340,6 +374,7 @@ fn a_guests_reboot_brings_in_what_is_staged() {
         force: false,
         startable: true,
         deleted: false,
+        evicted: false,
     };
     let mut model = Model {
         persistent: Some(old.clone()),
@@ -371,6 +406,7 @@ fn a_guest_that_may_not_have_listened_is_asked_again() {
         force: false,
         startable: true,
         deleted: false,
+        evicted: false,
     };
     let asked = |first, last| {
         let model = Model {

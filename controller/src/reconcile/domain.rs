@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use ostler_crds::{Domain, DomainStatus, Object, ObjectRef, Verb, reasons};
+use ostler_crds::{Domain, DomainStatus, EvictionStrategy, Object, ObjectRef, Verb, reasons};
 use ostler_driver::{Connection, Domains};
 use tracing::debug;
 
@@ -201,15 +201,19 @@ async fn carry_out(
         report::not_applied(status, refusal, object.generation());
         return Ok(Some(Outcome { again, refused }));
     }
-    if let Some(elsewhere) = placed_elsewhere(context, domain) {
+    let elsewhere = placed_elsewhere(context, domain);
+    if elsewhere.is_some() || rest.verdict == Verdict::Evicted {
         let bound_by = hold::bound_by(context, domain);
         let is_halted = !observation.state().is_active() && rest.actions.is_empty() && request.is_none();
-        match number.filter(|_| is_halted && bound_by.is_none() && rest.verdict == Verdict::Settled) {
-            Some(number) => {
-                hold::leave(context, key, domains, &definition, uuid, number).await?;
-                return Ok(None);
-            }
-            None => report::wants_to_move(context, status, object.generation(), &elsewhere, bound_by.as_deref()),
+        let may_leave = is_halted && bound_by.is_none() && matches!(rest.verdict, Verdict::Settled | Verdict::Evicted);
+        if let Some(number) = number.filter(|_| context.by_claim && may_leave) {
+            hold::leave(context, key, domains, &definition, uuid, number, &status.run).await?;
+            return Ok(None);
+        }
+        let generation = object.generation();
+        match elsewhere {
+            Some(elsewhere) => report::wants_to_move(context, status, generation, &elsewhere, bound_by.as_deref()),
+            None => report::waits_for_host(context, status, generation, bound_by.as_deref()),
         }
     }
     context.metrics.domain(key, status.phase.map(|phase| (connection.driver(), phase.word())));
@@ -289,6 +293,7 @@ fn plan_for(
         strategy: domain.spec.run_strategy,
         approval: domain.spec.disruption.restart_approval,
         deleted,
+        evicted: is_evicted(context, domain),
         shutdown_timeout: domain.spec.shutdown.timeout.0,
         force: domain.spec.shutdown.force,
         startable,
@@ -304,6 +309,11 @@ fn plan_for(
         now: Timestamp::now(),
     };
     plan::plan(&desired, &observed, &|live, change| domains.can_change(live, change))
+}
+
+/// Whether the guest must end since its host is being emptied.
+fn is_evicted(context: &Context, domain: &Domain) -> bool {
+    context.is_in_maintenance() && domain.spec.eviction_strategy == EvictionStrategy::Shutdown
 }
 
 fn placed_elsewhere(context: &Context, domain: &Domain) -> Option<String> {

@@ -1,5 +1,6 @@
 //! This host's own object: what it is, what it carries out, and which guests belong to nobody.
 
+mod drain;
 mod strays;
 
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
         strays::look(context, host, &mut status).await?;
     }
     let is_obeyed = obey_fence(context, &mut status, generation).await?;
+    drain::report(context, host, &mut status, generation).await?;
     if !context.by_claim {
         report_source(context, &mut status, generation);
     }

@@ -51,7 +51,7 @@ pub(super) fn rule_of(fields: Fields, name: &str) -> Option<&'static Rule> {
 }
 
 const DOMAIN_SPEC: Fields = &[
-    ("placement driver runStrategy disruption shutdown deletion", Free),
+    ("placement driver runStrategy disruption shutdown evictionStrategy deletion", Free),
     // A guest that Ostler did not make may be anybody's.
     ("adopt", Only(&["Never", "Orphaned"], RawXml)),
     ("domain", Within(DOMAIN)),

@@ -7,35 +7,7 @@ use ostler_e2e::cluster::network::Link;
 use ostler_e2e::cluster::node::Node;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, Space, condition, host_path, is_ready, lab, processes, small};
-
-fn pool(name: &str, spec: &Value) -> Value {
-    json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": name}, "spec": spec})
-}
-
-/// A volume of a pool, and a guest that writes it.
-fn with_disk(space: &Space<'_>, name: &str, pool: &str) {
-    let volume = json!({"pool": pool, "deletion": {"policy": "Delete"}, "volume": {"capacity": "16Mi"}});
-    let volume = json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "StorageVolume", "metadata": {"name": name}, "spec": volume});
-    space.create("storagevolumes", &volume);
-    let source = json!({"volume": {"pool": pool, "volume": name}});
-    let disk = json!({"name": "vda", "target": {"bus": "virtio"}, "source": source});
-    space.create("domains", &small(name, json!({"domain": {"devices": {"disks": [disk]}}})));
-}
-
-/// Where a guest's processes are, by all nodes.
-fn places(lab: &Lab, uuid: &str) -> Vec<&'static str> {
-    lab.cluster.nodes().iter().flat_map(|node| processes(node, uuid)).map(|(name, _)| name).collect()
-}
-
-fn uuid_of(space: &Space<'_>, domain: &str) -> String {
-    space.get("domains", domain)["status"]["resolved"]["uuid"].as_str().expect("it ran").to_owned()
-}
-
-fn claim_of(domain: &Value) -> (&str, i64) {
-    let status = &domain["status"];
-    (status["host"].as_str().unwrap_or_default(), status["claim"].as_i64().unwrap_or_default())
-}
+use crate::lab::{claim_of, condition, host_path, is_ready, lab, places, pool, small, uuid_of, with_disk};
 
 /// Whether a Host lists a guest that does not run, of the claim that was taken from it.
 fn lists(host: &Value, object: &str) -> bool {

@@ -283,3 +283,34 @@ pub(crate) fn condition(object: &Value, type_: &str) -> (String, String, String)
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     (text("status"), text("reason"), text("message"))
 }
+
+/// A pool.
+pub(crate) fn pool(name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": name}, "spec": spec})
+}
+
+/// A volume of a pool, and a guest that writes it.
+pub(crate) fn with_disk(space: &Space<'_>, name: &str, pool: &str) {
+    let volume = json!({"pool": pool, "deletion": {"policy": "Delete"}, "volume": {"capacity": "16Mi"}});
+    let volume = json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "StorageVolume", "metadata": {"name": name}, "spec": volume});
+    space.create("storagevolumes", &volume);
+    let source = json!({"volume": {"pool": pool, "volume": name}});
+    let disk = json!({"name": "vda", "target": {"bus": "virtio"}, "source": source});
+    space.create("domains", &small(name, json!({"domain": {"devices": {"disks": [disk]}}})));
+}
+
+/// Where a guest's processes are, by all nodes.
+pub(crate) fn places(lab: &Lab, uuid: &str) -> Vec<&'static str> {
+    lab.cluster.nodes().iter().flat_map(|node| processes(node, uuid)).map(|(name, _)| name).collect()
+}
+
+/// The uuid of a guest that ran.
+pub(crate) fn uuid_of(space: &Space<'_>, domain: &str) -> String {
+    space.get("domains", domain)["status"]["resolved"]["uuid"].as_str().expect("it ran").to_owned()
+}
+
+/// Who holds a domain, by which number.
+pub(crate) fn claim_of(domain: &Value) -> (&str, i64) {
+    let status = &domain["status"];
+    (status["host"].as_str().unwrap_or_default(), status["claim"].as_i64().unwrap_or_default())
+}

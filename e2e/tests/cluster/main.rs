@@ -5,6 +5,7 @@
 mod admission;
 mod definitions;
 mod demo;
+mod drain;
 mod fence;
 mod lab;
 mod outlive;

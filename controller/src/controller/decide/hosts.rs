@@ -201,6 +201,9 @@ fn closed(pass: &Pass<'_>, name: &str, host: &Host) -> Option<Refusal> {
     if host.spec.unschedulable || host.metadata.deletion_timestamp.is_some() {
         return Some(Refusal::Unschedulable);
     }
+    if host.spec.maintenance {
+        return Some(Refusal::Maintenance);
+    }
     if node.cordoned {
         return Some(Refusal::Cordoned);
     }

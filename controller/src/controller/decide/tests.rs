@@ -314,10 +314,11 @@ fn a_host_that_is_not_ready_silent_cordoned_or_closed_takes_nothing() {
     let cordoned = |node: &Node| Node { cordoned: true, ..node.clone() };
     let tainted = |node: &Node| Node { taints: vec!["gpu".into()], ..node.clone() };
     type Close<'a> = &'a dyn Fn(&mut Cluster);
-    let closing: [(&str, Close<'_>); 7] = [
+    let closing: [(&str, Close<'_>); 8] = [
         ("cordoned", &|c| c.change_node("a", cordoned)),
         ("tainted gpu", &|c| c.change_node("a", tainted)),
         ("not ready", &|c| c.patch(&key(Kind::Host, "a"), &json!({"status": {"conditions": [ready("False")]}}))),
+        ("in maintenance", &|c| c.patch(&key(Kind::Host, "a"), &json!({"spec": {"maintenance": true}}))),
         ("closed by its Host's spec.unschedulable", &|c| {
             c.patch(&key(Kind::Host, "a"), &json!({"spec": {"unschedulable": true}}))
         }),

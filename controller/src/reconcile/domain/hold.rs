@@ -1,7 +1,9 @@
 //! What this host may do with a guest by its claim. The decision is `ostler_claims`'s; here it is carried out.
 
 use ostler_claims::{self as claim, Holder, Record};
-use ostler_crds::{ConditionStatus, Domain, DomainStatus, Kind, Object, ObjectRef, Phase, StoragePool, reasons, types};
+use ostler_crds::{
+    ConditionStatus, Domain, DomainStatus, Kind, Object, ObjectRef, Phase, RunRecord, StoragePool, reasons, types,
+};
 use ostler_driver::{Domains, StateOnUndefine};
 use tracing::info;
 use uuid::Uuid;
@@ -130,7 +132,7 @@ fn is_shared(context: &Context, pool: &ObjectRef) -> Option<bool> {
     }
 }
 
-/// Moves out: nothing of the guest is left here, then the claim is free for another host.
+/// Moves out: nothing of the guest is left here, then the claim is free for another host, which goes on from `run`.
 pub(super) async fn leave(
     context: &Context,
     key: &ObjectRef,
@@ -138,13 +140,14 @@ pub(super) async fn leave(
     definition: &ostler_conf::Domain,
     uuid: Uuid,
     number: i64,
+    run: &RunRecord,
 ) -> Result<(), Error> {
     context.given_up.note(uuid, number).map_err(Error::Journal)?;
     domains.undefine(uuid, StateOnUndefine::Keep).await?;
     super::delete::release_leases(context, definition).await;
     super::delete::forget_secrets(context, uuid)?;
     context.forget_domain(uuid);
-    context.sink.give_claim_back(key, number).await?;
+    context.sink.give_claim_back(key, number, run).await?;
     info!(object = %key, number, "moved out: the claim is given back");
     Ok(())
 }

@@ -56,6 +56,13 @@ pub(super) fn wants_to_move(
     });
 }
 
+/// Its host is being emptied, and it can't go elsewhere.
+pub(super) fn waits_for_host(context: &Context, status: &mut DomainStatus, generation: i64, bound_by: Option<&str>) {
+    let why = bound_by.map(|what| format!(", and {what} is there alone")).unwrap_or_default();
+    let message = format!("host {} is in maintenance{why}: the guest is started when that ends", context.host);
+    status.conditions.reconciling(reasons::HOST_MAINTENANCE, message, generation);
+}
+
 /// It is on its way out.
 pub(super) fn deleting(status: &mut DomainStatus, observation: &Observation) {
     status.phase = Some(Phase::Deleting);
@@ -91,7 +98,7 @@ pub(super) async fn report(
     };
     status.phase = Some(match (&plan.verdict, phase) {
         (Verdict::ShuttingDown, Phase::Running) => Phase::ShuttingDown,
-        (Verdict::Waiting, Phase::Stopped) => Phase::Pending,
+        (Verdict::Waiting | Verdict::Evicted, Phase::Stopped) => Phase::Pending,
         (_, phase) => phase,
     });
     status.state_reason = Some(reason.clone());
@@ -234,6 +241,9 @@ fn report_verdict(
         }
         Verdict::Waiting => {
             conditions.reconciling(reasons::MISSING, format!("its start waits: {}", said(waits_for.iter())), generation)
+        }
+        Verdict::Evicted => {
+            conditions.reconciling(reasons::HOST_MAINTENANCE, "its host is in maintenance", generation);
         }
         Verdict::CrashLoop => {
             let next = plan.run.next_restart.as_deref().unwrap_or("soon");

@@ -93,6 +93,24 @@ async fn stop_stray(
     Ok(())
 }
 
+/// The guests of ours that run here, by the names of their objects.
+pub(super) async fn active(context: &Context) -> Result<Vec<ObjectRef>, Error> {
+    let mut active = Vec::new();
+    for connection in &context.hypervisors {
+        let domains = domains(connection.as_ref())?;
+        for summary in domains.list().await?.into_iter().filter(|summary| summary.state.is_active()) {
+            match owner_of(domains, &summary).await {
+                Some(owner) if owner.id == context.owner => {
+                    active.push(ObjectRef::new(Kind::Domain, &owner.namespace, &owner.name));
+                }
+                None if summary.damaged.is_some() => active.push(ObjectRef::new(Kind::Domain, "", &summary.name)),
+                Some(_) | None => {}
+            }
+        }
+    }
+    Ok(active)
+}
+
 /// Whether no guest of ours runs here, nor is about to be started.
 pub(super) async fn nothing_runs(context: &Context) -> Result<bool, Error> {
     // Whoever began before the fence was seen has ended then.

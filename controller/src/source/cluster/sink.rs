@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Error};
-use ostler_crds::{Kind, Object, ObjectRef, reasons};
+use ostler_crds::{Kind, Object, ObjectRef, RunRecord, reasons};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -207,16 +207,16 @@ impl Cluster {
     }
 
     /// Changes the status of an object that this host holds by this claim; `false`: it does not.
-    async fn under_claim(&self, object: &ObjectRef, number: i64, change: Value) -> Result<bool, SinkError> {
+    async fn under_claim(&self, object: &ObjectRef, number: i64, change: &[Value]) -> Result<bool, SinkError> {
         let Some(uid) = self.inner.entries().get(object).map(|entry| entry.uid.clone()) else { return Ok(false) };
         let test = |path: &str, value: Value| json!({ "op": "test", "path": path, "value": value });
-        let steps = json!([
+        let held = [
             test("/metadata/uid", uid.into()),
             test("/status/host", self.inner.host.clone().into()),
             test("/status/claim", number.into()),
-            change,
-        ]);
-        let patch: json_patch::Patch = serde_json::from_value(steps).expect("these are operations");
+        ];
+        let steps = held.iter().chain(change).cloned().collect();
+        let patch: json_patch::Patch = serde_json::from_value(Value::Array(steps)).expect("these are operations");
         let api = watch::api(&self.inner.client, object.kind, &object.namespace);
         let params = PatchParams::default();
         let call = async {
@@ -440,11 +440,16 @@ impl Sink for Cluster {
     async fn confirm_claim(&self, object: &ObjectRef, number: i64) -> Result<bool, SinkError> {
         // New each time, so that the object's version is.
         let word = Uuid::new_v4().to_string();
-        self.under_claim(object, number, json!({ "op": "add", "path": "/status/claimConfirmed", "value": word })).await
+        let step = json!({ "op": "add", "path": "/status/claimConfirmed", "value": word });
+        self.under_claim(object, number, &[step]).await
     }
 
-    async fn give_claim_back(&self, object: &ObjectRef, number: i64) -> Result<(), SinkError> {
-        self.under_claim(object, number, json!({ "op": "remove", "path": "/status/host" })).await.map(|_| ())
+    async fn give_claim_back(&self, object: &ObjectRef, number: i64, run: &RunRecord) -> Result<(), SinkError> {
+        let steps = [
+            json!({ "op": "add", "path": "/status/run", "value": run }),
+            json!({ "op": "remove", "path": "/status/host" }),
+        ];
+        self.under_claim(object, number, &steps).await.map(|_| ())
     }
 
     async fn claimed_now(&self) -> Result<Option<HashSet<String>>, SinkError> {
