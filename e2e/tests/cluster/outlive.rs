@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use ostler_e2e::cluster::install::NAMESPACE;
+use ostler_e2e::cluster::install::{Kind, NAMESPACE};
 use ostler_e2e::cluster::node::Node;
 use serde_json::{Value, json};
 
-use crate::lab::{Space, condition, is_ready, lab, small};
+use crate::lab::{Lab, Space, condition, is_ready, lab, small};
 
 /// The conditions with the times of their last change: what flapped shows.
 fn conditions(demo: &Space<'_>) -> Vec<Value> {
@@ -27,6 +27,15 @@ fn agent_on(node: &Node) -> [String; 4] {
     ["-l".to_owned(), label, "--field-selector".to_owned(), format!("spec.nodeName={}", node.name)]
 }
 
+/// The same program as another image.
+fn install_another(lab: &Lab) {
+    let binary = tempfile::NamedTempFile::new().unwrap();
+    let mut bytes = std::fs::read(&lab.binary).unwrap();
+    bytes.push(0);
+    std::fs::write(binary.path(), bytes).unwrap();
+    lab.cluster.install(binary.path(), Kind::Plain, &[], &|line| eprintln!("{line}")).unwrap();
+}
+
 #[test]
 fn a_guests_process_outlives_agent_kubelet_api_server_and_charts() {
     let lab = lab();
@@ -40,13 +49,7 @@ fn a_guests_process_outlives_agent_kubelet_api_server_and_charts() {
     is_looked_after(&demo, 21);
     assert_eq!(demo.guest("hello").1, pid, "the agent's pod was deleted");
 
-    // The same program as another image.
-    let binary = tempfile::NamedTempFile::new().unwrap();
-    let mut bytes = std::fs::read(&lab.binary).unwrap();
-    bytes.push(0);
-    std::fs::write(binary.path(), bytes).unwrap();
-    let kind = ostler_e2e::cluster::install::Kind::Plain;
-    lab.cluster.install(binary.path(), kind, &[], &|line| eprintln!("{line}")).unwrap();
+    install_another(&lab);
     is_looked_after(&demo, 22);
     assert_eq!(demo.guest("hello").1, pid, "the DaemonSet was rolled to another image");
 
@@ -95,7 +98,8 @@ fn an_agent_that_is_rolled_back_leaves_a_guest_with_a_newer_field_as_it_is() {
     space.wait_ready("domains", "web");
     let (node, pid) = space.guest("web");
 
-    // The newer release: its definitions and its webhook know a field that this one's don't.
+    // A newer release: its definitions, its webhook and its agent know a field that this one's don't.
+    install_another(&lab);
     lab.kubectl(&["-n", NAMESPACE, "delete", "daemonset", "ostler-agent"]);
     lab.kubectl(&["delete", "validatingwebhookconfiguration", "ostler-validate"]);
     let magic = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/magic";
@@ -109,8 +113,9 @@ fn an_agent_that_is_rolled_back_leaves_a_guest_with_a_newer_field_as_it_is() {
         lab.accepted(|| lab.api().merge(&space.path("domains", "web"), &newer))["spec"]["magic"] == true
     });
 
-    // Rolled back to this one.
-    lab.install(&[]);
+    // Rolled back to this one; the definitions stay.
+    lab.helm(&["rollback", "ostler", "-n", NAMESPACE, "--wait=watcher", "--timeout", "3m"]);
+    lab.wait_rolled_out();
     let held = space.wait("domains", "web", |domain| condition(domain, "Ready").1 == "AgentTooOld");
     assert_eq!(condition(&held, "Reconciling").0, "True", "{held:#}");
     assert_eq!(condition(&held, "Running").0, "True", "{held:#}");
@@ -120,5 +125,6 @@ fn an_agent_that_is_rolled_back_leaves_a_guest_with_a_newer_field_as_it_is() {
     space.wait("domains", "web", |domain| is_ready(domain) && condition(domain, "Reconciling").0.is_empty());
     assert_eq!(node.guests(), [pid]);
     crd(json!([{"op": "remove", "path": magic}]));
+    lab.wait_for("domains are served again", || lab.api().get(&space.path("domains", "")).is_ok());
     space.end();
 }
