@@ -11,6 +11,7 @@ pub mod liveness;
 pub mod metrics;
 pub mod placement;
 mod quantity;
+pub mod quota;
 mod secrets;
 mod serve;
 mod shared;

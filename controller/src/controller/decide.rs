@@ -16,6 +16,7 @@ use copies::Copies;
 
 use super::liveness::Verdict;
 use super::placement::Candidate;
+use super::quota::Taken;
 use super::uses::Uses;
 use super::world::World;
 use super::writes::Writes;
@@ -71,6 +72,7 @@ pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Mem
         gone,
         circumstances,
         uses: Uses::of(world),
+        taken: Taken::of(world),
         memory,
         still_waiting: BTreeSet::new(),
         decision: Decision::default(),
@@ -92,6 +94,8 @@ struct Pass<'a> {
     world: &'a World,
     circumstances: &'a Circumstances<'a>,
     uses: Uses,
+    /// What the namespaces with quotas take of them.
+    taken: Taken,
     copies: Copies,
     /// Hosts on which nothing runs any more.
     gone: BTreeSet<String>,

@@ -35,6 +35,11 @@ impl Room {
         }
     }
 
+    /// The smaller of each.
+    pub fn least(self, other: Room) -> Room {
+        Room { cpu_milli: self.cpu_milli.min(other.cpu_milli), memory_bytes: self.memory_bytes.min(other.memory_bytes) }
+    }
+
     /// The larger of each.
     pub fn most(self, other: Room) -> Room {
         Room { cpu_milli: self.cpu_milli.max(other.cpu_milli), memory_bytes: self.memory_bytes.max(other.memory_bytes) }

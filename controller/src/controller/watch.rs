@@ -18,11 +18,15 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::quota::Limits;
 use super::world::{Node, Pod};
 use crate::source::cluster::wait_for_crds;
 
 /// The name of an agent's Lease begins so; its host's name follows.
 pub(super) const AGENT_LEASE: &str = "ostler-host-";
+/// The label that tells what a pod of the chart is, and its value for the one that books the guests' share of its node.
+const COMPONENT: &str = "app.kubernetes.io/component";
+const PLACEHOLDER: &str = "placeholder";
 /// The webhook's certificate.
 pub(super) const TLS_SECRET: &str = "ostler-webhook-tls";
 /// The webhook's configuration.
@@ -50,6 +54,7 @@ pub(super) enum Told {
     Node(Seen<String, Node>),
     Pod(Seen<(String, String), Pod>),
     Namespace(Seen<String, BTreeMap<String, String>>),
+    Quota(Seen<(String, String), Limits>),
     Agent(Seen<String, ()>),
     Secret(Seen<String, Box<core::Secret>>),
     Webhooks(Seen<String, Box<ValidatingWebhookConfiguration>>),
@@ -94,10 +99,18 @@ pub(super) fn start(tasks: &mut JoinSet<&'static str>, client: &Client, namespac
     follow(tasks, "namespaces", namespaces, all(), to, Told::Namespace, |namespace| {
         Some((namespace.name_any(), namespace.metadata.labels.unwrap_or_default()))
     });
+    let quotas: Api<core::ResourceQuota> = Api::all(client.clone());
+    follow(tasks, "resourcequotas", quotas, all(), to, Told::Quota, |quota| {
+        Some(((quota.namespace().unwrap_or_default(), quota.name_any()), Limits::from(quota)))
+    });
     let pods: Api<core::Pod> = Api::all(client.clone());
     let placed = all().fields("spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed");
-    follow(tasks, "pods", pods, placed, to, Told::Pod, |pod| {
-        Some(((pod.namespace().unwrap_or_default(), pod.name_any()), Pod::from(pod)))
+    let ours = namespace.to_owned();
+    follow(tasks, "pods", pods, placed, to, Told::Pod, move |pod| {
+        let key = (pod.namespace().unwrap_or_default(), pod.name_any());
+        // Only the chart makes pods in its namespace.
+        let is_placeholder = key.0 == ours && pod.labels().get(COMPONENT).is_some_and(|it| it == PLACEHOLDER);
+        Some((key, Pod { is_placeholder, ..Pod::from(pod) }))
     });
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     // A connection that has silently died must be noticed long before an agent could be thought dead.

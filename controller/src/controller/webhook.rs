@@ -3,7 +3,8 @@
 //! 1. What is only status, finalizers or labels, and what is being deleted, passes: an end must never be refused.
 //! 2. Our own rules, the same that a directory's manifests meet.
 //! 3. For a domain, the checks of its driver against each host that it may go to: refused only if all of them refuse.
-//! 4. What is referred to and does not exist yet is a warning: things are applied in any order.
+//! 4. The namespace's quotas.
+//! 5. What is referred to and does not exist yet is a warning: things are applied in any order.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,7 @@ use ostler_crds::{Domain, GROUP, Host, Kind, Object, ObjectRef};
 use serde_json::Value;
 
 use super::placement::allowed;
+use super::quota;
 use super::world::World;
 use crate::{admission, checks, names, reconcile, references};
 
@@ -61,6 +63,11 @@ pub fn review(body: &[u8], world: &World) -> Answer {
             response.result = status(&request, &faults);
             "refused"
         }
+        Verdict::Forbid(faults) => {
+            response.allowed = false;
+            response.result = Status { code: 403, reason: "Forbidden".to_owned(), ..status(&request, &faults) };
+            "forbidden"
+        }
     };
     Answer { review: response.into_review(), kind: kind.map_or("", Kind::name), result }
 }
@@ -71,6 +78,8 @@ enum Verdict {
     /// It is valid; people are told this.
     Allow(Vec<String>),
     Refuse(Vec<Fault>),
+    /// It is valid, and more than the namespace may have.
+    Forbid(Vec<Fault>),
 }
 
 /// What is wrong.
@@ -149,6 +158,9 @@ fn judge(request: &AdmissionRequest<DynamicObject>, kind: Option<Kind>, world: &
             Checked::Unknown(why) => warnings.push(why),
             Checked::Refused(faults) => return Verdict::Refuse(faults),
         }
+    }
+    if let Err(excess) = quota::admit(world, old.as_ref(), &object) {
+        return Verdict::Forbid(excess.iter().map(|excess| Fault::new(excess.field, excess.to_string())).collect());
     }
     Verdict::Allow(warnings)
 }

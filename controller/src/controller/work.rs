@@ -188,6 +188,7 @@ impl Work {
             }
             Told::Node(seen) => apply(&shared, "Node", &mut world.nodes, seen, |node| node),
             Told::Namespace(seen) => apply(&shared, "Namespace", &mut world.namespaces, seen, |labels| labels),
+            Told::Quota(seen) => apply(&shared, "ResourceQuota", &mut world.quotas, seen, |limits| limits),
             Told::Pod(seen) => apply(&shared, "Pod", &mut world.pods, seen, |pod| pod),
             Told::Agent(Seen::There(host, version, ())) => {
                 // A sign of life is no news, unless it is the first or the agent was thought dead.

@@ -8,6 +8,7 @@ use ostler_crds::{Domain, Host, Kind, Object, ObjectRef};
 
 use super::placement::Room;
 use super::quantity::{thousandths, units};
+use super::quota::Limits;
 
 /// Objects of one kind of watch, by name.
 #[derive(Debug)]
@@ -119,6 +120,8 @@ pub struct World {
     pub pods: Cache<(String, String), Pod>,
     /// The namespaces, with their labels.
     pub namespaces: Cache<String, BTreeMap<String, String>>,
+    /// What the namespaces' ResourceQuotas allow of our kinds, by namespace and name.
+    pub quotas: Cache<(String, String), Limits>,
     /// The hosts whose agents hold a Lease, with its version.
     pub agents: Cache<String, u64>,
 }
@@ -135,6 +138,7 @@ impl World {
             && self.nodes.is_complete()
             && self.pods.is_complete()
             && self.namespaces.is_complete()
+            && self.quotas.is_complete()
             && self.agents.is_complete()
     }
 
@@ -217,6 +221,8 @@ pub struct Pod {
     pub node: String,
     /// What it was promised.
     pub requests: Room,
+    /// Whether it does nothing but book the guests' share of its node.
+    pub is_placeholder: bool,
 }
 
 impl From<core::Pod> for Pod {
@@ -242,7 +248,7 @@ impl From<core::Pod> for Pod {
         if let Some(overhead) = &spec.overhead {
             requests = requests.plus(room(overhead));
         }
-        Pod { node: spec.node_name.unwrap_or_default(), requests }
+        Pod { node: spec.node_name.unwrap_or_default(), requests, is_placeholder: false }
     }
 }
 
@@ -313,7 +319,7 @@ mod tests {
         }))
         .unwrap();
         let expected = Room { cpu_milli: 250, memory_bytes: 65 << 20 };
-        assert_eq!(Pod::from(pod), Pod { node: "n".into(), requests: expected });
+        assert_eq!(Pod::from(pod), Pod { node: "n".into(), requests: expected, is_placeholder: false });
     }
 
     #[test]

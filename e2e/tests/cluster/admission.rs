@@ -3,7 +3,7 @@
 use ostler_e2e::cluster::install::NAMESPACE;
 use serde_json::{Value, json};
 
-use crate::lab::{lab, small};
+use crate::lab::{condition, lab, small};
 
 /// A disk of this kind, from a file.
 fn disk(device: &str) -> Value {
@@ -59,5 +59,53 @@ fn without_a_controller_nothing_new_is_accepted_and_the_rest_goes_on() {
     lab.wait_rolled_out();
     space.create("domains", &small("later", json!({})));
     space.wait_ready("domains", "later");
+    space.end();
+}
+
+#[test]
+fn a_namespace_has_no_more_than_its_quota_and_guests_no_more_than_what_is_booked_for_them() {
+    let lab = lab();
+    let space = lab.space("quota");
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "most"},
+        "spec": {"hard": {"ostler.dev/cpus": "2", "ostler.dev/memory": "48Mi", "ostler.dev/storage": "1Gi"}},
+    });
+    lab.api().create(&format!("/api/v1/namespaces/{}/resourcequotas", space.name), &quota).unwrap();
+    let path = space.path("domains", "");
+    // The controller hears of a quota a moment after the API server has it.
+    let large = small("large", json!({"domain": {"memory": {"size": "64Mi"}}}));
+    let mut refusal = String::new();
+    lab.wait_for("the quota holds", || match lab.api().create(&format!("{path}?dryRun=All"), &large) {
+        Ok(_) => false,
+        Err(error) => {
+            refusal = error.to_string();
+            error.code() == 403
+        }
+    });
+    let why = "spec.domain.memory.size: exceeded quota: most, requested: ostler.dev/memory=64Mi, used: ostler.dev/memory=0, limited: ostler.dev/memory=48Mi";
+    assert!(refusal.contains(why), "{refusal}");
+    for name in ["one", "two"] {
+        space.create("domains", &small(name, json!({})));
+        space.wait_ready("domains", name);
+    }
+    let error = lab.api().create(&path, &small("three", json!({}))).unwrap_err();
+    assert!(error.code() == 403 && error.to_string().contains("ostler.dev/cpus=1"), "{error}");
+    lab.api().delete(&space.path("domains", "one")).unwrap();
+    space.wait("domains", "one", Value::is_null);
+    space.create("domains", &small("three", json!({})));
+    space.wait_ready("domains", "three");
+
+    // What guests have is booked with kube-scheduler, and no guest takes more.
+    let booked = ["placeholder.enabled=true", "placeholder.image=localhost/pause:1", "placeholder.requests.cpu=500m"];
+    let mut args: Vec<&str> = booked.iter().flat_map(|value| ["--set", value]).collect();
+    args.extend(["--set", "placeholder.requests.memory=64Mi"]);
+    lab.install(&args);
+    let wide = lab.space("booked");
+    wide.create("domains", &small("wide", json!({"domain": {"memory": {"size": "80Mi"}}})));
+    let waits = wide.wait("domains", "wide", |domain| condition(domain, "Ready").1 == "Unschedulable");
+    assert!(condition(&waits, "Ready").2.contains("without enough free memory"), "{waits:#}");
+    lab.install(&[]);
+    wide.wait_ready("domains", "wide");
+    wide.end();
     space.end();
 }

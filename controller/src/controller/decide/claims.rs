@@ -27,6 +27,8 @@ type Bindings = BTreeMap<ObjectRef, String>;
 
 /// The hosts are asked which guests they have: until all have told, a guest may run there.
 const AWAITING_HOSTS: &str = "AwaitingHosts";
+/// It is more than its namespace may have.
+const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 /// A guest runs on two hosts.
 const TORN: &str = "RunsTwice";
 
@@ -121,7 +123,7 @@ fn next(pass: &Pass<'_>, key: &ObjectRef, domain: &Domain) -> Next<String> {
 
 /// The host for a domain, whose room it takes; or why there is none.
 fn choose(
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     object: &Object,
     domain: &Domain,
     bindings: &Bindings,
@@ -137,6 +139,7 @@ fn choose(
         Some(host) => (reasons::HOST_FENCED, format!("its host {host} is fenced, and {why}")),
         None => (UNSCHEDULABLE, why),
     })?;
+    pass.taken.take(pass.world, object).map_err(|excess| (QUOTA_EXCEEDED, excess.to_string()))?;
     if let Some(candidate) = candidates.iter_mut().find(|candidate| candidate.name == host) {
         candidate.room = candidate.room.minus(wish.needs);
     }
@@ -305,15 +308,24 @@ fn wait(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, domain: &Domain, 
 /// A volume without a host: bound where its use or its placement says, or left to its first user.
 fn bind(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, volume: &StorageVolume, host: Option<&String>) {
     let status = volume.status.clone().unwrap_or_default();
-    if let Some(host) = host {
-        claim_volume(pass, object, volume, host);
-        return;
-    }
+    let world = pass.world;
+    let excess = match host.map(|host| (host, pass.taken.take(world, object))) {
+        Some((host, Ok(()))) => {
+            claim_volume(pass, object, volume, host);
+            return;
+        }
+        Some((_, Err(excess))) => Some(excess),
+        None => None,
+    };
     pass.writes().hold(object);
     let mut conditions = status.conditions.clone();
     let generation = object.generation();
     let pool = ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
     match volume.spec.placement.as_ref().and_then(|placement| placement.host.as_ref()) {
+        _ if excess.is_some() => {
+            let message = excess.map(|excess| excess.to_string()).unwrap_or_default();
+            conditions.reconciling(QUOTA_EXCEEDED, message, generation);
+        }
         Some(named) => conditions.reconciling(reasons::MISSING, format!("there is no host {named}"), generation),
         None if !pass.world.get(&pool).is_some_and(|target| references::may_use(&key.namespace, target)) => {
             conditions.reconciling(reasons::MISSING, reconcile::not_for(&pool, &key.namespace), generation);

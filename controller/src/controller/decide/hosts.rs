@@ -143,14 +143,15 @@ pub(super) fn want(pass: &mut Pass<'_>) {
 /// The hosts as they are for new guests: who takes any, and how much is left there.
 pub(super) fn candidates(pass: &Pass<'_>) -> Candidates {
     let world = pass.world;
-    let mut taken: BTreeMap<&str, Room> = BTreeMap::new();
+    let (mut pods, mut booked, mut taken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (_, pod) in world.pods.iter() {
-        let sum = taken.entry(&pod.node).or_default();
+        let sums: &mut BTreeMap<&str, Room> = if pod.is_placeholder { &mut booked } else { &mut pods };
+        let sum = sums.entry(&pod.node).or_default();
         *sum = sum.plus(pod.requests);
     }
     for (_, domain) in world.domains() {
         if let Some(host) = domain.status.as_ref().and_then(|status| status.host.as_deref()) {
-            let sum = taken.entry(host).or_default();
+            let sum: &mut Room = taken.entry(host).or_default();
             *sum = sum.plus(needs(domain, pass.circumstances.vcpus_per_cpu));
         }
     }
@@ -162,7 +163,12 @@ pub(super) fn candidates(pass: &Pass<'_>) -> Candidates {
             drivers: host.status.as_ref().map(|status| status.drivers.clone()).unwrap_or_default(),
             closed: closed(pass, name, host),
             allow: host.status.as_ref().map(|status| status.allow.clone()).unwrap_or_default(),
-            room: room(pass, name, host).minus(taken.get(name).copied().unwrap_or_default()),
+            room: {
+                let of = |sums: &BTreeMap<&str, Room>| sums.get(name).copied();
+                let free = room(pass, name, host).minus(of(&pods).unwrap_or_default());
+                // Where the guests' share is booked, it is all that they have.
+                of(&booked).map_or(free, |booked| free.least(booked)).minus(of(&taken).unwrap_or_default())
+            },
         })
         .collect()
 }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controller::world::Node;
+use crate::controller::placement;
+use crate::controller::world::{self, Node};
 use crate::controller::writes::FINALIZER;
 
 mod claims;
@@ -305,6 +306,23 @@ fn pods_and_the_reserve_take_room() {
     cluster.patch(&key(Kind::Host, "a"), &json!({"spec": {"reserve": {"memory": "50Mi"}}}));
     cluster.put(domain("large", 251, &[], &[]));
     cluster.put(domain("small", 250, &[], &[]));
+    cluster.settle();
+    assert_eq!((cluster.host_of(Kind::Domain, "large"), cluster.host_of(Kind::Domain, "small")), (None, Some("a")));
+}
+
+#[test]
+fn where_the_guests_share_is_booked_it_is_all_that_they_have() {
+    let mut cluster = Cluster::new();
+    cluster.host("a", 1024);
+    let room = |mib: i64| placement::Room { cpu_milli: 1_000, memory_bytes: mib << 20 };
+    let mut pod = |name: &str, mib: i64, is_placeholder: bool| {
+        let pod = world::Pod { node: "a".into(), requests: room(mib), is_placeholder };
+        cluster.world.pods.insert(("x".into(), name.into()), 1, pod);
+    };
+    pod("placeholder", 512, true);
+    pod("other", 256, false);
+    cluster.put(domain("large", 513, &[], &[]));
+    cluster.put(domain("small", 512, &[], &[]));
     cluster.settle();
     assert_eq!((cluster.host_of(Kind::Domain, "large"), cluster.host_of(Kind::Domain, "small")), (None, Some("a")));
 }

@@ -274,3 +274,27 @@ fn a_deletion_on_an_unreachable_host_says_that_it_waits() {
     cluster.settle();
     assert!(!cluster.objects.contains_key(&key(Kind::Domain, "web")));
 }
+
+#[test]
+fn what_was_admitted_beside_another_waits_for_its_share_of_the_quota() {
+    let mut cluster = Cluster::new();
+    cluster.host("a", 4096);
+    let quota = json!({"metadata": {}, "spec": {"hard": {"ostler.dev/memory": "300Mi"}}});
+    let quota: core::ResourceQuota = serde_json::from_value(quota).unwrap();
+    cluster.world.quotas.insert(("default".to_owned(), "most".to_owned()), 1, quota.into());
+    for name in ["one", "two"] {
+        cluster.put(domain(name, 200, &[], &[]));
+    }
+    cluster.settle();
+    assert_eq!(claim_of(&cluster, "one"), ("a".to_owned(), 1));
+    let why = "exceeded quota: most, requested: ostler.dev/memory=200Mi, used: ostler.dev/memory=200Mi, limited: ostler.dev/memory=300Mi";
+    cluster.check_ready(Kind::Domain, "two", ("False", "QuotaExceeded", why));
+    // One that had a host keeps what it has, whatever the quota is.
+    cluster.patch(&key(Kind::Domain, "one"), &json!({"status": {"host": null}}));
+    cluster.settle();
+    assert_eq!(claim_of(&cluster, "one"), ("a".to_owned(), 2));
+    cluster.delete(Kind::Domain, "one");
+    cluster.patch(&key(Kind::Domain, "one"), &json!({"metadata": {"finalizers": []}}));
+    cluster.settle();
+    assert_eq!(claim_of(&cluster, "two"), ("a".to_owned(), 1));
+}
