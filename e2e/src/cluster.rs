@@ -233,6 +233,32 @@ impl Cluster {
             .try_for_each(|name| self.keeper.kill(name))
     }
 
+    /// A copy of what etcd has, taken while nobody writes.
+    ///
+    /// # Errors
+    /// A component does not end or start; the operating system's.
+    pub fn back_up(&self) -> Result<tempfile::TempPath> {
+        self.stop_api_server()?;
+        self.keeper.kill("etcd")?;
+        let backup = tempfile::NamedTempFile::new()?.into_temp_path();
+        fs::copy(self.place.control_plane().database(), &backup).context("copy etcd's database")?;
+        self.keeper.clone().start(&self.place.control_plane().etcd())?;
+        self.start_api_server()?;
+        Ok(backup)
+    }
+
+    /// Goes back to a copy, as docs/failures.md says: everything that was written since is forgotten.
+    ///
+    /// # Errors
+    /// A component does not end or start; the operating system's.
+    pub fn restore(&self, backup: &Path) -> Result<()> {
+        self.stop_api_server()?;
+        self.keeper.kill("etcd")?;
+        self.place.control_plane().restore(&self.keeper.bin, backup)?;
+        self.keeper.clone().start(&self.place.control_plane().etcd())?;
+        self.start_api_server()
+    }
+
     /// Starts them again and waits until the API server is ready.
     ///
     /// # Errors

@@ -329,11 +329,26 @@ fn a_claim_is_taken_from_a_fenced_host_only() {
         assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
     }
     refused(controller.merge(&status("web"), &claim("node-b", 2)), FENCED);
-    // A new number for the holder takes nothing, and what no Host stands for holds nothing.
+    // A new number for the holder takes nothing.
     controller.merge(&status("web"), &claim("cut-off", 2)).unwrap();
+    // Whose agent says that it waits for a newer claim gives it away, but for a guest that runs there.
+    let waits = |running: &str| {
+        let running = json!({
+            "type": "Running", "status": running, "reason": "r", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        json!({"status": {"claimAbove": 2, "conditions": [running]}})
+    };
+    let holder = agent(server, Some("cut-off"));
+    holder.merge(&status("web"), &waits("True")).unwrap();
+    refused(controller.merge(&status("web"), &claim("node-b", 3)), FENCED);
+    holder.merge(&status("web"), &waits("Unknown")).unwrap();
+    controller.merge(&status("web"), &claim("node-b", 3)).unwrap();
+    // What no Host stands for holds nothing.
+    controller.merge(&status("web"), &claim("cut-off", 4)).unwrap();
     server.api().delete(&host("cut-off")).unwrap();
     let deadline = std::time::Instant::now() + DEADLINE;
-    while let Err(error) = controller.merge(&status("web"), &claim("node-b", 3)) {
+    while let Err(error) = controller.merge(&status("web"), &claim("node-b", 5)) {
         assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
     }
 }

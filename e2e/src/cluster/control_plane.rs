@@ -3,9 +3,10 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::api::Api;
 use super::pki::Authority;
@@ -165,11 +166,40 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// etcd's database in its data folder.
+    pub fn database(&self) -> PathBuf {
+        self.directory.join("etcd/member/snap/db")
+    }
+
+    /// Makes etcd's data folder anew from a copy of its database, at higher revisions than anybody has seen.
+    ///
+    /// # Errors
+    /// etcdutl's.
+    pub fn restore(&self, bin: &Path, backup: &Path) -> Result<()> {
+        let data = self.directory.join("etcd");
+        fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
+        let peers = format!("http://127.0.0.1:{}", self.etcd_ports[1]);
+        let output = Command::new(bin.join("etcdutl-snapshot"))
+            .arg("restore")
+            .arg(backup)
+            .args(["--skip-hash-check", "--bump-revision", "1000000000", "--mark-compacted"])
+            .args(["--initial-advertise-peer-urls", &peers, "--initial-cluster", &format!("default={peers}")])
+            .arg("--data-dir")
+            .arg(&data)
+            .output()
+            .context("run etcdutl")?;
+        if !output.status.success() {
+            bail!("etcdutl snapshot restore: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
     fn path(&self, below: &str) -> String {
         self.directory.join(below).display().to_string()
     }
 
-    fn etcd(&self) -> Component {
+    /// etcd.
+    pub fn etcd(&self) -> Component {
         let [clients, peers] = self.etcd_ports.map(|port| format!("http://127.0.0.1:{port}"));
         let first = format!("default={peers}");
         let directory = self.path("etcd");

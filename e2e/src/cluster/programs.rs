@@ -8,8 +8,16 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 /// The one binary's names.
-const NAMES: &[&str] =
-    &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
+const NAMES: &[&str] = &[
+    "etcd",
+    "etcdutl-snapshot",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubectl",
+];
 
 /// Helm has dependencies of its own, at other versions than Kubernetes' own.
 const HELM: &str = "helm.sh/helm/v4/cmd/helm@v4.2.4";

@@ -3,6 +3,7 @@
 //! All tests share one cluster, one after the other, each with a namespace of its own.
 
 mod admission;
+mod backup;
 mod definitions;
 mod demo;
 mod drain;
