@@ -18,6 +18,7 @@ use ostler_conf::domain::{CpuCheck, Disk, DomainType};
 use ostler_driver::{Access, DomainState, Error, PausedReason, Result, RunningReason, ShutoffReason, StartOptions};
 use ostler_util::ErrorCode;
 use ostler_util::boot::boot_id;
+use ostler_util::local_time;
 use ostler_util::pidfd::Process;
 use ostler_util::spawn::{FIRST_FD, Spawn};
 use serde_json::Value;
@@ -255,6 +256,8 @@ async fn spawn(
         runtime.dir = folders::own(&core, uuid);
         runtime.short_name = uuid.to_string();
         runtime.now = now();
+        let ahead = local_time::ahead_of_utc(runtime.now);
+        runtime.utc_offset = ahead.map_err(|error| Error::system("look up the host's local time", error))?;
         runtime.monitor = MonitorPlace::Descriptor(descriptors.add(listen(&monitor)?));
         chardevs::open(&core.running, uuid, &domain, &mut runtime, &mut descriptors)?;
         let settings = settings(&core, &domain);

@@ -30,6 +30,27 @@ fn the_guest_itself_is_right() {
     assert_eq!(problem("", ""), None);
 }
 
+#[test]
+fn what_has_all_it_stands_on_is_started() {
+    let clock = |clock: &str| ("OS", clock.to_owned());
+    let device = |device: &str| ("DEVICES", device.to_owned());
+    for (from, to) in [
+        clock("<clock offset='utc' adjustment='reset'/>"),
+        clock("<clock offset='localtime' adjustment='-90'/>"),
+        clock("<clock offset='variable' adjustment='3600' basis='localtime'/>"),
+        clock("<clock offset='absolute' start='86400'/>"),
+        clock("<clock offset='utc'><timer name='rtc' track='guest'/></clock>"),
+        device("<interface type='ethernet'/>"),
+        device("<interface type='ethernet'><target dev='tap7' managed='no'/></interface>"),
+        device(
+            "<channel type='unix'><source mode='bind' path='/s'/>\
+             <target type='guestfwd' address='10.0.2.1' port='4600'/></channel>",
+        ),
+    ] {
+        assert_eq!(problem(from, &to), None, "{to}");
+    }
+}
+
 macro_rules! refused {
     ($($name:ident: $from:literal => $to:literal, $code:ident at $field:literal;)*) => { $(
         #[test]
@@ -81,5 +102,12 @@ refused! {
     first_sata_elsewhere: "DEVICES" => "<controller type='sata' index='0'><address type='pci' bus='0' slot='5'/></controller>", XmlError at "devices.controllers[sata0].address";
     slot_that_is_none: "<target dev='vda'/>" => "<target dev='vda'/><address type='pci' bus='1' slot='3'/>", XmlError at "devices.disks[vda].address";
     merged_rtc: "OS" => "<clock offset='utc'><timer name='rtc' tickpolicy='merge'/></clock>", ConfigUnsupported at "clock.timers";
+    clock_beyond_the_calendar: "OS" => "<clock offset='absolute' start='253402300800'/>", ConfigUnsupported at "clock.start";
+    rtc_that_follows_the_boot: "OS" => "<clock offset='utc'><timer name='rtc' track='boot'/></clock>", ConfigUnsupported at "clock.timers[rtc].track";
+    pit_that_follows: "OS" => "<clock offset='utc'><timer name='pit' track='wall'/></clock>", ConfigUnsupported at "clock.timers[pit].track";
+    tap_of_a_bad_name: "DEVICES" => "<interface type='ethernet'><target dev='a-name-of-16-byte'/></interface>", ConfigUnsupported at "devices.interfaces[net0].target.dev";
+    hosts_end_with_an_address: "DEVICES" => "<interface type='ethernet'><source><ip address='10.0.0.1'/></source></interface>", ConfigUnsupported at "devices.interfaces[net0].source.ethernet.ips";
+    foreign_device_of_a_network: "DEVICES" => "<interface type='bridge'><source bridge='b'/><target dev='t' managed='no'/></interface>", ConfigUnsupported at "devices.interfaces[net0].target.managed";
+    channel_of_xen: "DEVICES" => "<channel type='pty'><target type='xen' name='a'/></channel>", ConfigUnsupported at "devices.channels[channel0].target.type";
     for_another_driver: "type='qemu'" => "type='test'", ConfigUnsupported at "type";
 }
