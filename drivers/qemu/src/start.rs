@@ -7,6 +7,7 @@ pub(crate) mod interfaces;
 pub(crate) mod nvram;
 pub(crate) mod ports;
 mod settle;
+pub(crate) mod shared_memory;
 pub(crate) mod tpm;
 
 use std::os::fd::OwnedFd;
@@ -135,6 +136,7 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     }
     status.flags = Some(capabilities.flags);
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
+    status.sockets.extend(shared_memory::of(&status.definition).map(|shmem| shared_memory::path(&shmem.name)));
     let ports = &core.ports;
     let _ports = ports.choose(&mut status.definition)?;
     intend(core, entry, status).await?;
@@ -212,9 +214,17 @@ async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Run
             runtime.images.insert(disk.name.clone(), chain);
         }
     }
-    if files::nvram_path(domain).is_some() {
-        let (made, folder, owner) = (domain.clone(), core.settings.nvram_dir.clone(), core.credentials.clone());
-        blocking(move || nvram::prepare(&made, &folder, owner.as_ref())).await?;
+    let (made, folder, owner) = (domain.clone(), core.settings.nvram_dir.clone(), core.credentials.clone());
+    let lock = core.shared_memory.clone();
+    blocking(move || {
+        nvram::prepare(&made, &folder, owner.as_ref())?;
+        nvram::prepare_pstore(&made, &folder, owner.as_ref())?;
+        shared_memory::make(&made, owner.as_ref(), &lock)
+    })
+    .await?;
+    for shmem in shared_memory::of(domain) {
+        let claim = security.claim(uuid, &shared_memory::path(&shmem.name), Access::Shared, uid, gid).await;
+        claim.map_err(|error| error.at(format!("devices.shmems[{}]", shmem.name)))?;
     }
     for file in files::of(domain) {
         let claim = security.claim(uuid, file.path.as_ref(), file.access, uid, gid).await;

@@ -46,6 +46,9 @@ fn what_has_all_it_stands_on_is_started() {
             "<channel type='unix'><source mode='bind' path='/s'/>\
              <target type='guestfwd' address='10.0.2.1' port='4600'/></channel>",
         ),
+        device("<shmem name='ring'><model type='ivshmem-plain'/></shmem>"),
+        device("<shmem name='bell'><model type='ivshmem-doorbell'/><server path='/s'/></shmem>"),
+        device("<pstore backend='acpi-erst'><size unit='KiB'>64</size></pstore>"),
     ] {
         assert_eq!(problem(from, &to), None, "{to}");
     }
@@ -109,5 +112,10 @@ refused! {
     hosts_end_with_an_address: "DEVICES" => "<interface type='ethernet'><source><ip address='10.0.0.1'/></source></interface>", ConfigUnsupported at "devices.interfaces[net0].source.ethernet.ips";
     foreign_device_of_a_network: "DEVICES" => "<interface type='bridge'><source bridge='b'/><target dev='t' managed='no'/></interface>", ConfigUnsupported at "devices.interfaces[net0].target.managed";
     channel_of_xen: "DEVICES" => "<channel type='pty'><target type='xen' name='a'/></channel>", ConfigUnsupported at "devices.channels[channel0].target.type";
+    shared_memory_elsewhere: "DEVICES" => "<shmem name='a/b'><model type='ivshmem-plain'/></shmem>", ConfigUnsupported at "devices.shmems[a/b].name";
+    odd_shared_memory: "DEVICES" => "<shmem name='a'><model type='ivshmem-plain'/><size unit='M'>3</size></shmem>", XmlError at "devices.shmems[a].size";
+    bell_without_a_server: "DEVICES" => "<shmem name='a'><model type='ivshmem-doorbell'/></shmem>", ConfigUnsupported at "devices.shmems[a].server";
+    last_words_without_room: "DEVICES" => "<pstore backend='acpi-erst'/>", XmlError at "devices.pstore.size";
+    relative_last_words: "DEVICES" => "<pstore backend='acpi-erst'><path>a</path><size unit='KiB'>64</size></pstore>", XmlError at "devices.pstore.path";
     for_another_driver: "type='qemu'" => "type='test'", ConfigUnsupported at "type";
 }
