@@ -6,12 +6,15 @@ mod hugepages;
 pub(crate) mod interfaces;
 pub(crate) mod nvram;
 pub(crate) mod ports;
+pub(crate) mod screens;
 mod settle;
 pub(crate) mod shared_memory;
 pub(crate) mod tpm;
+mod transient;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
@@ -136,6 +139,7 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     }
     status.flags = Some(capabilities.flags);
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
+    status.sockets.extend(screens::sockets(&status.definition).map(|(path, _)| PathBuf::from(path)));
     status.sockets.extend(shared_memory::of(&status.definition).map(|shmem| shared_memory::path(&shmem.name)));
     let ports = &core.ports;
     let _ports = ports.choose(&mut status.definition)?;
@@ -210,7 +214,10 @@ async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Run
     let (uid, gid) = core.ids();
     let security = &core.services.security;
     for disk in &domain.devices.disks {
-        if let Some(chain) = claim_images(core, uuid, disk).await? {
+        if let Some(mut chain) = claim_images(core, uuid, disk).await? {
+            if transient::lay_over(disk, &folders::transient(core, uuid), &mut chain) {
+                runtime.transient.insert(disk.name.clone());
+            }
             runtime.images.insert(disk.name.clone(), chain);
         }
     }
@@ -238,7 +245,9 @@ pub(crate) async fn claim_images(core: &Core, uuid: Uuid, disk: &Disk) -> Result
     let (uid, gid) = core.ids();
     let Some(chain) = images::resolve(disk, core.services.storage.as_ref()).await? else { return Ok(None) };
     for (depth, image) in chain.images.iter().enumerate() {
-        let access = match (depth, disk.readonly, disk.shareable) {
+        // What a transient disk writes goes elsewhere.
+        let is_read = disk.readonly || disk.transient.is_some();
+        let access = match (depth, is_read, disk.shareable) {
             (0, false, false) => Access::Write,
             (0, false, true) => Access::Shared,
             _ => Access::Read,
@@ -272,6 +281,8 @@ async fn spawn(
         chardevs::open(&core.running, uuid, &domain, &mut runtime, &mut descriptors)?;
         let settings = settings(&core, &domain);
         folders::make(&core, uuid, &domain, &settings.hugepages)?;
+        transient::make(&domain, &runtime, core.credentials.as_ref())?;
+        runtime.sockets = screens::link(&domain, &runtime.dir)?;
         let group = core.cgroup(uuid);
         let join = || {
             group.create()?;

@@ -12,8 +12,7 @@ use uuid::Uuid;
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
 use crate::guest::Guest;
-use crate::start::{chardevs, folders, shared_memory};
-use crate::store::Status;
+use crate::start::{chardevs, folders, screens, shared_memory};
 
 /// How long killed processes of a control group may take to go.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,7 +74,8 @@ pub(crate) async fn clean(core: &Arc<Core>, uuid: Uuid, outside: Vec<PathBuf>) -
     blocking(move || {
         folders::remove(&core, uuid)?;
         // Who ends next must find that this guest needs it no more.
-        let _held = outside.iter().any(|path| shared_memory::is_one(path)).then(|| shared_memory::hold(&core.shared_memory));
+        let _held =
+            outside.iter().any(|path| shared_memory::is_one(path)).then(|| shared_memory::hold(&core.shared_memory));
         for path in outside {
             remove_outside(&core, uuid, &path)
                 .map_err(|error| Error::system(format!("remove {}", path.display()), error))?;
@@ -88,13 +88,12 @@ pub(crate) async fn clean(core: &Arc<Core>, uuid: Uuid, outside: Vec<PathBuf>) -
 /// Removes what was made for a guest at a place that others can name, unless others need it, or it is somebody else's: a start
 /// that failed may have found it there.
 fn remove_outside(core: &Core, uuid: Uuid, path: &Path) -> io::Result<()> {
-    if shared_memory::is_one(path) {
-        let needs_it = |other: &Result<Status, String>| other.as_ref().is_ok_and(|status| status.sockets.iter().any(|its| its == path));
-        let others = core.running.load().map_err(io::Error::other)?;
-        if others.iter().any(|(other, status)| *other != uuid && (needs_it(status) || status.is_err())) {
-            return Ok(());
-        }
-        return shared_memory::remove(path);
+    let is_its = screens::leads_into(path, &folders::own(core, uuid));
+    if is_its || chardevs::is_left(path)? {
+        return remove_durably(path);
     }
-    if chardevs::is_left(path)? { remove_durably(path) } else { Ok(()) }
+    if !shared_memory::is_one(path) || core.running.is_listed_by_others(path, uuid)? {
+        return Ok(());
+    }
+    shared_memory::remove(path)
 }

@@ -46,6 +46,8 @@ fn what_has_all_it_stands_on_is_started() {
             "<channel type='unix'><source mode='bind' path='/s'/>\
              <target type='guestfwd' address='10.0.2.1' port='4600'/></channel>",
         ),
+        ("<target dev='vda'/>", "<target dev='vda'/><transient shareBacking='yes'/>".to_owned()),
+        device("<graphics type='vnc'><listen type='socket' socket='/s'/></graphics>"),
         device("<shmem name='ring'><model type='ivshmem-plain'/></shmem>"),
         device("<shmem name='bell'><model type='ivshmem-doorbell'/><server path='/s'/></shmem>"),
         device("<pstore backend='acpi-erst'><size unit='KiB'>64</size></pstore>"),
@@ -73,7 +75,9 @@ refused! {
     xen_disk: "dev='vda'" => "dev='xvda'", ConfigUnsupported at "devices.disks[xvda].target.bus";
     read_only_sata: "<target dev='vda'/>" => "<target dev='sda' bus='sata'/><readonly/>", ConfigUnsupported at "devices.disks[sda].readonly";
     virtio_cdrom: "<disk type='file'>" => "<disk type='file' device='cdrom'>", ConfigUnsupported at "devices.disks[vda].device";
-    transient: "<target dev='vda'/>" => "<target dev='vda'/><transient/>", ConfigUnsupported at "devices.disks[vda].transient";
+    read_only_transient: "<target dev='vda'/>" => "<target dev='vda'/><readonly/><transient/>", ConfigUnsupported at "devices.disks[vda].transient";
+    remote_transient: "<source file='/a'/><target dev='vda'/>" => "<source file='/a'/><target dev='vda'/></disk><disk type='network'><source protocol='nbd' name='n'><host name='h'/></source><target dev='vdb'/><transient/>", ConfigUnsupported at "devices.disks[vdb].transient";
+    relative_screen: "DEVICES" => "<graphics type='vnc'><listen type='socket' socket='a'/></graphics>", XmlError at "devices.graphics[graphics0].kind.vnc.listens";
     native_without_direct: "<driver type='raw'/>" => "<driver type='raw' io='native'/>", ConfigUnsupported at "devices.disks[vda].driver.io";
     foreign_disk_driver: "<driver type='raw'/>" => "<driver name='tap2' type='raw'/>", ConfigUnsupported at "devices.disks[vda].driver.name";
     wwn_on_virtio: "<target dev='vda'/>" => "<target dev='vda'/><wwn>5000c50015ea71ad</wwn>", ConfigUnsupported at "devices.disks[vda].wwn";
@@ -116,6 +120,7 @@ refused! {
     odd_shared_memory: "DEVICES" => "<shmem name='a'><model type='ivshmem-plain'/><size unit='M'>3</size></shmem>", XmlError at "devices.shmems[a].size";
     bell_without_a_server: "DEVICES" => "<shmem name='a'><model type='ivshmem-doorbell'/></shmem>", ConfigUnsupported at "devices.shmems[a].server";
     last_words_without_room: "DEVICES" => "<pstore backend='acpi-erst'/>", XmlError at "devices.pstore.size";
+    too_many_last_words: "DEVICES" => "<pstore backend='acpi-erst'><size unit='MiB'>65</size></pstore>", ConfigUnsupported at "devices.pstore.size";
     relative_last_words: "DEVICES" => "<pstore backend='acpi-erst'><path>a</path><size unit='KiB'>64</size></pstore>", XmlError at "devices.pstore.path";
     for_another_driver: "type='qemu'" => "type='test'", ConfigUnsupported at "type";
 }

@@ -12,6 +12,9 @@ use super::{Problems, Says, camel_case, chardevs, display, interfaces, storage};
 use crate::args::controller_driver;
 use crate::complete::{Arch, Host, arch};
 
+/// A guest may fill it, on the disk that the agent's own state is on. Kernels leave some KiB.
+const MOST_LAST_WORDS: u64 = 64 << 20;
+
 pub(super) fn check(domain: &Domain, devices: &Devices, host: &Host, problems: &mut Problems) {
     let Devices {
         disks,
@@ -49,6 +52,9 @@ pub(super) fn check(domain: &Domain, devices: &Devices, host: &Host, problems: &
     } = devices;
     let last_words = pstore.as_ref().and_then(|pstore| pstore.path.as_deref());
     problems.absolute(last_words, "devices.pstore.path");
+    let room = pstore.as_ref().and_then(|pstore| pstore.size.as_ref()).map_or(0, |size| size.0.bytes());
+    let message = format!("last words have {} MiB at most", MOST_LAST_WORDS >> 20);
+    problems.unless(room <= MOST_LAST_WORDS, "devices.pstore.size", message);
     for shmem in shmems {
         let at = format!("devices.shmems[{}].server", shmem.name);
         let is_served = shmem.model != Some(ShmemModel::Doorbell) || shmem.server.is_some();
