@@ -77,6 +77,7 @@ refused! {
     virtio_cdrom: "<disk type='file'>" => "<disk type='file' device='cdrom'>", ConfigUnsupported at "devices.disks[vda].device";
     read_only_transient: "<target dev='vda'/>" => "<target dev='vda'/><readonly/><transient/>", ConfigUnsupported at "devices.disks[vda].transient";
     remote_transient: "<source file='/a'/><target dev='vda'/>" => "<source file='/a'/><target dev='vda'/></disk><disk type='network'><source protocol='nbd' name='n'><host name='h'/></source><target dev='vdb'/><transient/>", ConfigUnsupported at "devices.disks[vdb].transient";
+    screen_at_two_places: "DEVICES" => "<graphics type='vnc'><listen type='none'/><listen type='socket' socket='/s'/></graphics>", ConfigUnsupported at "devices.graphics[graphics0].kind.vnc.listens";
     relative_screen: "DEVICES" => "<graphics type='vnc'><listen type='socket' socket='a'/></graphics>", XmlError at "devices.graphics[graphics0].kind.vnc.listens";
     native_without_direct: "<driver type='raw'/>" => "<driver type='raw' io='native'/>", ConfigUnsupported at "devices.disks[vda].driver.io";
     foreign_disk_driver: "<driver type='raw'/>" => "<driver name='tap2' type='raw'/>", ConfigUnsupported at "devices.disks[vda].driver.name";

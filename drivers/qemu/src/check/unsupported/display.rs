@@ -82,6 +82,7 @@ fn check_keymap(keymap: Option<&str>, at: &str, problems: &mut Problems) {
 }
 
 fn check_listens(listens: &Listens, at: &str, problems: &mut Problems) {
+    problems.unless(listens.0.len() <= 1, format!("{at}.listens"), "QEMU shows a screen at one place only");
     for listen in &listens.0 {
         match listen {
             Listen::None(_) => {}
