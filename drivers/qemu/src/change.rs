@@ -38,7 +38,10 @@ pub(crate) fn can_change(live: &Domain, change: &Change) -> bool {
         Change::AttachInterface(interface) => {
             let is_plain = matches!(
                 interface.source,
-                InterfaceSource::Network(_) | InterfaceSource::Bridge(_) | InterfaceSource::User(_)
+                InterfaceSource::Network(_)
+                    | InterfaceSource::Bridge(_)
+                    | InterfaceSource::Ethernet(_)
+                    | InterfaceSource::User(_)
             );
             is_plain
                 && queues(interface) == 1

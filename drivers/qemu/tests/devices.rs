@@ -4,9 +4,10 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{IoSlice, Read};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use common::Lab;
@@ -15,6 +16,7 @@ use ostler_conf::{Domain, parse};
 use ostler_driver::{Connection, Definition, DomainState, Domains, RunningReason, StartOptions, StateOnUndefine};
 use ostler_driver_qemu::QemuDriver;
 use ostler_util::ErrorCode;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use uuid::Uuid;
 
 const PAUSED: StartOptions = StartOptions::PAUSED;
@@ -237,7 +239,7 @@ fn what_is_found_where_a_guest_is_to_listen_stays() {
         let driver = lab.open().await;
         let (file, used) = (lab.path("file"), lab.path("used.sock"));
         std::fs::write(&file, "data").unwrap();
-        let _listening = std::os::unix::net::UnixListener::bind(&used).unwrap();
+        let _listening = UnixListener::bind(&used).unwrap();
         for (kind, parts) in [
             ("channel", "|<channel type='unix'><source mode='bind' path='PATH'/><target type='virtio'/></channel>"),
             ("screen", "|<graphics type='vnc' socket='PATH'/>"),
@@ -285,6 +287,55 @@ fn memory_is_shared_until_the_last_guest_ends() {
         driver.destroy(one.uuid.unwrap()).await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), vec![7; 1 << 20], "a program of the host has made it");
         std::fs::remove_file(&path).unwrap();
+    });
+}
+
+/// Plays a server of shared memory to one guest, by QEMU's protocol (docs/specs/ivshmem-spec.rst): its version, the guest's
+/// number, and the memory.
+fn serve_memory(listener: &UnixListener) -> UnixStream {
+    const VERSION: i64 = 0;
+    const GUEST: i64 = 1;
+    const MEMORY: i64 = -1;
+    let (stream, _) = listener.accept().unwrap();
+    let memory = rustix::fs::memfd_create("memory", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::fs::ftruncate(&memory, 1 << 20).unwrap();
+    for number in [VERSION, GUEST, MEMORY] {
+        let fds = [memory.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if number == MEMORY {
+            assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
+        }
+        let bytes = number.to_le_bytes();
+        sendmsg(&stream, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL).unwrap();
+    }
+    stream
+}
+
+#[test]
+fn shared_memory_with_a_bell_is_a_servers() {
+    Lab::run("bell", |lab| async move {
+        let driver = lab.open().await;
+        let path = lab.path("bell.sock");
+        let spec = guest(
+            "bell",
+            &format!(
+                "|<shmem name='bell'><model type='ivshmem-doorbell'/><server path='{}'/><msi vectors='2'/></shmem>",
+                path.display()
+            ),
+        );
+        let uuid = spec.uuid.unwrap();
+        driver.define(&spec).await.unwrap();
+        let error = driver.start(uuid, PAUSED).await.unwrap_err();
+        assert_eq!(error.field.as_deref(), Some("devices.shmems[bell].server"), "{error}");
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        let server = std::thread::spawn(move || serve_memory(&listener));
+        driver.start(uuid, PAUSED).await.unwrap();
+        let _connection = server.join().unwrap();
+        driver.destroy(uuid).await.unwrap();
+        lab.assert_clean(uuid);
+        assert!(path.exists(), "it is the server's");
     });
 }
 
