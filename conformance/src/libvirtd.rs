@@ -25,6 +25,7 @@ const IMAGES: &str = "/var/lib/libvirt/images";
 /// Folders that are libvirt's own, empty at first, and on a disk as a host has them: what it writes costs what it costs there.
 const FOLDERS: &[&str] = &[STATE, "/etc/libvirt", "/var/log/libvirt", CACHE];
 const RUN: &str = "/run/libvirt";
+const SHARED: &str = "/dev/shm";
 const CACHE: &str = "/var/cache/libvirt";
 
 /// As a host without control groups, security drivers and helpers has it.
@@ -56,6 +57,8 @@ impl Libvirtd {
         namespace::isolate_network().context("make a network and mounts of our own: it takes root")?;
         shell("mount --make-rprivate /", &[])?;
         shell("mkdir -p \"$1\"; mount -t tmpfs -o mode=755 libvirt \"$1\"", &[Path::new(RUN)])?;
+        // It leaves there what guests share.
+        shell("mount -t tmpfs -o mode=1777 shared \"$1\"", &[Path::new(SHARED)])?;
         let disk = tempfile::tempdir_in("/var/tmp")?;
         fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o755))?;
         for (number, folder) in FOLDERS.iter().enumerate() {

@@ -282,6 +282,8 @@ fn runtime(case: &Case, asked: Asked, document: &str, domain: &Domain) -> Result
         tpms: tpms(domain),
         videos: videos(domain),
         vsock: domain.devices.vsock.as_ref().map(|_| VsockFacts { fd: 6789, cid: 42 }),
+        sockets: BTreeMap::new(),
+        transient: BTreeSet::new(),
         listen_addresses: listen_addresses(case, domain)?,
         cpu: None,
         render_node: Some("/dev/dri/foo".to_owned()),

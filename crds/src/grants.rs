@@ -113,7 +113,11 @@ fn look(object: &Map<String, Value>, path: &str, fields: Fields, parts: &mut Vec
             (Some(Rule::Empty(grant)), value) => (!is_empty(value)).then_some(*grant),
             (Some(Rule::AnyItem(names, grant, otherwise)), Value::Array(items)) => {
                 let has = |item: &Value| names.iter().any(|name| item.get(name).is_some());
-                if items.iter().any(has) { Some(*grant) } else { *otherwise }
+                match (items.iter().any(has), items.is_empty()) {
+                    (true, _) => Some(*grant),
+                    (false, true) => None,
+                    (false, false) => *otherwise,
+                }
             }
             (Some(Rule::Within(fields)), Value::Object(object)) => {
                 look(object, &field, fields, parts);

@@ -103,7 +103,7 @@ impl Lab {
     pub fn left(&self) -> Vec<String> {
         let mut left: Vec<String> =
             Hierarchies::discover().unwrap().children(&self.cgroup).unwrap().into_iter().collect();
-        for folder in ["run/qemu", "run/qemu/own", "state/qemu/ram", "state/security"] {
+        for folder in ["run/qemu", "run/qemu/own", "state/qemu/ram", "state/qemu/transient", "state/security"] {
             let names = fs::read_dir(self.path(folder)).into_iter().flatten().flatten().map(|entry| entry.file_name());
             let names = names.filter(|name| name != "own" && name != "log" && name != "lock");
             left.extend(names.map(|name| format!("{folder}/{}", name.display())));

@@ -46,6 +46,23 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// The operating system's, with nothing made.
 pub fn copy_new(content: &mut File, path: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
+    make_new(path, mode, owner, |file| io::copy(content, file).map(drop))
+}
+
+/// The same with `size` bytes of zeros, which take no room.
+///
+/// # Errors
+/// As [`copy_new`].
+pub fn zeros_new(size: u64, path: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
+    make_new(path, mode, owner, |file| file.set_len(size))
+}
+
+fn make_new(
+    path: &Path,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = temporary_path(path);
     let result = (|| {
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
@@ -53,7 +70,7 @@ pub fn copy_new(content: &mut File, path: &Path, mode: u32, owner: Option<(u32, 
         if let Some((uid, gid)) = owner {
             fchown(&file, Some(uid), Some(gid))?;
         }
-        io::copy(content, &mut file)?;
+        fill(&mut file)?;
         file.sync_all()?;
         match fs::hard_link(&temporary, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -182,6 +199,17 @@ mod tests {
         }
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn zeros_replace_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for size in [4096, 1] {
+            zeros_new(size, &path, 0o600, None).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), [0; 4096]);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod cpuset;
 pub mod error_code;
 pub mod file;
+pub mod local_time;
 pub mod mac;
 pub mod memory;
 pub mod namespace;

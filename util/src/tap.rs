@@ -90,6 +90,18 @@ pub fn bring_up(name: &str) -> io::Result<()> {
     ask(libc::SIOCSIFFLAGS as _, &mut request)
 }
 
+/// Whether there is a network device `name`.
+///
+/// # Errors
+/// "invalid input" for a name that is no device's; the operating system's.
+pub fn exists(name: &str) -> io::Result<bool> {
+    match index_of(name) {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn index_of(name: &str) -> io::Result<libc::c_int> {
     let mut request = request(name)?;
     ask(libc::SIOCGIFINDEX as _, &mut request)?;
@@ -128,6 +140,13 @@ mod tests {
     fn refuses_what_is_no_name() {
         for name in ["", "a-name-of-16-byte", "vnet%d", "a/b"] {
             assert_eq!(open(name).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+            assert_eq!(exists(name).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
         }
+    }
+
+    #[test]
+    fn finds_what_is_there() {
+        assert!(exists("lo").unwrap());
+        assert!(!exists("nobody-s").unwrap());
     }
 }

@@ -194,6 +194,7 @@ fn parts(place: &Place, fields: Fields) -> String {
                     match otherwise {
                         Some(otherwise) => {
                             let _ = write!(by_value, "key == '{name}' && {any} ? '{grant}' : ");
+                            conditions.push(format!("!(key == '{name}' && size({value}) == 0)"));
                             needs(*otherwise, name);
                         }
                         None => {

@@ -23,7 +23,7 @@ pub(super) enum Rule {
     Only(&'static [&'static str], Grant),
     /// It is free while nothing is in it.
     Empty(Grant),
-    /// A list in which an item with one of these fields needs the first grant; without one, the second.
+    /// A list in which an item with one of these fields needs the first grant; without one, the second. It is free while empty.
     AnyItem(&'static [&'static str], Grant, Option<Grant>),
     /// An object, by its fields.
     Within(Fields),
@@ -239,7 +239,7 @@ const GRAPHICS: Fields = &[
             ("autoport keymap passwd passwdValidTo sharePolicy connected powerControl audio", Free),
             ("port websocket", Needs(HostNetworks)),
             // The types write an empty list.
-            ("listens", Empty(HostNetworks)),
+            ("listens", AnyItem(&["socket"], HostPaths, Some(HostNetworks))),
         ]),
     ),
     (
@@ -248,7 +248,7 @@ const GRAPHICS: Fields = &[
             ("autoport keymap passwd passwdValidTo connected defaultMode channels clipboard filetransfer mouse", Free),
             ("imageCompression jpegCompression zlibCompression playbackCompression streaming", Free),
             ("port tlsPort", Needs(HostNetworks)),
-            ("listens", Empty(HostNetworks)),
+            ("listens", AnyItem(&["socket"], HostPaths, Some(HostNetworks))),
             ("gl", Needs(HostDevices)),
         ]),
     ),

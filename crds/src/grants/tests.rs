@@ -164,6 +164,14 @@ fn words_and_empty_lists_are_free_where_the_table_says_so() {
     check(Kind::Domain, &json!({"adopt": "Any"}), &[("spec.adopt", Grant::RawXml)]);
     let chain = |chain: Value| json!({"domain": {"devices": {"disks": [{"name": "a", "backingChain": chain}]}}});
     check(Kind::Domain, &chain(json!([])), &[]);
+    let listens = |listens: Value| {
+        let screen = json!({"name": "a", "kind": {"vnc": {"listens": listens}}});
+        json!({"domain": {"devices": {"graphics": [screen]}}})
+    };
+    let screen = "spec.domain.devices.graphics[a].kind.vnc.listens";
+    check(Kind::Domain, &listens(json!([])), &[]);
+    check(Kind::Domain, &listens(json!([{"address": {}}])), &[(screen, Grant::HostNetworks)]);
+    check(Kind::Domain, &listens(json!([{"socket": {"socket": "/x"}}])), &[(screen, Grant::HostPaths)]);
     let field = "spec.domain.devices.disks[a].backingChain";
     check(Kind::Domain, &chain(json!([{"source": {"volume": {}}}])), &[(field, Grant::HostPaths)]);
 }

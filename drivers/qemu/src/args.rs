@@ -43,7 +43,7 @@ mod runtime;
 mod secret;
 mod serial;
 mod settings;
-mod shmem;
+pub(crate) mod shmem;
 mod smartcard;
 mod smbios;
 mod sound;

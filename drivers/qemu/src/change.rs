@@ -24,8 +24,9 @@ pub(crate) fn can_change(live: &Domain, change: &Change) -> bool {
     match change {
         Change::Labels(_) => true,
         Change::AttachDisk(disk) => {
-            // Limits are set at a start only.
+            // Limits are set at a start only, and so is what a run writes apart.
             disk.iotune.is_none()
+                && disk.transient.is_none()
                 && disk.throttlefilters.is_none()
                 && pci::can_plug(live, pci::disk_connection(disk), disk.address.as_ref())
         }
@@ -37,7 +38,10 @@ pub(crate) fn can_change(live: &Domain, change: &Change) -> bool {
         Change::AttachInterface(interface) => {
             let is_plain = matches!(
                 interface.source,
-                InterfaceSource::Network(_) | InterfaceSource::Bridge(_) | InterfaceSource::User(_)
+                InterfaceSource::Network(_)
+                    | InterfaceSource::Bridge(_)
+                    | InterfaceSource::Ethernet(_)
+                    | InterfaceSource::User(_)
             );
             is_plain
                 && queues(interface) == 1

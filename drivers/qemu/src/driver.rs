@@ -22,6 +22,7 @@ use crate::config::{Config, Services};
 use crate::entry::Entry;
 use crate::probe::{Capabilities, Probe};
 use crate::start::ports::Ports;
+use crate::start::shared_memory;
 use crate::store::{Definitions, Running, Status};
 use crate::{attach, firmware, log};
 
@@ -67,6 +68,7 @@ pub(crate) struct Core {
     pub(crate) settings: Arc<Settings>,
     /// Ports of guests' screens that are being started.
     pub(crate) ports: Ports,
+    pub(crate) shared_memory: shared_memory::Lock,
     /// Held while a name is given to a uuid.
     pub(crate) naming: tokio::sync::Mutex<()>,
     entries: Mutex<BTreeMap<Uuid, Arc<Entry>>>,
@@ -107,6 +109,7 @@ impl QemuDriver {
             hierarchies,
             credentials,
             ports: Ports::default(),
+            shared_memory: shared_memory::Lock::default(),
             naming: tokio::sync::Mutex::new(()),
             entries: Mutex::default(),
             events: broadcast::channel(EVENT_BACKLOG).0,

@@ -6,11 +6,15 @@ mod hugepages;
 pub(crate) mod interfaces;
 pub(crate) mod nvram;
 pub(crate) mod ports;
+pub(crate) mod screens;
 mod settle;
+pub(crate) mod shared_memory;
 pub(crate) mod tpm;
+mod transient;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
@@ -18,6 +22,7 @@ use ostler_conf::domain::{CpuCheck, Disk, DomainType};
 use ostler_driver::{Access, DomainState, Error, PausedReason, Result, RunningReason, ShutoffReason, StartOptions};
 use ostler_util::ErrorCode;
 use ostler_util::boot::boot_id;
+use ostler_util::local_time;
 use ostler_util::pidfd::Process;
 use ostler_util::spawn::{FIRST_FD, Spawn};
 use serde_json::Value;
@@ -134,6 +139,8 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     }
     status.flags = Some(capabilities.flags);
     status.sockets = chardevs::outside_sockets(&status.definition, &core.running);
+    status.sockets.extend(screens::sockets(&status.definition).map(|(path, _)| PathBuf::from(path)));
+    status.sockets.extend(shared_memory::of(&status.definition).map(|shmem| shared_memory::path(&shmem.name)));
     let ports = &core.ports;
     let _ports = ports.choose(&mut status.definition)?;
     intend(core, entry, status).await?;
@@ -207,13 +214,24 @@ async fn claim_files(core: &Core, domain: &Domain, uuid: Uuid, runtime: &mut Run
     let (uid, gid) = core.ids();
     let security = &core.services.security;
     for disk in &domain.devices.disks {
-        if let Some(chain) = claim_images(core, uuid, disk).await? {
+        if let Some(mut chain) = claim_images(core, uuid, disk).await? {
+            if transient::lay_over(disk, &folders::transient(core, uuid), &mut chain) {
+                runtime.transient.insert(disk.name.clone());
+            }
             runtime.images.insert(disk.name.clone(), chain);
         }
     }
-    if files::nvram_path(domain).is_some() {
-        let (made, folder, owner) = (domain.clone(), core.settings.nvram_dir.clone(), core.credentials.clone());
-        blocking(move || nvram::prepare(&made, &folder, owner.as_ref())).await?;
+    let (made, folder, owner) = (domain.clone(), core.settings.nvram_dir.clone(), core.credentials.clone());
+    let lock = core.shared_memory.clone();
+    blocking(move || {
+        nvram::prepare(&made, &folder, owner.as_ref())?;
+        nvram::prepare_pstore(&made, &folder, owner.as_ref())?;
+        shared_memory::make(&made, owner.as_ref(), &lock)
+    })
+    .await?;
+    for shmem in shared_memory::of(domain) {
+        let claim = security.claim(uuid, &shared_memory::path(&shmem.name), Access::Shared, uid, gid).await;
+        claim.map_err(|error| error.at(format!("devices.shmems[{}]", shmem.name)))?;
     }
     for file in files::of(domain) {
         let claim = security.claim(uuid, file.path.as_ref(), file.access, uid, gid).await;
@@ -227,7 +245,9 @@ pub(crate) async fn claim_images(core: &Core, uuid: Uuid, disk: &Disk) -> Result
     let (uid, gid) = core.ids();
     let Some(chain) = images::resolve(disk, core.services.storage.as_ref()).await? else { return Ok(None) };
     for (depth, image) in chain.images.iter().enumerate() {
-        let access = match (depth, disk.readonly, disk.shareable) {
+        // What a transient disk writes goes elsewhere.
+        let is_read = disk.readonly || disk.transient.is_some();
+        let access = match (depth, is_read, disk.shareable) {
             (0, false, false) => Access::Write,
             (0, false, true) => Access::Shared,
             _ => Access::Read,
@@ -255,10 +275,14 @@ async fn spawn(
         runtime.dir = folders::own(&core, uuid);
         runtime.short_name = uuid.to_string();
         runtime.now = now();
+        let ahead = local_time::ahead_of_utc(runtime.now);
+        runtime.utc_offset = ahead.map_err(|error| Error::system("look up the host's local time", error))?;
         runtime.monitor = MonitorPlace::Descriptor(descriptors.add(listen(&monitor)?));
         chardevs::open(&core.running, uuid, &domain, &mut runtime, &mut descriptors)?;
         let settings = settings(&core, &domain);
         folders::make(&core, uuid, &domain, &settings.hugepages)?;
+        transient::make(&domain, &runtime, core.credentials.as_ref())?;
+        runtime.sockets = screens::link(&domain, &runtime.dir)?;
         let group = core.cgroup(uuid);
         let join = || {
             group.create()?;

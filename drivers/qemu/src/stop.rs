@@ -1,16 +1,18 @@
 //! The end of a guest: everything that it held is released. Each step may be repeated.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_driver::{Error, Result, ShutoffReason};
+use ostler_util::file::remove_durably;
 use uuid::Uuid;
 
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
 use crate::guest::Guest;
-use crate::start::folders;
+use crate::start::{chardevs, folders, screens, shared_memory};
 
 /// How long killed processes of a control group may take to go.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,7 +56,7 @@ pub(crate) async fn record_end(core: &Arc<Core>, entry: &Arc<Entry>, reason: Shu
 ///
 /// # Errors
 /// The first thing that could not be released; the rest was. The guest's folder stays, so that it is tried again.
-pub(crate) async fn clean(core: &Arc<Core>, uuid: Uuid, sockets: Vec<PathBuf>) -> Result<()> {
+pub(crate) async fn clean(core: &Arc<Core>, uuid: Uuid, outside: Vec<PathBuf>) -> Result<()> {
     let cgroup = core.cgroup(uuid);
     let end_processes = blocking(move || {
         let end = || {
@@ -71,11 +73,27 @@ pub(crate) async fn clean(core: &Arc<Core>, uuid: Uuid, sockets: Vec<PathBuf>) -
     let core = core.clone();
     blocking(move || {
         folders::remove(&core, uuid)?;
-        for socket in sockets {
-            ostler_util::file::remove_durably(&socket)
-                .map_err(|error| Error::system(format!("remove {}", socket.display()), error))?;
+        // Who ends next must find that this guest needs it no more.
+        let _held =
+            outside.iter().any(|path| shared_memory::is_one(path)).then(|| shared_memory::hold(&core.shared_memory));
+        for path in outside {
+            remove_outside(&core, uuid, &path)
+                .map_err(|error| Error::system(format!("remove {}", path.display()), error))?;
         }
         core.running.remove(uuid)
     })
     .await
+}
+
+/// Removes what was made for a guest at a place that others can name, unless others need it, or it is somebody else's: a start
+/// that failed may have found it there.
+fn remove_outside(core: &Core, uuid: Uuid, path: &Path) -> io::Result<()> {
+    let is_its = screens::leads_into(path, &folders::own(core, uuid));
+    if is_its || chardevs::is_left(path)? {
+        return remove_durably(path);
+    }
+    if !shared_memory::is_one(path) || core.running.is_listed_by_others(path, uuid)? {
+        return Ok(());
+    }
+    shared_memory::remove(path)
 }

@@ -7,6 +7,7 @@ use ostler_conf::domain::{DiskSource, DomainType, InterfaceSource};
 use ostler_driver::{Error, ErrorKind, Warning};
 
 use crate::driver::Core;
+use crate::files::Origin;
 
 /// All that is absent now.
 pub(crate) async fn find(core: &Core, domain: &Domain) -> Vec<Warning> {
@@ -52,8 +53,11 @@ pub(crate) fn missing_files(domain: &Domain) -> Vec<Warning> {
     }
     for file in crate::files::of(domain) {
         // What is missing can be made of what is there.
-        let is_there = file.template.is_none() || Path::new(file.path).exists();
-        files.push((file.field, file.template.filter(|_| !is_there).unwrap_or(file.path)));
+        match file.origin {
+            Origin::Zeros => {}
+            Origin::Template(template) if !Path::new(file.path).exists() => files.push((file.field, template)),
+            Origin::Template(_) | Origin::Nothing => files.push((file.field, file.path)),
+        }
     }
     files.extend(domain.devices.emulator.as_deref().map(|path| ("devices.emulator".to_owned(), path)));
     let missing = files.into_iter().filter_map(|(field, path)| {

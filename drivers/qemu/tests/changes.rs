@@ -139,6 +139,27 @@ fn a_change_is_checked_like_a_definition() {
 }
 
 #[test]
+fn a_loose_tap_device_comes_and_goes_with_its_interface() {
+    Lab::run("loose", |lab| async move {
+        let driver = lab.open().await;
+        let spec = lab.guest("loose", EJECTS, "");
+        let uuid = spec.uuid.unwrap();
+        driver.define(&spec).await.unwrap();
+        driver.start(uuid, StartOptions::default()).await.unwrap();
+        let nic = "<interface type='ethernet'><mac address='52:54:00:00:00:01'/><target dev='mine'/></interface>";
+        let mut nic = parse(nic).devices.interfaces.remove(0);
+        nic.name = "late".into();
+        let mac = nic.mac.as_ref().unwrap().address;
+        driver.change(uuid, &Change::AttachInterface(nic)).await.unwrap();
+        assert!(ostler_util::tap::exists("mine").unwrap());
+        driver.change(uuid, &Change::DetachInterface(mac)).await.unwrap();
+        assert!(!ostler_util::tap::exists("mine").unwrap());
+        driver.destroy(uuid).await.unwrap();
+        lab.assert_clean(uuid);
+    });
+}
+
+#[test]
 fn a_guest_that_keeps_a_device_keeps_it() {
     Lab::run("keeps", |lab| async move {
         let driver = lab.open().await;

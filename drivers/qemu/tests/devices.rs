@@ -4,9 +4,10 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{IoSlice, Read};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use common::Lab;
@@ -15,6 +16,7 @@ use ostler_conf::{Domain, parse};
 use ostler_driver::{Connection, Definition, DomainState, Domains, RunningReason, StartOptions, StateOnUndefine};
 use ostler_driver_qemu::QemuDriver;
 use ostler_util::ErrorCode;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use uuid::Uuid;
 
 const PAUSED: StartOptions = StartOptions::PAUSED;
@@ -89,6 +91,20 @@ const TAKEN: &[(&str, &str)] = &[
     ("generations", "|<interface type='user'><model type='virtio-transitional'/></interface><interface type='user'><model type='virtio-non-transitional'/></interface>"),
     ("nbd", "|<disk type='network'><driver type='raw'/><source protocol='nbd' name='x'><host transport='unix' socket='DIR/nbd.sock'/></source><target dev='vda' bus='virtio'/><readonly/></disk>"),
     ("card", "|<graphics type='spice' autoport='yes'/><smartcard mode='passthrough' type='spicevmc'/>"),
+    ("loose", "|<interface type='ethernet'/><interface type='ethernet'><target dev='mine'/><model type='virtio'/><driver queues='2'/><mtu size='1400'/></interface>"),
+    ("forwarded", "|<channel type='unix'><source mode='bind' path='DIR/forward.sock'/><target type='guestfwd' address='10.0.2.1' port='4600'/></channel>"),
+    ("late", "<clock offset='variable' adjustment='3600' basis='localtime'><timer name='rtc' tickpolicy='catchup' track='guest'/></clock>"),
+    ("early", "<clock offset='absolute' start='86400'/>"),
+    ("at-a-socket", "|<graphics type='vnc'><listen type='socket' socket='DIR/screen.sock'/></graphics><graphics type='spice'><listen type='socket' socket='DIR/spice.sock'/></graphics>"),
+    ("ring", "|<shmem name='ostler-test-ring'><model type='ivshmem-plain'/><size unit='M'>1</size></shmem><pstore backend='acpi-erst'><size unit='KiB'>64</size></pstore>"),
+    (
+        "persistent",
+        "<features><acpi/></features><maxMemory slots='4' unit='MiB'>1024</maxMemory><vcpu>1</vcpu>
+         <cpu><numa><cell id='0' cpus='0' memory='64' unit='MiB'/></numa></cpu>|
+         <memory model='nvdimm' access='shared'><source><path>DIR/nvdimm.img</path></source><target><size unit='MiB'>8</size><node>0</node></target></memory>
+         <memory model='virtio-pmem' access='shared'><source><path>DIR/pmem.img</path></source><target><size unit='MiB'>8</size></target></memory>",
+    ),
+    ("lost", "|<disk type='file'><source file='DIR/a.img'/><target dev='vda'/><transient/></disk><disk type='file'><source file='DIR/b.img'/><target dev='vdb'/><transient shareBacking='yes'/></disk>"),
     ("microvm", "<os><type machine='microvm'>hvm</type></os>"),
 ];
 
@@ -124,6 +140,9 @@ fn qemu_takes_every_family_of_devices() {
         for image in ["a.img", "b.img", "c.img"] {
             lab.disk(image);
         }
+        for memory in ["nvdimm.img", "pmem.img"] {
+            std::fs::File::options().write(true).open(lab.disk(memory)).unwrap().set_len(8 << 20).unwrap();
+        }
         let _server = serve(&lab.path("a.img"), &lab.path("nbd.sock"));
         let mut refused = Vec::new();
         for (name, parts) in TAKEN {
@@ -140,7 +159,7 @@ fn qemu_takes_every_family_of_devices() {
             lab.assert_clean(uuid);
         }
         assert_eq!(refused, Vec::<String>::new());
-        for folder in ["run/qemu/own", "state/qemu/ram"] {
+        for folder in ["run/qemu/own", "state/qemu/ram", "state/qemu/transient"] {
             assert_eq!(std::fs::read_dir(lab.path(folder)).unwrap().count(), 0, "{folder} is empty again");
         }
     });
@@ -200,6 +219,158 @@ fn screens_are_found_where_the_running_guest_says() {
         assert_eq!(greeting(UnixStream::connect(&socket).unwrap()), "RFB 003.008\n");
         driver.destroy(uuid).await.unwrap();
         assert!(!socket.exists());
+
+        let place = lab.path("screen.sock");
+        let spec = guest("four", &format!("|<graphics type='vnc' socket='{}'/>", place.display()));
+        let uuid = spec.uuid.unwrap();
+        driver.define(&spec).await.unwrap();
+        for _ in 0..2 {
+            driver.start(uuid, PAUSED).await.unwrap();
+            assert_eq!(greeting(UnixStream::connect(&place).unwrap()), "RFB 003.008\n");
+            driver.destroy(uuid).await.unwrap();
+            assert!(std::fs::symlink_metadata(&place).is_err(), "the link is gone");
+        }
+    });
+}
+
+#[test]
+fn what_is_found_where_a_guest_is_to_listen_stays() {
+    Lab::run("places", |lab| async move {
+        let driver = lab.open().await;
+        let (file, used) = (lab.path("file"), lab.path("used.sock"));
+        std::fs::write(&file, "data").unwrap();
+        let _listening = UnixListener::bind(&used).unwrap();
+        for (kind, parts) in [
+            ("channel", "|<channel type='unix'><source mode='bind' path='PATH'/><target type='virtio'/></channel>"),
+            ("screen", "|<graphics type='vnc' socket='PATH'/>"),
+        ] {
+            for path in [&file, &used] {
+                let name = format!("{kind}-{}", path.file_name().unwrap().display());
+                let spec = guest(&name, &parts.replace("PATH", path.to_str().unwrap()));
+                let uuid = spec.uuid.unwrap();
+                driver.define(&spec).await.unwrap();
+                driver.start(uuid, PAUSED).await.unwrap_err();
+                lab.assert_clean(uuid);
+                assert_eq!(std::fs::read(&file).unwrap(), b"data");
+                UnixStream::connect(&used).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn memory_is_shared_until_the_last_guest_ends() {
+    Lab::run("shared", |lab| async move {
+        let driver = lab.open().await;
+        let name = format!("ostler-test-shared-{}", std::process::id());
+        let path = Path::new("/dev/shm").join(&name);
+        let parts = format!("|<shmem name='{name}'><model type='ivshmem-plain'/><size unit='M'>1</size></shmem>");
+        let [one, two] = ["one", "two"].map(|name| guest(name, &parts));
+        for spec in [&one, &two] {
+            driver.define(spec).await.unwrap();
+            driver.start(spec.uuid.unwrap(), PAUSED).await.unwrap();
+        }
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
+        let both = inode(&path);
+        driver.destroy(one.uuid.unwrap()).await.unwrap();
+        assert_eq!(inode(&path), both, "the other guest goes on with it");
+        // Both end at once: neither leaves it to the other.
+        driver.start(one.uuid.unwrap(), PAUSED).await.unwrap();
+        assert_eq!(inode(&path), both);
+        let (first, second) = tokio::join!(driver.destroy(one.uuid.unwrap()), driver.destroy(two.uuid.unwrap()));
+        first.unwrap();
+        second.unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, vec![7; 1 << 20]).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        driver.start(one.uuid.unwrap(), PAUSED).await.unwrap();
+        driver.destroy(one.uuid.unwrap()).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), vec![7; 1 << 20], "a program of the host has made it");
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
+/// Plays a server of shared memory to one guest, by QEMU's protocol (docs/specs/ivshmem-spec.rst): its version, the guest's
+/// number, and the memory.
+fn serve_memory(listener: &UnixListener) -> UnixStream {
+    const VERSION: i64 = 0;
+    const GUEST: i64 = 1;
+    const MEMORY: i64 = -1;
+    let (stream, _) = listener.accept().unwrap();
+    let memory = rustix::fs::memfd_create("memory", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::fs::ftruncate(&memory, 1 << 20).unwrap();
+    for number in [VERSION, GUEST, MEMORY] {
+        let fds = [memory.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if number == MEMORY {
+            assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
+        }
+        let bytes = number.to_le_bytes();
+        sendmsg(&stream, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL).unwrap();
+    }
+    stream
+}
+
+#[test]
+fn shared_memory_with_a_bell_is_a_servers() {
+    Lab::run("bell", |lab| async move {
+        let driver = lab.open().await;
+        let path = lab.path("bell.sock");
+        let spec = guest(
+            "bell",
+            &format!(
+                "|<shmem name='bell'><model type='ivshmem-doorbell'/><server path='{}'/><msi vectors='2'/></shmem>",
+                path.display()
+            ),
+        );
+        let uuid = spec.uuid.unwrap();
+        driver.define(&spec).await.unwrap();
+        let error = driver.start(uuid, PAUSED).await.unwrap_err();
+        assert_eq!(error.field.as_deref(), Some("devices.shmems[bell].server"), "{error}");
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        let server = std::thread::spawn(move || serve_memory(&listener));
+        driver.start(uuid, PAUSED).await.unwrap();
+        let _connection = server.join().unwrap();
+        driver.destroy(uuid).await.unwrap();
+        lab.assert_clean(uuid);
+        assert!(path.exists(), "it is the server's");
+    });
+}
+
+/// Whether a process may write by the descriptor that it has of a file; none: it has no such descriptor.
+fn writes(pid: i32, path: &Path) -> Option<bool> {
+    const ACCESS: u32 = 0o3;
+    let folder = format!("/proc/{pid}/fd");
+    let mut entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let entry = entries.find(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path))?;
+    let name = entry.file_name();
+    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", name.display())).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim().to_owned();
+    Some(u32::from_str_radix(&flags, 8).unwrap() & ACCESS != 0)
+}
+
+#[test]
+fn what_a_transient_disk_writes_is_lost() {
+    Lab::run("lost", |lab| async move {
+        let driver = lab.open().await;
+        let image = lab.disk("a.img");
+        let disk =
+            format!("|<disk type='file'><source file='{}'/><target dev='vda'/><transient/></disk>", image.display());
+        let [one, two] = ["one", "two"].map(|name| guest(name, &disk));
+        for spec in [&one, &two] {
+            driver.define(spec).await.unwrap();
+            driver.start(spec.uuid.unwrap(), PAUSED).await.unwrap();
+        }
+        for spec in [&one, &two] {
+            let uuid = spec.uuid.unwrap();
+            let over = lab.config.state_dir.join(format!("qemu/transient/{uuid}/vda.qcow2"));
+            let pid = lab.pid(uuid);
+            assert_eq!((writes(pid, &image), writes(pid, &over)), (Some(false), Some(true)));
+            driver.destroy(uuid).await.unwrap();
+            assert!(!over.exists());
+        }
     });
 }
 

@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use common::{EJECTS, IDLE, Lab, POWEROFF, expect, expect_state};
+use ostler_conf::Domain;
 use ostler_driver::{
     Connection, Definition, DomainEvent, DomainState, Domains, Error, PausedReason, RunningReason, ShutoffReason,
     StartOptions, StateOnUndefine,
@@ -22,9 +24,26 @@ const NEVER: DomainState = DomainState::Shutoff(ShutoffReason::Unknown);
 const DEVICES: &str = "<interface type='network'><source network='lan'/><model type='virtio'/></interface>
      <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>";
 
-/// What a start makes besides: programs beside QEMU, and what QEMU makes itself.
+/// What a start makes besides: programs beside QEMU, what QEMU makes itself, and what others can name.
 const MORE: &str = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>
-     <graphics type='vnc'><listen type='socket'/></graphics>";
+     <graphics type='vnc'><listen type='socket' socket='DIR/screen.sock'/></graphics>
+     <disk type='file'><source file='DIR/lost.img'/><target dev='vdz'/><transient/></disk>
+     <interface type='ethernet'/>
+     <shmem name='ostler-test-NAME'><model type='ivshmem-plain'/><size unit='M'>1</size></shmem>";
+
+/// A guest of this name that has all of it.
+fn full(lab: &Lab, name: &str) -> Domain {
+    lab.disk("lost.img");
+    let more = MORE.replace("DIR", lab.folder.path().to_str().unwrap()).replace("NAME", name);
+    lab.guest(name, IDLE, &format!("{DEVICES}{more}"))
+}
+
+/// Nothing of it is left.
+fn assert_clean(lab: &Lab, guest: &Domain) {
+    lab.assert_clean(guest.uuid.unwrap());
+    assert!(std::fs::symlink_metadata(lab.path("screen.sock")).is_err(), "a link is left");
+    assert!(!Path::new("/dev/shm").join(format!("ostler-test-{}", guest.name)).exists(), "shared memory is left");
+}
 
 fn kill(pid: i32) {
     let process = ostler_util::pidfd::Process::of(pid).unwrap().open().unwrap().unwrap();
@@ -113,13 +132,13 @@ fn a_start_that_fails_anywhere_leaves_nothing() {
                 true => Err(Error::new(ErrorCode::InternalError, "as the test wants it")),
                 false => Ok(()),
             });
-            let spec = lab.guest(&format!("fails{at}"), IDLE, &format!("{DEVICES}{MORE}"));
+            let spec = full(&lab, &format!("fails{at}"));
             let uuid = spec.uuid.unwrap();
             let driver = lab.open().await;
             driver.define(&spec).await.unwrap();
             let error = driver.start(uuid, StartOptions::default()).await.unwrap_err();
             assert_eq!(error.message, "as the test wants it", "{point}");
-            lab.assert_clean(uuid);
+            assert_clean(&lab, &spec);
             assert_eq!(driver.get(uuid).await.unwrap().state, NEVER, "{point}");
             driver.undefine(uuid, StateOnUndefine::Delete).await.unwrap();
         }
@@ -137,7 +156,7 @@ fn a_crash_anywhere_in_a_start_converges() {
                 }
                 Ok(())
             });
-            let spec = lab.guest(&format!("crashes{at}"), IDLE, &format!("{DEVICES}{MORE}"));
+            let spec = full(&lab, &format!("crashes{at}"));
             let uuid = spec.uuid.unwrap();
             let driver = std::sync::Arc::new(lab.open().await);
             driver.define(&spec).await.unwrap();
@@ -154,10 +173,10 @@ fn a_crash_anywhere_in_a_start_converges() {
             } else {
                 expect_state(&next, uuid, NEVER).await;
             }
-            lab.assert_clean(uuid);
+            assert_clean(&lab, &spec);
             next.start(uuid, StartOptions::default()).await.unwrap();
             next.destroy(uuid).await.unwrap();
-            lab.assert_clean(uuid);
+            assert_clean(&lab, &spec);
         }
     });
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ostler_conf::StorageVolume;
 use ostler_conf::storage_volume::VolumeFormatName;
-use ostler_driver::image::qcow::Qcow2;
+use ostler_driver::image::qcow::{self, Qcow2};
 use ostler_driver::{Error, Progress, ResolvedVolume, Result, VolumeFill, VolumeSummary};
 use ostler_util::{ErrorCode, file};
 use rustix::fs::{CWD, RenameFlags};
@@ -16,7 +16,6 @@ use uuid::Uuid;
 use crate::download;
 use crate::lock;
 use crate::pools::{Pool, check_name};
-use crate::qcow2;
 use crate::record::{FileId, Record};
 
 /// The deepest chain of images: QEMU's and libvirt's limit.
@@ -228,12 +227,12 @@ impl Pool {
             VolumeFormatName::Qcow2 => {
                 let path = backing.as_ref().map(|(_, path, format, _)| (path.display().to_string(), format.clone()));
                 let features = volume.target.as_ref().and_then(|target| target.features.as_ref());
-                let layout = qcow2::Layout {
+                let layout = qcow::new::Layout {
                     virtual_size: capacity,
                     backing: path.as_ref().map(|(path, format)| (path.as_str(), format.as_str())),
                     lazy_refcounts: features.is_some_and(|features| features.lazy_refcounts),
                 };
-                qcow2::create(file, &layout).map_err(|error| match error.kind() {
+                qcow::new::create(file, &layout).map_err(|error| match error.kind() {
                     io::ErrorKind::InvalidInput => Error::new(ErrorCode::InvalidArg, error.to_string()).at("capacity"),
                     _ => system(error),
                 })?;
@@ -288,7 +287,7 @@ impl Pool {
         }
         let grown = match record.format.as_str() {
             "raw" => file.set_len(capacity),
-            "qcow2" => qcow2::grow(&file, capacity),
+            "qcow2" => qcow::new::grow(&file, capacity),
             other => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 format!("volumes of format '{other}' can't be made larger"),

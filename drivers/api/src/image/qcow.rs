@@ -1,5 +1,7 @@
 //! QEMU's copy-on-write format, all versions. Source: QEMU, docs/interop/qcow2.rst. Numbers are big-endian.
 
+pub mod new;
+
 use std::fs::File;
 use std::io;
 

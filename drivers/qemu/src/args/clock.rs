@@ -40,7 +40,7 @@ fn rtc(setup: &Setup<'_>, clock: Option<&Clock>) -> String {
             ClockOffset::Variable => {
                 let adjustment: i64 = clock.adjustment.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0);
                 let zone = if clock.basis == Some(ClockBasis::Localtime) { setup.runtime.utc_offset } else { 0 };
-                date(setup.runtime.now + zone + adjustment)
+                date((setup.runtime.now + zone).saturating_add(adjustment))
             }
             ClockOffset::Absolute => date(i64::try_from(clock.start.unwrap_or(0)).unwrap_or(i64::MAX)),
         },

@@ -47,8 +47,9 @@ pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
         if layers::is_left_out(disk, setup.runtime) {
             continue;
         }
-        // One whose image guests share is plugged in when its own part of it was made.
-        if disk.transient.as_ref().and_then(|transient| transient.share_backing).is_some_and(|shares| shares.0) {
+        // One whose image guests share is plugged in when its own part of it was made, unless that lies over it already.
+        let is_shared = disk.transient.as_ref().and_then(|transient| transient.share_backing).is_some_and(|on| on.0);
+        if is_shared && !setup.runtime.transient.contains(&disk.name) {
             continue;
         }
         if disk.target.bus == Some(DiskBus::Sd) {

@@ -84,7 +84,16 @@ enum Place {
 fn place(setup: &Setup<'_>, listens: &Listens, socket: &str, auto_socket: bool) -> Result<Place> {
     let in_folder = || Place::Socket(setup.runtime.dir.join(socket).to_string_lossy().into_owned());
     Ok(match listens.0.first() {
-        Some(Listen::Socket(listen)) => listen.socket.clone().map_or_else(in_folder, Place::Socket),
+        Some(Listen::Socket(listen)) => match &listen.socket {
+            Some(path) => Place::Socket(
+                setup
+                    .runtime
+                    .sockets
+                    .get(path)
+                    .map_or_else(|| path.clone(), |made| made.to_string_lossy().into_owned()),
+            ),
+            None => in_folder(),
+        },
         Some(Listen::Address(listen)) => match &listen.address {
             Some(address) => Place::Address(address.clone()),
             None if auto_socket => in_folder(),

@@ -29,6 +29,8 @@ pub struct Runtime {
     pub incoming: Option<String>,
     /// The image of each disk that has one, with the chain below it, by target.
     pub images: BTreeMap<String, Chain>,
+    /// Transient disks over whose images an image of this run lies, by target.
+    pub transient: BTreeSet<String>,
     /// The tap device of each interface that has one, by alias.
     pub taps: BTreeMap<String, Tap>,
     /// Disks that the guest can do without and whose sources are not there, by target.
@@ -55,6 +57,8 @@ pub struct Runtime {
     pub videos: BTreeMap<String, i32>,
     /// What the vsock device was opened for.
     pub vsock: Option<VsockFacts>,
+    /// Where QEMU makes sockets that are found elsewhere, by those paths.
+    pub sockets: BTreeMap<String, PathBuf>,
     /// The addresses that graphics which listen on a network have there, by the network.
     pub listen_addresses: BTreeMap<String, String>,
     /// The guest's processor as it is on this host, where the definition leaves that to the host.

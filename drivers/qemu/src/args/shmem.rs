@@ -1,6 +1,6 @@
 //! `<shmem>`: memory that guests share.
 
-use ostler_conf::domain::{ShmemModel, ShmemRole};
+use ostler_conf::domain::{Shmem, ShmemModel, ShmemRole};
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
 
@@ -9,6 +9,14 @@ use super::{Args, Props, Setup, alias};
 
 /// What there is to share unless it is said: 4 MiB.
 const SIZE: u64 = 4 << 20;
+
+/// Where the memory is, by its name.
+pub(crate) const FOLDER: &str = "/dev/shm";
+
+/// How much there is to share, in bytes.
+pub(crate) fn size(shmem: &Shmem) -> u64 {
+    shmem.size.as_ref().map_or(SIZE, |size| size.0.bytes())
+}
 
 pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
     for shmem in &setup.domain.devices.shmems {
@@ -19,11 +27,10 @@ pub(super) fn all(setup: &Setup<'_>, args: &mut Args) -> Result<()> {
         let props = match shmem.model {
             Some(ShmemModel::Plain) => {
                 let memory = format!("shmmem-{name}");
-                let size = shmem.size.as_ref().map_or(SIZE, |size| size.0.bytes());
                 args.object(
                     Props::object("memory-backend-file", &*memory)
-                        .put("mem-path", format!("/dev/shm/{}", shmem.name))
-                        .put("size", size)
+                        .put("mem-path", format!("{FOLDER}/{}", shmem.name))
+                        .put("size", size(shmem))
                         .put("share", true),
                 );
                 Props::driver("ivshmem-plain").put("id", name).put("memdev", memory).maybe("master", role)

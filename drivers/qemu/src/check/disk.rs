@@ -34,6 +34,11 @@ pub(super) fn check(domain: &Domain, disk: &Disk, host: &Host, problems: &mut Pr
         Bus::Fdc | Bus::Virtio | Bus::Scsi | Bus::Sata | Bus::Usb | Bus::Sd | Bus::Nvme => {}
         Bus::Xen | Bus::Uml => problems.unsupported(at("target.bus"), format!("QEMU has no disk on the bus '{bus}'")),
     }
+    problems.unless(
+        disk.transient.is_none() || !disk.readonly,
+        at("transient"),
+        "a disk that is only read loses nothing at the guest's end",
+    );
     check_device(disk, bus, host, problems);
     check_format(disk, problems);
     check_encryption(disk, host, &path, problems);

@@ -1,7 +1,9 @@
 //! Rules of the machine, its CPUs, memory, clock and life.
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{CpuMode, DomainType, OsKind, TickPolicy as Tick, TimerName as Name};
+use ostler_conf::domain::{
+    ClockOffset, CpuMode, DomainType, OsKind, TickPolicy as Tick, TimerName as Name, TimerTrack,
+};
 use ostler_util::ErrorCode as Code;
 
 use super::{Problems, is_plain_name};
@@ -9,6 +11,9 @@ use crate::complete::{Arch, Host, arch};
 
 /// A real-mode guest's address space: firmware finds no room in less.
 const LEAST_MEMORY_KIB: u64 = 1024;
+
+/// The end of the year 9999: QEMU reads no later date.
+const LAST_SECOND: u64 = 253_402_300_799;
 
 pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
     problems.unless(
@@ -101,14 +106,23 @@ fn check_boot(domain: &Domain, problems: &mut Problems) {
 
 fn check_clock(domain: &Domain, problems: &mut Problems) {
     let Some(clock) = &domain.clock else { return };
-    let is_timezone = clock.offset == ostler_conf::domain::ClockOffset::Timezone;
+    let is_timezone = clock.offset == ClockOffset::Timezone;
     let is_name = |zone: &str| {
         !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-:,.".contains(&byte))
     };
     if is_timezone && !clock.timezone.as_deref().is_some_and(is_name) {
         problems.add(Code::XmlError, "clock.timezone", "name the time zone, as in Europe/Berlin");
     }
+    if clock.offset == ClockOffset::Absolute && clock.start.is_some_and(|start| start > LAST_SECOND) {
+        problems.unsupported("clock.start", format!("a clock can't start later than {LAST_SECOND}"));
+    }
     for timer in &clock.timers {
+        let is_followed = match timer.track {
+            None => true,
+            Some(track) => timer.name == Name::Rtc && track != TimerTrack::Boot,
+        };
+        let message = format!("the timer '{}' can't be made to follow that", timer.name);
+        problems.unless(is_followed, format!("clock.timers[{}].track", timer.name), message);
         let is_right = match (timer.name, timer.tickpolicy) {
             (Name::Platform, _) => false,
             (Name::Pit, None | Some(Tick::Delay | Tick::Discard | Tick::Catchup)) => true,

@@ -15,6 +15,10 @@ use crate::probe::Flag;
 const MAX_SPAPR_VIO: u64 = 0xffff_ffff;
 
 pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
+    check_shmems(domain, problems);
+    if domain.devices.pstore.as_ref().is_some_and(|pstore| pstore.size.is_none()) {
+        problems.add(Code::XmlError, "devices.pstore.size", "say how much a place for last words holds");
+    }
     check_tpms(domain, host, problems);
     check_iommu(domain, problems);
     check_panics(domain, problems);
@@ -70,6 +74,23 @@ pub(super) fn check(domain: &Domain, host: &Host, problems: &mut Problems) {
         "launchSecurity",
         "the emulator can't hide a guest from its host so",
     );
+}
+
+/// The least that guests share.
+const LEAST_SHARED: u64 = 1 << 20;
+
+/// The name of shared memory is a file's.
+fn check_shmems(domain: &Domain, problems: &mut Problems) {
+    for shmem in &domain.devices.shmems {
+        let at = format!("devices.shmems[{}]", shmem.name);
+        let is_name = !shmem.name.contains('/') && !matches!(shmem.name.as_str(), "" | "." | "..");
+        problems.unless(is_name, format!("{at}.name"), "that is no name of shared memory: it is a file's");
+        let is_right = |bytes: u64| bytes >= LEAST_SHARED && bytes.is_power_of_two();
+        if !shmem.size.as_ref().is_none_or(|size| is_right(size.0.bytes())) {
+            let message = "the size of shared memory is a power of two, and 1 MiB at least";
+            problems.add(Code::XmlError, format!("{at}.size"), message);
+        }
+    }
 }
 
 fn check_tpms(domain: &Domain, host: &Host, problems: &mut Problems) {

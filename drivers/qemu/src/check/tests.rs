@@ -30,6 +30,32 @@ fn the_guest_itself_is_right() {
     assert_eq!(problem("", ""), None);
 }
 
+#[test]
+fn what_has_all_it_stands_on_is_started() {
+    let clock = |clock: &str| ("OS", clock.to_owned());
+    let device = |device: &str| ("DEVICES", device.to_owned());
+    for (from, to) in [
+        clock("<clock offset='utc' adjustment='reset'/>"),
+        clock("<clock offset='localtime' adjustment='-90'/>"),
+        clock("<clock offset='variable' adjustment='3600' basis='localtime'/>"),
+        clock("<clock offset='absolute' start='86400'/>"),
+        clock("<clock offset='utc'><timer name='rtc' track='guest'/></clock>"),
+        device("<interface type='ethernet'/>"),
+        device("<interface type='ethernet'><target dev='tap7' managed='no'/></interface>"),
+        device(
+            "<channel type='unix'><source mode='bind' path='/s'/>\
+             <target type='guestfwd' address='10.0.2.1' port='4600'/></channel>",
+        ),
+        ("<target dev='vda'/>", "<target dev='vda'/><transient shareBacking='yes'/>".to_owned()),
+        device("<graphics type='vnc'><listen type='socket' socket='/s'/></graphics>"),
+        device("<shmem name='ring'><model type='ivshmem-plain'/></shmem>"),
+        device("<shmem name='bell'><model type='ivshmem-doorbell'/><server path='/s'/></shmem>"),
+        device("<pstore backend='acpi-erst'><size unit='KiB'>64</size></pstore>"),
+    ] {
+        assert_eq!(problem(from, &to), None, "{to}");
+    }
+}
+
 macro_rules! refused {
     ($($name:ident: $from:literal => $to:literal, $code:ident at $field:literal;)*) => { $(
         #[test]
@@ -49,7 +75,10 @@ refused! {
     xen_disk: "dev='vda'" => "dev='xvda'", ConfigUnsupported at "devices.disks[xvda].target.bus";
     read_only_sata: "<target dev='vda'/>" => "<target dev='sda' bus='sata'/><readonly/>", ConfigUnsupported at "devices.disks[sda].readonly";
     virtio_cdrom: "<disk type='file'>" => "<disk type='file' device='cdrom'>", ConfigUnsupported at "devices.disks[vda].device";
-    transient: "<target dev='vda'/>" => "<target dev='vda'/><transient/>", ConfigUnsupported at "devices.disks[vda].transient";
+    read_only_transient: "<target dev='vda'/>" => "<target dev='vda'/><readonly/><transient/>", ConfigUnsupported at "devices.disks[vda].transient";
+    remote_transient: "<source file='/a'/><target dev='vda'/>" => "<source file='/a'/><target dev='vda'/></disk><disk type='network'><source protocol='nbd' name='n'><host name='h'/></source><target dev='vdb'/><transient/>", ConfigUnsupported at "devices.disks[vdb].transient";
+    screen_at_two_places: "DEVICES" => "<graphics type='vnc'><listen type='none'/><listen type='socket' socket='/s'/></graphics>", ConfigUnsupported at "devices.graphics[graphics0].kind.vnc.listens";
+    relative_screen: "DEVICES" => "<graphics type='vnc'><listen type='socket' socket='a'/></graphics>", XmlError at "devices.graphics[graphics0].kind.vnc.listens";
     native_without_direct: "<driver type='raw'/>" => "<driver type='raw' io='native'/>", ConfigUnsupported at "devices.disks[vda].driver.io";
     foreign_disk_driver: "<driver type='raw'/>" => "<driver name='tap2' type='raw'/>", ConfigUnsupported at "devices.disks[vda].driver.name";
     wwn_on_virtio: "<target dev='vda'/>" => "<target dev='vda'/><wwn>5000c50015ea71ad</wwn>", ConfigUnsupported at "devices.disks[vda].wwn";
@@ -81,5 +110,18 @@ refused! {
     first_sata_elsewhere: "DEVICES" => "<controller type='sata' index='0'><address type='pci' bus='0' slot='5'/></controller>", XmlError at "devices.controllers[sata0].address";
     slot_that_is_none: "<target dev='vda'/>" => "<target dev='vda'/><address type='pci' bus='1' slot='3'/>", XmlError at "devices.disks[vda].address";
     merged_rtc: "OS" => "<clock offset='utc'><timer name='rtc' tickpolicy='merge'/></clock>", ConfigUnsupported at "clock.timers";
+    clock_beyond_the_calendar: "OS" => "<clock offset='absolute' start='253402300800'/>", ConfigUnsupported at "clock.start";
+    rtc_that_follows_the_boot: "OS" => "<clock offset='utc'><timer name='rtc' track='boot'/></clock>", ConfigUnsupported at "clock.timers[rtc].track";
+    pit_that_follows: "OS" => "<clock offset='utc'><timer name='pit' track='wall'/></clock>", ConfigUnsupported at "clock.timers[pit].track";
+    tap_of_a_bad_name: "DEVICES" => "<interface type='ethernet'><target dev='a-name-of-16-byte'/></interface>", ConfigUnsupported at "devices.interfaces[net0].target.dev";
+    hosts_end_with_an_address: "DEVICES" => "<interface type='ethernet'><source><ip address='10.0.0.1'/></source></interface>", ConfigUnsupported at "devices.interfaces[net0].source.ethernet.ips";
+    foreign_device_of_a_network: "DEVICES" => "<interface type='bridge'><source bridge='b'/><target dev='t' managed='no'/></interface>", ConfigUnsupported at "devices.interfaces[net0].target.managed";
+    channel_of_xen: "DEVICES" => "<channel type='pty'><target type='xen' name='a'/></channel>", ConfigUnsupported at "devices.channels[channel0].target.type";
+    shared_memory_elsewhere: "DEVICES" => "<shmem name='a/b'><model type='ivshmem-plain'/></shmem>", ConfigUnsupported at "devices.shmems[a/b].name";
+    odd_shared_memory: "DEVICES" => "<shmem name='a'><model type='ivshmem-plain'/><size unit='M'>3</size></shmem>", XmlError at "devices.shmems[a].size";
+    bell_without_a_server: "DEVICES" => "<shmem name='a'><model type='ivshmem-doorbell'/></shmem>", ConfigUnsupported at "devices.shmems[a].server";
+    last_words_without_room: "DEVICES" => "<pstore backend='acpi-erst'/>", XmlError at "devices.pstore.size";
+    too_many_last_words: "DEVICES" => "<pstore backend='acpi-erst'><size unit='MiB'>65</size></pstore>", ConfigUnsupported at "devices.pstore.size";
+    relative_last_words: "DEVICES" => "<pstore backend='acpi-erst'><path>a</path><size unit='KiB'>64</size></pstore>", XmlError at "devices.pstore.path";
     for_another_driver: "type='qemu'" => "type='test'", ConfigUnsupported at "type";
 }

@@ -20,8 +20,8 @@ mod storage;
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{
-    Clock, ClockOffset, Cpu, CpuMode, CpuModel, DiskSource, DomainType, Features, LifecycleAction as Action, Memory,
-    MemoryBacking, Nvram, Os, SeclabelKind, SmbiosMode, Sysinfo, TickPolicy, Timer, TimerName, Vcpu, VcpuPlacement,
+    Clock, Cpu, CpuMode, CpuModel, DiskSource, DomainType, Features, LifecycleAction as Action, Memory, MemoryBacking,
+    Nvram, Os, SeclabelKind, SmbiosMode, Sysinfo, TickPolicy, Timer, TimerName, Vcpu, VcpuPlacement,
 };
 
 use super::{Problems, is_plain_name};
@@ -330,13 +330,13 @@ fn check_cpu(cpu: Option<&Cpu>, problems: &mut Problems) {
 
 fn check_clock(clock: Option<&Clock>, problems: &mut Problems) {
     let Some(clock) = clock else { return };
-    let Clock { offset, timezone: _, timers, adjustment, basis, start } = clock;
-    refuse!(problems, "clock", "clocks": adjustment basis start);
-    let is_supported = matches!(offset, ClockOffset::Utc | ClockOffset::Localtime | ClockOffset::Timezone);
-    problems.unless(is_supported, "clock.offset", format!("a clock that starts from '{offset}' is not supported"));
+    // Each start sets the clock anew, which is all that `adjustment='reset'` asks for.
+    let Clock { offset: _, timezone: _, timers, adjustment: _, basis: _, start: _ } = clock;
     for timer in timers {
         let Timer { name, present: _, tickpolicy: _, track, frequency, mode, catchup } = timer;
         let at = format!("clock.timers[{name}]");
+        // Only the real-time clock follows one of the host's clocks by choice.
+        let track = track.filter(|_| *name != TimerName::Rtc);
         refuse!(problems, at, "timers": track frequency mode catchup);
     }
 }

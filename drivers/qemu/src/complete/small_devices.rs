@@ -32,6 +32,14 @@ pub(super) fn complete(domain: &mut Domain, host: &Host) {
     for shmem in &mut devices.shmems {
         shmem.model.get_or_insert(ShmemModel::Ivshmem);
     }
+    if let Some(pstore) = &mut devices.pstore {
+        let name = match domain.uuid.filter(|_| host.settings.names_nvram_by_uuid) {
+            Some(uuid) => uuid.to_string(),
+            None => domain.name.clone(),
+        };
+        let path = host.settings.nvram_dir.join(format!("{name}_PSTORE.raw"));
+        pstore.path.get_or_insert_with(|| path.to_string_lossy().into_owned());
+    }
     for hostdev in &mut devices.hostdevs {
         complete_hostdev(hostdev);
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use ostler_conf::Domain;
@@ -96,13 +97,24 @@ pub(super) fn open(
     Ok(())
 }
 
+/// Whether a socket is there that nobody listens on any more.
+pub(crate) fn is_left(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => Ok(UnixStream::connect(path).is_err()),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Listens at `path`. A socket that nobody listens on any more gives way; anything else does not.
 fn listen(path: &Path) -> Result<UnixListener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    if is_socket {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(Error::new(ErrorCode::ResourceBusy, format!("somebody listens on {} already", path.display())));
-        }
+    let is_left = is_left(path).map_err(|error| Error::system(format!("look at {}", path.display()), error))?;
+    if is_socket && !is_left {
+        return Err(Error::new(ErrorCode::ResourceBusy, format!("somebody listens on {} already", path.display())));
+    }
+    if is_left {
         ostler_util::file::remove_durably(path)
             .map_err(|error| Error::system(format!("remove {}", path.display()), error))?;
     }

@@ -25,6 +25,11 @@ pub(super) fn memory(core: &Core) -> PathBuf {
     core.config.state_dir.join("qemu/ram")
 }
 
+/// Where guests write what is lost at their end.
+pub(super) fn transient(core: &Core, uuid: Uuid) -> PathBuf {
+    core.config.state_dir.join("qemu/transient").join(uuid.to_string())
+}
+
 /// Makes the folders that this guest needs, empty and its user's own.
 pub(super) fn make(core: &Core, uuid: Uuid, domain: &Domain, mounts: &[HugepageMount]) -> Result<()> {
     let mut folders = vec![own(core, uuid)];
@@ -34,6 +39,9 @@ pub(super) fn make(core: &Core, uuid: Uuid, domain: &Domain, mounts: &[HugepageM
     if has_files {
         folders.push(memory(core).join(uuid.to_string()));
         folders.extend(mounts.iter().map(|mount| mount.dir.join(uuid.to_string())));
+    }
+    if domain.devices.disks.iter().any(|disk| disk.transient.is_some()) {
+        folders.push(transient(core, uuid));
     }
     folders.iter().try_for_each(|folder| {
         let make = || {
@@ -52,14 +60,15 @@ pub(super) fn make(core: &Core, uuid: Uuid, domain: &Domain, mounts: &[HugepageM
 pub(crate) fn remove(core: &Core, uuid: Uuid) -> Result<()> {
     let mounts = super::hugepages::mounts();
     let below = mounts.into_iter().map(|mount| mount.dir).chain([memory(core)]);
-    below.map(|folder| folder.join(uuid.to_string())).chain([own(core, uuid)]).try_for_each(|folder| {
+    let others = [own(core, uuid), transient(core, uuid)];
+    below.map(|folder| folder.join(uuid.to_string())).chain(others).try_for_each(|folder| {
         remove_one(&folder).map_err(|error| Error::system(format!("remove the folder {}", folder.display()), error))
     })
 }
 
 /// The guests for which any of them is left.
 pub(crate) fn owners(core: &Core) -> BTreeSet<Uuid> {
-    let below = [memory(core), core.running.path().join("own")];
+    let below = [memory(core), core.running.path().join("own"), core.config.state_dir.join("qemu/transient")];
     let entries = below.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }

@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 
 use ostler_conf::Domain;
 use ostler_conf::domain::{DomainType, Interface, InterfaceSource, InterfaceTarget};
+use ostler_conf::values::YesNo;
 use ostler_driver::{Error, Port, PortRequest, Result};
-use ostler_util::{MacAddress, tap};
+use ostler_util::{ErrorCode, MacAddress, tap};
 use uuid::Uuid;
 
 use super::Descriptors;
@@ -26,6 +27,13 @@ pub(crate) enum Plug {
         /// The bridge.
         bridge: String,
     },
+    /// Into nothing of ours: it is brought up, and whoever wants it takes it from there.
+    Loose {
+        /// The device.
+        tap: String,
+    },
+    /// It is somebody else's, and stays as it is.
+    Foreign,
 }
 
 /// Makes the tap devices of all interfaces that have one; the definition learns their names.
@@ -79,14 +87,28 @@ pub(crate) async fn open_one(
             let name = chosen.unwrap_or_else(|| tap_name(owner, mac));
             (name.clone(), Plug::Bridge { tap: name, bridge: source.bridge.clone() })
         }
+        InterfaceSource::Ethernet(_) => match &interface.target {
+            Some(InterfaceTarget { dev, managed: Some(YesNo(false)) }) => {
+                let name = foreign(dev.as_deref(), &interface.name)?;
+                (name, Plug::Foreign)
+            }
+            target => {
+                let chosen = target.as_ref().and_then(|target| target.dev.clone());
+                let name = chosen.unwrap_or_else(|| tap_name(owner, mac));
+                (name.clone(), Plug::Loose { tap: name })
+            }
+        },
         // `check` refuses it.
         other => {
             let message = format!("interfaces of the kind '{}' are not supported", ostler_conf::xml::Union::tag(other));
-            return Err(ostler_driver::Error::new(ostler_util::ErrorCode::ConfigUnsupported, message).at(field));
+            return Err(Error::new(ErrorCode::ConfigUnsupported, message).at(field));
         }
     };
     let open = || {
         let fds = tap::open_queues(&name, queues)?;
+        if matches!(plug, Plug::Foreign) {
+            return Ok(fds);
+        }
         // The host's end has an address of its own, higher than any that a bridge would take over from it.
         let MacAddress(mut bytes) = mac;
         bytes[0] = 0xfe;
@@ -97,8 +119,21 @@ pub(crate) async fn open_one(
         Ok(fds)
     };
     let fds = open().map_err(|error| Error::system(format!("make the tap device {name}"), error))?;
-    interface.target = Some(InterfaceTarget { dev: Some(name), managed: None });
+    let managed = interface.target.as_ref().and_then(|target| target.managed);
+    interface.target = Some(InterfaceTarget { dev: Some(name), managed });
     Ok(Some((fds, plug)))
+}
+
+/// The device that somebody else has made for an interface.
+fn foreign(dev: Option<&str>, interface: &str) -> Result<String> {
+    let error = |message: String| {
+        Error::new(ErrorCode::InternalError, message).at(format!("devices.interfaces[{interface}].target.dev"))
+    };
+    let name = dev.ok_or_else(|| error("a device that is not made by us must be named".into()))?;
+    if !tap::exists(name).map_err(|error| Error::system(format!("look for the device {name}"), error))? {
+        return Err(error(format!("the device {name} is not made by us, and is not there")));
+    }
+    Ok(name.to_owned())
 }
 
 /// Plugs the tap devices in.
@@ -115,6 +150,10 @@ pub(crate) async fn plug_one(core: &Core, plug: &Plug) -> Result<()> {
         Plug::Network(port) => core.services.networks.plug_port(port).await,
         Plug::Bridge { tap, bridge } => tap::join_bridge(tap, bridge)
             .map_err(|error| Error::system(format!("plug {tap} into the bridge {bridge}"), error)),
+        Plug::Loose { tap } => {
+            tap::bring_up(tap).map_err(|error| Error::system(format!("bring the device {tap} up"), error))
+        }
+        Plug::Foreign => Ok(()),
     }
 }
 

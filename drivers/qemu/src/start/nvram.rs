@@ -1,4 +1,5 @@
-//! The firmware's memory: made from its template at a guest's first start, and the guest's own from then on.
+//! Memory that a guest keeps between its runs: the firmware's, made from its template at the guest's first start, and that of
+//! its kernel's last words, made empty. Both are the guest's own from then on.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ostler_conf::Domain;
 use ostler_driver::{Error, Result};
 use ostler_util::ErrorCode;
-use ostler_util::file::{copy_new, create_directory, remove_durably};
+use ostler_util::file::{copy_new, create_directory, remove_durably, zeros_new};
 use ostler_util::passwd::Credentials;
 use uuid::Uuid;
 
@@ -55,10 +56,33 @@ pub(super) fn prepare(domain: &Domain, folder: &Path, owner: Option<&Credentials
     make().map_err(|error| Error::system(format!("make {path} from {template}"), error).at("os.nvram"))
 }
 
-/// Removes what `prepare` made for this guest below the driver's own folder. What lies elsewhere is whose it was.
+/// Makes the place for the last words of the guest's kernel, where there is none yet.
+///
+/// # Errors
+/// The operating system's.
+pub(super) fn prepare_pstore(domain: &Domain, folder: &Path, owner: Option<&Credentials>) -> Result<()> {
+    let Some(pstore) = &domain.devices.pstore else { return Ok(()) };
+    let (Some(path), Some(size)) = (&pstore.path, &pstore.size) else { return Ok(()) };
+    let path = Path::new(path);
+    let make = || {
+        if fs::exists(path)? {
+            return Ok(());
+        }
+        if path.parent() == Some(folder) {
+            create_directory(folder, 0o711)?;
+        }
+        zeros_new(size.0.bytes(), path, 0o600, owner.map(|owner| (owner.uid, owner.gid)))
+    };
+    make().map_err(|error| Error::system(format!("make {}", path.display()), error).at("devices.pstore.path"))
+}
+
+/// Removes what was made for this guest below the driver's own folder. What lies elsewhere is whose it was.
 pub(crate) fn remove(folder: &Path, uuid: Uuid) -> Result<()> {
-    let beginning = format!("{uuid}_VARS.");
-    let is_its = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&beginning));
+    let beginnings = [format!("{uuid}_VARS."), format!("{uuid}_PSTORE.")];
+    let is_its = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        beginnings.iter().any(|beginning| name.starts_with(beginning))
+    };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     for path in entries.filter(is_its) {
         remove_durably(&path).map_err(|error| Error::system(format!("remove {}", path.display()), error))?;
@@ -94,6 +118,24 @@ mod tests {
         remove(&folder, other).unwrap();
         assert!(path.exists());
         remove(&folder, uuid).unwrap();
+        remove(&folder, uuid).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn last_words_have_room_and_go_with_their_guest() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, uuid) = (root.path().join("nvram"), Uuid::from_u128(1));
+        let path = folder.join(format!("{uuid}_PSTORE.raw"));
+        let pstore =
+            format!("<pstore backend='acpi-erst'><path>{}</path><size unit='KiB'>64</size></pstore>", path.display());
+        let text = format!("<domain type='qemu'><name>g</name><memory>1</memory><devices>{pstore}</devices></domain>");
+        let domain = ostler_conf::parse::<Domain>(&text).unwrap().strict().unwrap();
+        prepare_pstore(&domain, &folder, None).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 64 << 10);
+        fs::write(&path, "panic").unwrap();
+        prepare_pstore(&domain, &folder, None).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"panic", "what a guest wrote stays");
         remove(&folder, uuid).unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     }

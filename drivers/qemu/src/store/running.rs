@@ -30,7 +30,7 @@ pub(crate) struct Status {
     pub(crate) paused: bool,
     /// Whether its next power-off is the first half of a reboot that we were asked for.
     pub(crate) reboots: bool,
-    /// Sockets that were made outside its folder.
+    /// What is made outside its folders, where others can name it: sockets, links to them, shared memory.
     pub(crate) sockets: Vec<PathBuf>,
     /// The nodes of each disk's images in QEMU, top first, by the disk's alias.
     pub(crate) nodes: BTreeMap<String, Vec<String>>,
@@ -92,6 +92,21 @@ impl Running {
             }
         }
         Ok(found)
+    }
+
+    /// Whether a guest other than `uuid` lists `path` among what was made outside its folder, or may: its state can't be read.
+    pub(crate) fn is_listed_by_others(&self, path: &Path, uuid: Uuid) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.0)? {
+            let Some(other) = entry?.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else { continue };
+            let lists = match self.load_one(other) {
+                Ok(status) => status.is_some_and(|status| status.sockets.iter().any(|listed| listed == path)),
+                Err(_) => true,
+            };
+            if lists && other != uuid {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn load_one(&self, uuid: Uuid) -> Result<Option<Status>, String> {
@@ -199,8 +214,13 @@ mod tests {
         running.save(uuid, &status).unwrap();
         fs::write(running.file(uuid, "channel0.sock"), "").unwrap();
         assert_eq!(running.load().unwrap()[&uuid].as_ref().unwrap(), &status);
+        let other = Uuid::from_u128(8);
+        assert!(!running.is_listed_by_others(Path::new("/x"), uuid).unwrap());
+        assert!(running.is_listed_by_others(Path::new("/x"), other).unwrap());
+        assert!(!running.is_listed_by_others(Path::new("/y"), other).unwrap());
         fs::write(running.status(uuid), "{\"format\":9,\"future\":1}").unwrap();
         assert!(running.load().unwrap()[&uuid].as_ref().unwrap_err().contains("newer version"));
+        assert!(running.is_listed_by_others(Path::new("/y"), other).unwrap());
         running.remove(uuid).unwrap();
         running.remove(uuid).unwrap();
         assert!(!running.exists(uuid));

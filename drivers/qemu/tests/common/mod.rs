@@ -366,6 +366,8 @@ impl Lab {
         assert!(!groups.contains(&format!("qemu-{uuid}")), "a control group is left");
         assert!(!self.config.run_dir.join("qemu").join(uuid.to_string()).exists(), "a folder is left");
         assert!(!self.config.run_dir.join("qemu/own").join(uuid.to_string()).exists(), "a folder of QEMU's is left");
+        let transient = self.config.state_dir.join("qemu/transient").join(uuid.to_string());
+        assert!(!transient.exists(), "what a transient disk wrote is left");
         assert!(self.claims.0.lock().unwrap().keys().all(|(_, owner)| *owner != uuid), "a claim is left");
         assert!(self.ports.0.lock().unwrap().iter().all(|port| port.owner != uuid), "a port is left");
     }

@@ -40,7 +40,7 @@ pub(super) fn check(
         let at = format!("devices.channels[{}]", channel.name);
         check_source(channel.source.as_ref(), &at, problems);
         if let Some(kind) = channel.target.as_ref().map(|target| target.r#type) {
-            let is_known = kind == ChannelTargetKind::Virtio;
+            let is_known = matches!(kind, ChannelTargetKind::Virtio | ChannelTargetKind::Guestfwd);
             let message = format!("channels of the kind '{kind}' are not supported");
             problems.unless(is_known, format!("{at}.target.type"), message);
         }

@@ -4,13 +4,16 @@ use ostler_conf::Domain;
 use ostler_conf::domain::{
     Address, AudioKind, Controller, ControllerKind, ControllerModel, CryptoBackend, Devices, Filesystem,
     FilesystemDriverKind, FilesystemSource, Input, InputBus, InputKind, Memballoon, MemballoonModel, MemoryDevice,
-    MemoryModel, Rng, RngBackend, TpmBackend, TpmEmulator, Watchdog, WatchdogModel,
+    MemoryModel, Rng, RngBackend, ShmemModel, TpmBackend, TpmEmulator, Watchdog, WatchdogModel,
 };
 use ostler_conf::xml::Union as _;
 
 use super::{Problems, Says, camel_case, chardevs, display, interfaces, storage};
 use crate::args::controller_driver;
 use crate::complete::{Arch, Host, arch};
+
+/// A guest may fill it, on the disk that the agent's own state is on. Kernels leave some KiB.
+const MOST_LAST_WORDS: u64 = 64 << 20;
 
 pub(super) fn check(domain: &Domain, devices: &Devices, host: &Host, problems: &mut Problems) {
     let Devices {
@@ -47,7 +50,18 @@ pub(super) fn check(domain: &Domain, devices: &Devices, host: &Host, problems: &
         cryptos,
         pstore,
     } = devices;
-    refuse!(problems, "devices", "QEMU guests": leases hostdevs shmems vsock pstore);
+    let last_words = pstore.as_ref().and_then(|pstore| pstore.path.as_deref());
+    problems.absolute(last_words, "devices.pstore.path");
+    let room = pstore.as_ref().and_then(|pstore| pstore.size.as_ref()).map_or(0, |size| size.0.bytes());
+    let message = format!("last words have {} MiB at most", MOST_LAST_WORDS >> 20);
+    problems.unless(room <= MOST_LAST_WORDS, "devices.pstore.size", message);
+    for shmem in shmems {
+        let at = format!("devices.shmems[{}].server", shmem.name);
+        let is_served = shmem.model != Some(ShmemModel::Doorbell) || shmem.server.is_some();
+        problems.unless(is_served, &*at, "name the socket of the server that hands the memory out");
+        problems.absolute(shmem.server.as_deref(), at);
+    }
+    refuse!(problems, "devices", "QEMU guests": leases hostdevs vsock);
     disks.iter().for_each(|disk| storage::check(disk, problems));
     controllers.iter().for_each(|controller| check_controller(controller, problems));
     interfaces.iter().for_each(|interface| interfaces::check(interface, problems));
@@ -146,10 +160,20 @@ fn check_rng(rng: &Rng, problems: &mut Problems) {
 fn check_memory(memory: &MemoryDevice, problems: &mut Problems) {
     let at = format!("devices.memories[{}]", memory.name);
     let MemoryDevice { name: _, model, access: _, discard: _, uuid: _, source, target: _, .. } = memory;
-    let is_known = matches!(model, MemoryModel::Dimm | MemoryModel::VirtioMem);
-    problems.unless(is_known, format!("{at}.model"), format!("memory of the kind '{model}' is not supported"));
+    problems.unless(
+        *model != MemoryModel::SgxEpc,
+        format!("{at}.model"),
+        format!("memory of the kind '{model}' is not supported"),
+    );
     let path = source.as_ref().and_then(|source| source.path.as_ref());
-    refuse!(problems, format!("{at}.source"), "memory": path);
+    match model {
+        MemoryModel::Nvdimm | MemoryModel::VirtioPmem => {
+            problems.absolute(path.map(String::as_str), format!("{at}.source.path"));
+        }
+        MemoryModel::Dimm | MemoryModel::VirtioMem | MemoryModel::SgxEpc => {
+            refuse!(problems, format!("{at}.source"), "memory": path);
+        }
+    }
 }
 
 fn check_filesystem(filesystem: &Filesystem, problems: &mut Problems) {

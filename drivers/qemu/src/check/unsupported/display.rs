@@ -8,6 +8,9 @@ use super::{Problems, Says, camel_case};
 use crate::complete::Host;
 use crate::probe::Flag;
 
+/// What fits into a socket's address.
+const LONGEST_SOCKET: usize = 107;
+
 pub(super) fn check(graphics: &[Graphics], videos: &[Video], host: &Host, problems: &mut Problems) {
     for screen in graphics {
         let at = format!("devices.graphics[{}].kind", screen.name);
@@ -79,6 +82,7 @@ fn check_keymap(keymap: Option<&str>, at: &str, problems: &mut Problems) {
 }
 
 fn check_listens(listens: &Listens, at: &str, problems: &mut Problems) {
+    problems.unless(listens.0.len() <= 1, format!("{at}.listens"), "QEMU shows a screen at one place only");
     for listen in &listens.0 {
         match listen {
             Listen::None(_) => {}
@@ -93,11 +97,14 @@ fn check_listens(listens: &Listens, at: &str, problems: &mut Problems) {
                     "that is no address to listen at",
                 );
             }
-            Listen::Socket(listen) => problems.unless(
-                listen.socket.is_none(),
-                format!("{at}.listens"),
-                "the guest listens at a socket of its own folder: leave the path out",
-            ),
+            Listen::Socket(listen) => {
+                problems.absolute(listen.socket.as_deref(), format!("{at}.listens"));
+                problems.unless(
+                    listen.socket.as_ref().is_none_or(|path| path.len() <= LONGEST_SOCKET),
+                    format!("{at}.listens"),
+                    format!("the path of a socket has {LONGEST_SOCKET} bytes at most"),
+                );
+            }
             Listen::Network(_) => {
                 problems.unsupported(format!("{at}.listens"), "listening at a network's address is not supported");
             }

@@ -1,6 +1,8 @@
 //! Network interfaces.
 
-use ostler_conf::domain::{Interface, InterfaceSource, InterfaceTarget, Mac, NetworkSource, Rom, Teaming};
+use ostler_conf::domain::{
+    EthernetSource, Interface, InterfaceSource, InterfaceTarget, Mac, NetworkSource, Rom, Teaming,
+};
 use ostler_conf::xml::Union as _;
 use ostler_util::tap;
 
@@ -54,7 +56,8 @@ pub(super) fn check(interface: &Interface, problems: &mut Problems) {
     if let Some(Mac { address: _, r#type, check }) = mac {
         refuse!(problems, format!("{at}.mac"), "interfaces": r#type check);
     }
-    if let Some(InterfaceTarget { dev: _, managed }) = target {
+    let is_ethernet = matches!(source, InterfaceSource::Ethernet(_));
+    if let Some(InterfaceTarget { dev: _, managed }) = target.as_ref().filter(|_| !is_ethernet) {
         refuse!(problems, format!("{at}.target"), "interfaces": managed);
     }
     match source {
@@ -62,18 +65,16 @@ pub(super) fn check(interface: &Interface, problems: &mut Problems) {
             refuse!(problems, format!("{at}.source.network"), "networks": portgroup);
         }
         InterfaceSource::Bridge(source) => {
-            let is_name = |name: &str| is_plain_name(name) && name.len() <= tap::MAX_NAME;
             problems.unless(
-                is_name(&source.bridge),
+                is_device_name(&source.bridge),
                 format!("{at}.source.bridge.bridge"),
                 format!("'{}' is no name of a bridge", source.bridge),
             );
-            let dev = target.as_ref().and_then(|target| target.dev.as_deref());
-            problems.unless(
-                dev.is_none_or(is_name),
-                format!("{at}.target.dev"),
-                "a device's name has 15 letters, digits and -_. at most",
-            );
+            check_target(target.as_ref(), &at, problems);
+        }
+        InterfaceSource::Ethernet(EthernetSource { dev, ips, routes }) => {
+            refuse!(problems, format!("{at}.source.ethernet"), "tap devices": dev ips routes);
+            check_target(target.as_ref(), &at, problems);
         }
         InterfaceSource::User(source) => {
             let dev = &source.dev;
@@ -83,8 +84,7 @@ pub(super) fn check(interface: &Interface, problems: &mut Problems) {
         | InterfaceSource::Client(_)
         | InterfaceSource::Mcast(_)
         | InterfaceSource::Udp(_) => {}
-        InterfaceSource::Ethernet(_)
-        | InterfaceSource::Vhostuser(_)
+        InterfaceSource::Vhostuser(_)
         | InterfaceSource::Internal(_)
         | InterfaceSource::Direct(_)
         | InterfaceSource::Hostdev(_)
@@ -95,4 +95,18 @@ pub(super) fn check(interface: &Interface, problems: &mut Problems) {
             problems.unsupported(format!("{at}.source"), format!("interfaces of the type '{kind}' are not supported"));
         }
     }
+}
+
+fn is_device_name(name: &str) -> bool {
+    is_plain_name(name) && name.len() <= tap::MAX_NAME
+}
+
+/// The host's end that the user names.
+fn check_target(target: Option<&InterfaceTarget>, at: &str, problems: &mut Problems) {
+    let dev = target.and_then(|target| target.dev.as_deref());
+    problems.unless(
+        dev.is_none_or(is_device_name),
+        format!("{at}.target.dev"),
+        "a device's name has 15 letters, digits and -_. at most",
+    );
 }

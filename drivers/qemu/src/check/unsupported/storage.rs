@@ -1,6 +1,6 @@
 //! Disks.
 
-use ostler_conf::domain::{Disk, DiskDriver, DiskSource, NetworkDiskSource, NetworkProtocol, SourceCommon};
+use ostler_conf::domain::{Disk, DiskBus, DiskDriver, DiskSource, NetworkDiskSource, NetworkProtocol, SourceCommon};
 use ostler_conf::xml::Union as _;
 
 use super::{Problems, Says, camel_case};
@@ -11,7 +11,7 @@ pub(super) fn check(disk: &Disk, problems: &mut Problems) {
         driver,
         source,
         backing_chain,
-        target: _,
+        target,
         boot: _,
         address: _,
         name: _,
@@ -40,7 +40,18 @@ pub(super) fn check(disk: &Disk, problems: &mut Problems) {
         encryption,
         acpi: _,
     } = disk;
-    refuse!(problems, at, "disks": rawio sgio auth backend_domain mirror transient encryption);
+    refuse!(problems, at, "disks": rawio sgio auth backend_domain mirror encryption);
+    let is_here = matches!(source, None | Some(DiskSource::File(_) | DiskSource::Block(_) | DiskSource::Volume(_)));
+    problems.unless(
+        transient.is_none() || is_here,
+        format!("{at}.transient"),
+        "only of an image on this host it is known how much can be laid over it",
+    );
+    problems.unless(
+        transient.is_none() || target.bus != Some(DiskBus::Sd),
+        format!("{at}.transient"),
+        "nothing can be laid over an SD card",
+    );
     if let Some(DiskDriver {
         virtio: _,
         name: _,

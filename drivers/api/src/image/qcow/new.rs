@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use ostler_driver::image::qcow::{EXTENSION_BACKING_FORMAT, MAX_BACKING_LENGTH, Qcow2};
+use super::{EXTENSION_BACKING_FORMAT, MAX_BACKING_LENGTH, Qcow2};
 
 const MAGIC: u32 = 0x5146_49fb;
 const HEADER_LENGTH: u32 = 104;
@@ -113,7 +113,7 @@ fn header(layout: &Layout<'_>, virtual_size: u64, l1_size: u64, l1_at: u64, tabl
 /// # Errors
 /// `Unsupported` where the table would have to move, or for an image with internal snapshots or unknown features;
 /// the operating system's.
-pub(crate) fn grow(file: &File, virtual_size: u64) -> io::Result<()> {
+pub fn grow(file: &File, virtual_size: u64) -> io::Result<()> {
     let header = Qcow2::read(file)?;
     let unsupported = |what: &str| {
         io::Error::new(io::ErrorKind::Unsupported, format!("this qcow2 image can't be made larger here: {what}"))
