@@ -339,16 +339,17 @@ fn a_claim_is_taken_from_a_fenced_host_only() {
         });
         json!({"status": {"claimAbove": 2, "conditions": [running]}})
     };
+    server.api().create("/api/v1/nodes", &json!({"metadata": {"name": "cut-off"}})).unwrap();
     let holder = agent(server, Some("cut-off"));
     holder.merge(&status("web"), &waits("True")).unwrap();
     refused(controller.merge(&status("web"), &claim("node-b", 3)), FENCED);
     holder.merge(&status("web"), &waits("Unknown")).unwrap();
-    controller.merge(&status("web"), &claim("node-b", 3)).unwrap();
+    controller.merge(&format!("{}?dryRun=All", status("web")), &claim("node-b", 3)).unwrap();
     // What no Host stands for holds nothing.
-    controller.merge(&status("web"), &claim("cut-off", 4)).unwrap();
+    holder.merge(&status("web"), &waits("True")).unwrap();
     server.api().delete(&host("cut-off")).unwrap();
     let deadline = std::time::Instant::now() + DEADLINE;
-    while let Err(error) = controller.merge(&status("web"), &claim("node-b", 5)) {
+    while let Err(error) = controller.merge(&status("web"), &claim("node-b", 3)) {
         assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
     }
 }
