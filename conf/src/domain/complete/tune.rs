@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostler_util::CpuSet;
 
 use crate::Size;
+use crate::domain::numa::{Distances, NumaCell, Sibling};
 use crate::domain::{
     CurrentMemory, Domain, IothreadId, IothreadSched, Memory, MemoryTune, NumaMode, ScaledKib, Vcpu, VcpuPlacement,
     VcpuSched,
@@ -12,6 +13,9 @@ use crate::domain::{
 
 /// A limit of this or more is none.
 const UNLIMITED_KIB: u64 = 9_007_199_254_740_991;
+
+/// How far a NUMA node is from itself.
+const OF_ITSELF: u32 = 10;
 
 /// The most I/O threads: a set names no larger number.
 pub(in crate::domain) const MAX_IOTHREADS: u32 = ostler_util::cpuset::MAX_CPU;
@@ -57,6 +61,31 @@ fn complete_cells(domain: &mut Domain) {
         cell.id.get_or_insert(at);
     }
     numa.cells.sort_by_key(|cell| cell.id);
+    complete_distances(&mut numa.cells);
+}
+
+/// A distance holds both ways unless the way back has its own, and each cell of a pair is at 10 from itself.
+fn complete_distances(cells: &mut [NumaCell]) {
+    let told: Vec<(u32, u32, u32)> = cells
+        .iter()
+        .flat_map(|cell| cell.distances.iter().flat_map(|distances| &distances.siblings).map(move |it| (cell.id, it)))
+        .filter_map(|(from, sibling)| Some((from?, sibling.id, sibling.value)))
+        .collect();
+    let mut all: BTreeMap<(u32, u32), u32> = told.iter().map(|(from, to, value)| ((*from, *to), *value)).collect();
+    for (from, to, value) in told.iter().filter(|(from, to, _)| from != to) {
+        all.entry((*to, *from)).or_insert(*value);
+        for cell in [*from, *to] {
+            all.entry((cell, cell)).or_insert(OF_ITSELF);
+        }
+    }
+    for cell in cells {
+        let Some(id) = cell.id else { continue };
+        let siblings: Vec<Sibling> =
+            all.range((id, 0)..=(id, u32::MAX)).map(|((_, id), value)| Sibling { id: *id, value: *value }).collect();
+        if !siblings.is_empty() {
+            cell.distances = Some(Distances { siblings });
+        }
+    }
 }
 
 /// Memory goes where processors go: what is said of one holds for the other. Returns how processors are placed.
@@ -125,4 +154,41 @@ fn one_by_one<T: Clone>(entries: &[T], set: impl Fn(&T) -> &CpuSet, with: impl F
         }
     }
     all.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Domain, parse};
+
+    #[test]
+    fn a_distance_holds_both_ways_unless_the_way_back_has_its_own() {
+        let distances = |cells: &[&[(u32, u32)]]| {
+            let cell = |(at, siblings): (usize, &&[(u32, u32)])| {
+                let told: String =
+                    siblings.iter().map(|(id, value)| format!("<sibling id='{id}' value='{value}'/>")).collect();
+                let told = if told.is_empty() { told } else { format!("<distances>{told}</distances>") };
+                format!("<cell id='{at}' cpus='{at}' memory='1024'>{told}</cell>")
+            };
+            let cells: String = cells.iter().enumerate().map(cell).collect();
+            let text = format!(
+                "<domain type='test'><name>g</name><memory>3072</memory><vcpu>3</vcpu><os><type>hvm</type></os>\
+                 <cpu><numa>{cells}</numa></cpu></domain>"
+            );
+            let mut domain = parse::<Domain>(&text).unwrap().strict().unwrap();
+            domain.complete();
+            let cells = domain.cpu.unwrap().numa.unwrap().cells;
+            let of = |distances: Option<super::Distances>| {
+                let siblings = distances.into_iter().flat_map(|distances| distances.siblings);
+                siblings.map(|it| (it.id, it.value)).collect::<Vec<_>>()
+            };
+            cells.into_iter().map(|cell| of(cell.distances)).collect::<Vec<_>>()
+        };
+        assert_eq!(distances(&[&[(1, 21)], &[], &[]]), [vec![(0, 10), (1, 21)], vec![(0, 21), (1, 10)], vec![]]);
+        assert_eq!(distances(&[&[(1, 21)], &[(0, 31)]]), [[(0, 10), (1, 21)], [(0, 31), (1, 10)]]);
+        assert_eq!(
+            distances(&[&[], &[(0, 31), (2, 15)], &[]]),
+            [vec![(0, 10), (1, 31)], vec![(0, 31), (1, 10), (2, 15)], vec![(1, 15), (2, 10)]]
+        );
+        assert_eq!(distances(&[&[(0, 10)], &[]]), [vec![(0, 10)], vec![]]);
+    }
 }
