@@ -452,6 +452,35 @@ fn a_fenced_host_stops_its_guest_lists_it_and_leaves_it_to_its_new_holder() {
 }
 
 #[test]
+fn what_others_made_of_its_conditions_keeps_no_status_from_being_written() {
+    let mut place = Place::new();
+    place.begin();
+    place.apply(&small("web", ""));
+    place.claim("domains", "web", 1);
+    place.wait_ready("domains", "web");
+    let host = format!("{API}/hosts/{NODE}/status");
+    let fence = |fence: Value| place.server.api().merge(&host, &json!({"status": {"fence": fence}})).unwrap();
+    fence(json!({"id": "first", "reason": "Spec"}));
+    place.wait(&path("domains", "web"), |domain| condition(domain, "Ready") == "False/HostFenced");
+    fence(Value::Null);
+    let waits = place.wait(&path("domains", "web"), |domain| condition(domain, "Ready") == "False/ClaimOutdated");
+    assert!(condition(&waits, "Reconciling").starts_with("True"));
+    // The controller says more of it: the conditions are the agent's still, but for their messages.
+    let mut conditions = waits["status"]["conditions"].clone();
+    for condition in conditions.as_array_mut().unwrap() {
+        if condition["reason"] == "ClaimOutdated" {
+            condition["message"] = "it waits until all hosts have told of their guests".into();
+        }
+    }
+    let status = format!("{}/status?fieldManager=ostler-controller", path("domains", "web"));
+    place.server.api().merge(&status, &json!({"status": {"conditions": conditions}})).unwrap();
+    place.server.api().merge(&status, &json!({"status": {"claim": 2}})).unwrap();
+    let back = place.wait_ready("domains", "web");
+    assert_eq!(condition(&back, "Reconciling"), "", "{back:#}");
+    assert!(condition(&back, "Running").starts_with("True"), "{back:#}");
+}
+
+#[test]
 fn a_copy_is_stopped_when_its_host_hears_that_another_has_the_claim() {
     let mut place = Place::new();
     place.begin();

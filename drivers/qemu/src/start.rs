@@ -345,8 +345,8 @@ async fn greet(core: &Core, uuid: Uuid, process: &Process) -> Result<(Monitor, c
     let path = core.running.monitor(uuid);
     let connected = Monitor::connect(&path, core.config.monitor_timeout).await;
     let (monitor, notices) = connected.map_err(|error| match error.kind() {
-        // Nobody has the socket open any more.
-        std::io::ErrorKind::ConnectionRefused => vanished(core, uuid),
+        // Nobody has the socket open any more, or not since a moment ago.
+        std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::ConnectionReset => vanished(core, uuid),
         _ => Error::system(format!("connect to {}", path.display()), error),
     })?;
     // A QEMU that ends before it listens leaves us waiting: its own end is noticed by its handle.

@@ -29,6 +29,8 @@ use crate::source::{EventKind, Sink, SinkError, SourceEvent};
 const WRITES: usize = 8;
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// The API server's code for an object that its schema refuses.
+const INVALID: u16 = 422;
 /// A status that so many tries could not write is told of.
 const TOLD_AFTER: u32 = 5;
 /// Reasons that the controller gives in this agent's place: it is not heard of, or what it held may be elsewhere.
@@ -274,7 +276,15 @@ impl Inner {
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        match api.patch_status(&key.name, &params, &Patch::Apply(&body)).await {
+        let apply = || async { api.patch_status(&key.name, &params, &Patch::Apply(&body)).await };
+        let mut applied = apply().await;
+        // A condition of ours that somebody changed since is partly his: we would leave half of it, which is invalid.
+        if matches!(&applied, Err(Error::Api(answer)) if answer.code == INVALID) {
+            let Some(found) = api.get_opt(&key.name).await? else { return Ok(false) };
+            self.take_off_leftovers(key, status, &watch::plain(key.kind, found)).await?;
+            applied = apply().await;
+        }
+        match applied {
             Ok(written) => {
                 self.take_off_leftovers(key, status, &watch::plain(key.kind, written)).await?;
                 Ok(true)

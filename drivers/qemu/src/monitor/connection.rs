@@ -101,7 +101,7 @@ impl Monitor {
         let command = "qmp_capabilities";
         let sent = self.shared.send(format!("{}\n", json!({ "execute": command })).as_bytes(), None).await;
         sent.map_err(|source| match source.kind() {
-            io::ErrorKind::BrokenPipe => MonitorError::Closed,
+            kind if is_end(kind) => MonitorError::Closed,
             _ => MonitorError::Send { command: command.into(), source },
         })?;
         self.shared.negotiated.send_replace(true);
@@ -168,7 +168,7 @@ impl Monitor {
             Ok(Ok(Ok(Ok(value)))) => Ok(value),
             Ok(Ok(Ok(Err(refusal)))) => Err(MonitorError::Refused { command: command.into(), refusal }),
             Ok(Ok(Err(_))) => Err(MonitorError::Closed),
-            Ok(Err(source)) if source.kind() == io::ErrorKind::BrokenPipe => Err(MonitorError::Closed),
+            Ok(Err(source)) if is_end(source.kind()) => Err(MonitorError::Closed),
             Ok(Err(source)) => Err(MonitorError::Send { command: command.into(), source }),
             Err(_) => {
                 self.shared.lock().as_mut().map(|waiting| waiting.remove(&id));
@@ -247,6 +247,11 @@ fn send_once(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd
     Ok(sendmsg(socket, &[io::IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?)
 }
 
+/// Whether a failed write means that nobody is there any more: who ended with our connection still unaccepted resets it.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 /// Reads until the connection ends; then every command that waits learns it.
 async fn read_all(shared: Arc<Shared>) {
     let mut pending: Vec<u8> = Vec::with_capacity(4096);
@@ -311,6 +316,21 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_qemu_that_ended_before_it_accepted_us_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("monitor.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let (monitor, _events) = Monitor::connect(&path, LONG).await.unwrap();
+        drop(listener);
+        monitor.shared.greeted.send_replace(true);
+        assert!(matches!(monitor.begin().await, Err(MonitorError::Closed)));
+        assert!(matches!(
+            monitor.execute::<Value>("query-status", Value::Null).await,
+            Err(MonitorError::Closed | MonitorError::Silent { .. })
+        ));
+    }
 
     async fn negotiated(deadline: Duration) -> (Monitor, MonitorEvents, Peer) {
         let (monitor, events, mut peer) = pair(deadline);
