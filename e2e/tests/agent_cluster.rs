@@ -531,13 +531,17 @@ fn an_operation_is_carried_out_once_and_cleaned_up() {
     place.begin();
     place.apply(&small("web", ""));
     place.claim("domains", "web", 1);
-    place.wait_ready("domains", "web");
+    let before = place.wait_ready("domains", "web");
     let operation = "apiVersion: ostler.dev/v1alpha1\nkind: DomainOperation\nmetadata: {name: power-off}\nspec: {domain: web, verb: PowerOff, ttlSecondsAfterFinished: 0}\n";
     place.apply(operation);
     let claim = json!({ "status": { "host": NODE } });
     place.server.api().merge(&format!("{}/status", path("domainoperations", "power-off")), &claim).unwrap();
     place.wait(&path("domainoperations", "power-off"), Value::is_null);
-    place.wait(&path("domains", "web"), |domain| condition(domain, "Running").starts_with("False"));
+    // It runs Always: so it is started again, perhaps before anybody saw it off.
+    place.wait(&path("domains", "web"), |domain| {
+        domain["status"]["run"]["startTime"] != before["status"]["run"]["startTime"]
+            && condition(domain, "Running").starts_with("True")
+    });
     let events = place.wait("/apis/events.k8s.io/v1/namespaces/default/events", |events| {
         events["items"].as_array().is_some_and(|events| events.iter().any(|event| event["reason"] == "PoweredOff"))
     });

@@ -194,6 +194,7 @@ impl Domains for QemuDriver {
                 ));
             }
         }
+        guest.expect_no_pause();
         guest.execute::<Value>("cont", Value::Null).await?;
         guest.take_on(&self.core, DomainState::Running(RunningReason::Unpaused)).await;
         Ok(())

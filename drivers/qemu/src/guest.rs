@@ -127,6 +127,11 @@ impl Guest {
         self.known().next_pause = Some(reason);
     }
 
+    /// No CPUs are about to stop.
+    pub(crate) fn expect_no_pause(&self) {
+        self.known().next_pause = None;
+    }
+
     /// Sends a command to QEMU.
     ///
     /// # Errors

@@ -55,7 +55,14 @@ pub(super) fn handle_late(guest: &Guest, event: &QmpEvent) {
 }
 
 async fn resumed(core: &Arc<Core>, guest: &Arc<Guest>) {
-    guest.known().restarts = false;
+    {
+        let mut known = guest.known();
+        known.restarts = false;
+        // What was said before we stopped it, and is only heard now: the stop is still to be heard of.
+        if known.next_pause.is_some() {
+            return;
+        }
+    }
     // One that has just been started was told already.
     if guest.state() != DomainState::Running(RunningReason::Booted) {
         guest.take_on(core, DomainState::Running(RunningReason::Unpaused)).await;
