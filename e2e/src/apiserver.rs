@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -118,6 +119,22 @@ impl ApiServer {
 
     fn tool(&self, name: &str, args: &[&str]) -> (i32, String) {
         crate::cluster::tool::run(&self.bin.join(name), &self.kubeconfig(), args)
+    }
+
+    /// Waits until all our kinds are served. (`kubectl wait` fails for a definition that nobody has looked at yet.)
+    ///
+    /// # Errors
+    /// They are not, after a long while.
+    pub fn wait_established(&self) -> Result<()> {
+        let is_true = |object: &Value, type_: &str| {
+            let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+            conditions.into_iter().any(|it| it["type"] == type_ && it["status"] == "True")
+        };
+        ostler_crds::Kind::ALL.iter().try_for_each(|kind| {
+            let name = format!("{}.{}", kind.plural(), ostler_crds::GROUP);
+            let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+            self.api.wait(&path, Duration::from_secs(120), |crd| is_true(crd, "Established")).map(|_| ())
+        })
     }
 
     /// A new namespace; its name begins with `prefix`.

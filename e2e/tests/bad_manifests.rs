@@ -154,14 +154,6 @@ fn prepared(server: &ApiServer) -> String {
     let chart = format!("{}/../charts/ostler-crds/templates", env!("CARGO_MANIFEST_DIR"));
     let (code, text) = server.kubectl(&["apply", "--server-side", "-f", &chart]);
     assert_eq!(code, 0, "{text}");
-    let (code, text) = server.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "--timeout=120s",
-        "crd",
-        "-l",
-        "app.kubernetes.io/name=ostler",
-    ]);
-    assert_eq!(code, 0, "{text}");
+    server.wait_established().unwrap();
     server.namespace("bad")
 }

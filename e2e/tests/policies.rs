@@ -40,7 +40,7 @@ fn prepared() -> &'static ApiServer {
         kubectl(server, &["create", "namespace", RELEASE_NAMESPACE]);
         let crds = format!("{CHARTS}/ostler-crds/templates");
         kubectl(server, &["apply", "--server-side", "-f", &crds]);
-        kubectl(server, &["wait", "--for=condition=Established", "--timeout=120s", "-f", &crds]);
+        server.wait_established().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("chart.yaml");
         let text: Vec<String> = documents(server, &["--no-hooks"])
