@@ -75,7 +75,7 @@ async fn obey_fence(context: &Context, status: &mut HostStatus, generation: i64)
         status.conditions.clear(FENCED);
         return Ok(true);
     };
-    let has_halted = strays::nothing_runs(context).await?;
+    let has_halted = strays::active(context).await?.is_empty();
     status.halted = has_halted.then_some(fence.id);
     let message = if has_halted { "no guest runs here" } else { "its guests are being stopped" };
     status.conditions.set(FENCED, true, &fence.reason, message, generation);

@@ -10,15 +10,12 @@ fn what_the_api_server_has_forgotten_runs_on_where_it_is_and_once() {
     let lab = lab();
     let space = lab.space("backup");
     let [_, b]: [Node; 2] = lab.cluster.nodes();
-    let edit = |node: &Node, spec: Value| {
-        lab.accepted(|| lab.api().merge(&host_path(node.name), &json!({"spec": spec.clone()})));
-    };
-    edit(&b, json!({"unschedulable": true}));
+    lab.edit_host(&b, json!({"unschedulable": true}));
     for name in ["web", "idle"] {
         space.create("domains", &small(name, json!({})));
         assert_eq!(claim_of(&space.wait_ready("domains", name)), ("node-a", 1));
     }
-    edit(&b, json!({"unschedulable": false}));
+    lab.edit_host(&b, json!({"unschedulable": false}));
     let backup = lab.cluster.back_up().unwrap();
 
     // Then one moves, one stays, and one is new.

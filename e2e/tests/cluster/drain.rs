@@ -1,7 +1,7 @@
 //! A host that is emptied by maintenance.
 
 use ostler_e2e::cluster::node::Node;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lab::{claim_of, condition, host_path, is_ready, lab, places, pool, small, uuid_of, with_disk};
 
@@ -10,10 +10,7 @@ fn maintenance_empties_a_host_and_its_end_brings_back_what_could_not_go() {
     let lab = lab();
     let space = lab.space("drain");
     let [a, b]: [Node; 2] = lab.cluster.nodes();
-    let edit = |node: &Node, spec: Value| {
-        lab.accepted(|| lab.api().merge(&host_path(node.name), &json!({"spec": spec.clone()})));
-    };
-    edit(&b, json!({"unschedulable": true}));
+    lab.edit_host(&b, json!({"unschedulable": true}));
     space.create("storagepools", &pool("local", &json!({"deletion": {"policy": "Delete"}, "pool": {"type": "dir"}})));
     // One that can go anywhere, though it is started but once; one whose disk is on its node alone; one that is not to be disturbed.
     space.create("domains", &small("web", json!({"runStrategy": "Once"})));
@@ -24,9 +21,9 @@ fn maintenance_empties_a_host_and_its_end_brings_back_what_could_not_go() {
     }
     let [web, data, precious] = ["web", "data", "precious"].map(|name| uuid_of(&space, name));
     let (_, pid) = space.guest("precious");
-    edit(&b, json!({"unschedulable": false}));
+    lab.edit_host(&b, json!({"unschedulable": false}));
 
-    edit(&a, json!({"maintenance": true}));
+    lab.edit_host(&a, json!({"maintenance": true}));
     let moved = space.wait("domains", "web", |domain| claim_of(domain).0 == "node-b" && is_ready(domain));
     assert_eq!(condition(&moved, "Running").0, "True", "{moved:#}");
     assert_eq!((uuid_of(&space, "web"), places(&lab, &web)), (web.clone(), vec!["node-b"]));
@@ -48,7 +45,7 @@ fn maintenance_empties_a_host_and_its_end_brings_back_what_could_not_go() {
     lab.wait(&host_path("node-a"), |host| condition(host, "Drained").0 == "True");
     assert!(a.guests().is_empty());
 
-    edit(&a, json!({"maintenance": false}));
+    lab.edit_host(&a, json!({"maintenance": false}));
     let back = space.wait("domains", "data", |domain| is_ready(domain) && condition(domain, "Running").0 == "True");
     assert_eq!(claim_of(&back), ("node-a", 1));
     lab.wait(&host_path("node-a"), |host| condition(host, "Drained").0.is_empty());

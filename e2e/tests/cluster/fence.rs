@@ -22,13 +22,10 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     let [a, b]: [Node; 2] = lab.cluster.nodes();
     let shared = tempfile::tempdir_in("/srv").unwrap();
     std::fs::set_permissions(shared.path(), PermissionsExt::from_mode(0o711)).unwrap();
-    let edit = |node: &Node, spec: Value| {
-        lab.accepted(|| lab.api().merge(&host_path(node.name), &json!({"spec": spec.clone()})));
-    };
     for node in [&a, &b] {
-        edit(node, json!({"allow": [{"name": "hostpaths"}]}));
+        lab.edit_host(node, json!({"allow": [{"name": "hostpaths"}]}));
     }
-    edit(&b, json!({"unschedulable": true}));
+    lab.edit_host(&b, json!({"unschedulable": true}));
     let target = json!({"path": shared.path()});
     space.create("storagepools", &pool("shared", &json!({"shared": true, "pool": {"type": "dir", "target": target}})));
     space.create("storagepools", &pool("local", &json!({"deletion": {"policy": "Delete"}, "pool": {"type": "dir"}})));
@@ -39,7 +36,7 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     for name in ["web", "mail", "data"] {
         assert_eq!(claim_of(&space.wait_ready("domains", name)), ("node-a", 1));
     }
-    edit(&b, json!({"unschedulable": false}));
+    lab.edit_host(&b, json!({"unschedulable": false}));
     let [web, mail, data] = ["web", "mail", "data"].map(|name| uuid_of(&space, name));
     let running = a.guests();
 
@@ -53,7 +50,7 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     assert_eq!((a.guests(), b.guests()), (running.clone(), Vec::new()));
 
     // Fenced: what can follow goes elsewhere. Its host was not off, as it should have been: QEMU's own lock on the image holds then.
-    edit(&a, json!({"fenced": true}));
+    lab.edit_host(&a, json!({"fenced": true}));
     for name in ["web", "mail"] {
         let domain = space.wait("domains", name, |domain| claim_of(domain).0 == "node-b");
         assert_eq!(claim_of(&domain), ("node-b", 2));
@@ -86,7 +83,7 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     space.wait("domains", "mail", is_ready);
 
     // Not fenced any more: only what it still holds runs there.
-    edit(&a, json!({"fenced": false}));
+    lab.edit_host(&a, json!({"fenced": false}));
     lab.wait(&host_path("node-a"), |host| host["status"]["fence"].is_null() && host["status"]["halted"].is_null());
     let stayed = space.wait("domains", "data", |domain| is_ready(domain) && condition(domain, "Running").0 == "True");
     assert_eq!(claim_of(&stayed), ("node-a", 1));
@@ -96,7 +93,7 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     let host = lab.host("node-a");
     assert!(lists(&host, "fence/web") && lists(&host, "fence/mail"), "{:#}", host["status"]);
     for node in [&a, &b] {
-        edit(node, json!({"allow": null}));
+        lab.edit_host(node, json!({"allow": null}));
     }
     lab.wait_rolled_out();
     space.end();

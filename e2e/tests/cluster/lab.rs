@@ -132,6 +132,12 @@ impl Lab {
         space
     }
 
+    /// Changes the spec of a node's Host.
+    #[track_caller]
+    pub(crate) fn edit_host(&self, node: &Node, spec: Value) {
+        self.accepted(|| self.api().merge(&host_path(node.name), &json!({"spec": spec.clone()})));
+    }
+
     /// A host's object, once it is Ready.
     pub(crate) fn host(&self, name: &str) -> Value {
         self.wait(&host_path(name), is_ready)

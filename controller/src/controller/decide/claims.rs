@@ -321,16 +321,15 @@ fn bind(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, volume: &StorageV
     let mut conditions = status.conditions.clone();
     let generation = object.generation();
     let pool = ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
-    match volume.spec.placement.as_ref().and_then(|placement| placement.host.as_ref()) {
-        _ if excess.is_some() => {
-            let message = excess.map(|excess| excess.to_string()).unwrap_or_default();
-            conditions.reconciling(QUOTA_EXCEEDED, message, generation);
+    match (excess, volume.spec.placement.as_ref().and_then(|placement| placement.host.as_ref())) {
+        (Some(excess), _) => conditions.reconciling(QUOTA_EXCEEDED, excess.to_string(), generation),
+        (None, Some(named)) => {
+            conditions.reconciling(reasons::MISSING, format!("there is no host {named}"), generation)
         }
-        Some(named) => conditions.reconciling(reasons::MISSING, format!("there is no host {named}"), generation),
-        None if !pass.world.get(&pool).is_some_and(|target| references::may_use(&key.namespace, target)) => {
+        (None, None) if !pass.world.get(&pool).is_some_and(|target| references::may_use(&key.namespace, target)) => {
             conditions.reconciling(reasons::MISSING, reconcile::not_for(&pool, &key.namespace), generation);
         }
-        None => {
+        (None, None) => {
             conditions.ready(reasons::WAITING_FOR_FIRST_USE, "it is made on the host of its first user", generation)
         }
     }

@@ -93,39 +93,23 @@ async fn stop_stray(
     Ok(())
 }
 
-/// The guests of ours that run here, by the names of their objects.
+/// The guests of ours that run here, by the names of their objects. One that can't be read may be anybody's: it has its own name.
 pub(super) async fn active(context: &Context) -> Result<Vec<ObjectRef>, Error> {
+    // Whoever began a start before the host was to be empty has ended it then.
+    for key in context.all_refs().into_iter().filter(|key| key.kind == Kind::Domain) {
+        drop(context.lock(&key).await);
+    }
     let mut active = Vec::new();
     for connection in &context.hypervisors {
         let domains = domains(connection.as_ref())?;
         for summary in domains.list().await?.into_iter().filter(|summary| summary.state.is_active()) {
-            match owner_of(domains, &summary).await {
-                Some(owner) if owner.id == context.owner => {
-                    active.push(ObjectRef::new(Kind::Domain, &owner.namespace, &owner.name));
-                }
-                None if summary.damaged.is_some() => active.push(ObjectRef::new(Kind::Domain, "", &summary.name)),
-                Some(_) | None => {}
+            let owner = owner_of(domains, &summary).await;
+            if summary.damaged.is_some() {
+                active.push(ObjectRef::new(Kind::Domain, "", &summary.name));
+            } else if let Some(owner) = owner.filter(|owner| owner.id == context.owner) {
+                active.push(ObjectRef::new(Kind::Domain, &owner.namespace, &owner.name));
             }
         }
     }
     Ok(active)
-}
-
-/// Whether no guest of ours runs here, nor is about to be started.
-pub(super) async fn nothing_runs(context: &Context) -> Result<bool, Error> {
-    // Whoever began before the fence was seen has ended then.
-    for key in context.all_refs().into_iter().filter(|key| key.kind == Kind::Domain) {
-        drop(context.lock(&key).await);
-    }
-    for connection in &context.hypervisors {
-        let domains = domains(connection.as_ref())?;
-        for summary in domains.list().await?.into_iter().filter(|summary| summary.state.is_active()) {
-            let owner = owner_of(domains, &summary).await;
-            // One that can't be read may be anybody's.
-            if summary.damaged.is_some() || owner.is_some_and(|owner| owner.id == context.owner) {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
 }
