@@ -15,6 +15,9 @@ use super::pki::Identity;
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How often what the server has no room for now is asked again, as Kubernetes' own clients do.
+const TRIES: usize = 10;
+
 /// A user's view of the API server.
 #[derive(Clone, Debug)]
 pub struct Api {
@@ -210,7 +213,33 @@ impl Api {
         Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()))
     }
 
+    /// One that is to come again later does: a kind whose definition has changed is not served for a moment.
     fn request(&self, method: &'static str, path: &str, kind: &str, body: &Value) -> Result<Value, ApiError> {
+        let mut tries = 1;
+        loop {
+            match self.request_once(method, path, kind, body)? {
+                Ok(value) => return Ok(value),
+                Err((429, value)) if tries < TRIES && value["details"]["retryAfterSeconds"].is_u64() => {
+                    let seconds = value["details"]["retryAfterSeconds"].as_u64().unwrap_or(1);
+                    std::thread::sleep(Duration::from_secs(seconds));
+                    tries += 1;
+                }
+                Err((code, value)) => {
+                    let message = value["message"].as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    return Err(ApiError::Refused { method, path: path.to_owned(), code, message });
+                }
+            }
+        }
+    }
+
+    /// The server's answer, or its refusal with HTTP's number.
+    fn request_once(
+        &self,
+        method: &'static str,
+        path: &str,
+        kind: &str,
+        body: &Value,
+    ) -> Result<Result<Value, (u16, Value)>, ApiError> {
         let lost = |source: ureq::Error| ApiError::Lost { method, path: path.to_owned(), source: Box::new(source) };
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.server));
         if let Some(token) = &self.token {
@@ -230,10 +259,6 @@ impl Api {
         let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().map_err(lost)?;
         // Not all is JSON: the health checks say "ok".
         let value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        if answer.status().is_success() {
-            return Ok(value);
-        }
-        let message = value["message"].as_str().map_or_else(|| value.to_string(), str::to_owned);
-        Err(ApiError::Refused { method, path: path.to_owned(), code, message })
+        Ok(if answer.status().is_success() { Ok(value) } else { Err((code, value)) })
     }
 }

@@ -226,10 +226,12 @@ impl Space<'_> {
 
     /// Ends the namespace, and with it everything in it.
     pub(crate) fn end(self) {
-        let uuids: Vec<String> = self.lab.api().get(&self.path("domains", "")).unwrap()["items"]
+        // A kind whose definition was changed just now is not always served.
+        let domains = self.lab.wait(&self.path("domains", ""), |list| list["items"].is_array());
+        let uuids: Vec<String> = domains["items"]
             .as_array()
-            .unwrap()
-            .iter()
+            .into_iter()
+            .flatten()
             .filter_map(|domain| domain["status"]["resolved"]["uuid"].as_str().map(str::to_owned))
             .collect();
         let path = format!("/api/v1/namespaces/{}", self.name);
