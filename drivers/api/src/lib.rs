@@ -38,4 +38,4 @@ pub use feature::Feature;
 pub use networks::{Lease, NetworkSummary, Networks, Port, PortRequest};
 pub use secrets::Secrets;
 pub use security::{Access, Security};
-pub use storage::{PoolSummary, Progress, ResolvedVolume, Storage, VolumeFill, VolumeSummary};
+pub use storage::{PoolSummary, Progress, ResolvedVolume, Storage, VolumeFill, VolumeOwner, VolumeSummary};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ostler_conf::domain::Owner;
 use ostler_conf::{StoragePool, StorageVolume};
 use serde::Serialize;
 use uuid::Uuid;
@@ -56,10 +57,16 @@ pub trait Storage: Send + Sync {
         &self,
         pool: &str,
         volume: &StorageVolume,
-        owner: Uuid,
+        owner: &VolumeOwner,
         fill: VolumeFill,
         progress: Option<Progress>,
     ) -> Result<VolumeSummary>;
+
+    /// Hands a volume that we made, with what is in it, to another owner.
+    ///
+    /// # Errors
+    /// `NoStorageVol`; `OperationDenied` for a file without our mark.
+    async fn adopt_volume(&self, pool: &str, name: &str, owner: &VolumeOwner) -> Result<VolumeSummary>;
 
     /// Deletes a volume that we made.
     ///
@@ -79,6 +86,21 @@ pub trait Storage: Send + Sync {
 
     /// A volume as a guest uses it.
     async fn resolve(&self, pool: &str, name: &str) -> Result<ResolvedVolume>;
+}
+
+/// For whom a volume is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeOwner {
+    /// Who: for the same one, a volume is made once.
+    pub uuid: Uuid,
+    /// The object that stands for it, as far as that is known; goes with the image.
+    pub mark: Option<Owner>,
+}
+
+impl From<Uuid> for VolumeOwner {
+    fn from(uuid: Uuid) -> Self {
+        VolumeOwner { uuid, mark: None }
+    }
 }
 
 /// What a new volume is filled with, once.
@@ -139,6 +161,9 @@ pub struct VolumeSummary {
     pub backing: Option<PathBuf>,
     /// For whom we made it; absent: not ours.
     pub owner: Option<Uuid>,
+    /// The object that stood for it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Owner>,
 }
 
 /// A volume as a guest uses it.

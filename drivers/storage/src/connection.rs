@@ -6,11 +6,10 @@ use async_trait::async_trait;
 use ostler_conf::{StoragePool, StorageVolume};
 use ostler_driver::{
     Connection, Error, Event, Events, Feature, HostFacts, PoolEvent, PoolSummary, Progress, ResolvedVolume, Result,
-    Storage, VolumeFill, VolumeSummary,
+    Storage, VolumeFill, VolumeOwner, VolumeSummary,
 };
 use ostler_util::ErrorCode;
 use tokio::sync::broadcast;
-use uuid::Uuid;
 
 use crate::config::Config;
 use crate::pools::{Pool, Pools};
@@ -144,18 +143,23 @@ impl Storage for StorageDriver {
         &self,
         pool: &str,
         volume: &StorageVolume,
-        owner: Uuid,
+        owner: &VolumeOwner,
         fill: VolumeFill,
         progress: Option<Progress>,
     ) -> Result<VolumeSummary> {
-        let volume = volume.clone();
-        match self.with_pool(pool, move |pool| pool.create(&volume, owner, &fill, progress.as_ref())).await? {
+        let (volume, owner) = (volume.clone(), owner.clone());
+        match self.with_pool(pool, move |pool| pool.create(&volume, &owner, &fill, progress.as_ref())).await? {
             Made::Before(summary) => Ok(summary),
             Made::Now(summary) => {
                 self.tell(pool, PoolEvent::Refreshed);
                 Ok(summary)
             }
         }
+    }
+
+    async fn adopt_volume(&self, pool: &str, name: &str, owner: &VolumeOwner) -> Result<VolumeSummary> {
+        let (name, owner) = (name.to_owned(), owner.clone());
+        self.with_pool(pool, move |pool| pool.adopt(&name, &owner)).await
     }
 
     async fn delete_volume(&self, pool: &str, name: &str) -> Result<()> {

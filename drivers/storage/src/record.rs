@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use ostler_conf::domain::Owner;
+use ostler_driver::VolumeOwner;
 use ostler_util::file;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,6 +17,9 @@ use uuid::Uuid;
 pub(crate) struct Record {
     /// For whom.
     pub(crate) owner: Uuid,
+    /// The object that stood for it; absent where an earlier release made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<Owner>,
     /// Its format; never read back from the image, which a guest can write.
     pub(crate) format: String,
     /// The volume of the same pool that it stands on.
@@ -32,15 +37,30 @@ impl Record {
     pub(crate) fn is_of(&self, metadata: &Metadata) -> bool {
         self.file == FileId::of(metadata)
     }
+
+    /// The same image, as another's.
+    pub(crate) fn handed_to(self, owner: &VolumeOwner) -> Self {
+        Record { owner: owner.uuid, mark: owner.mark.clone(), ..self }
+    }
 }
 
-/// Tells a file from all others: inode numbers are used again, so the time of its birth belongs to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Tells a file from all others of its pool: inode numbers are used again, so the time of its birth belongs to it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct FileId {
+    /// For earlier releases, which read it. It says nothing: a disk may get another number at the next boot, and a file system on the
+    /// network has another one on each host and at each mount.
     device: u64,
     inode: u64,
     /// Nanoseconds since the epoch, where the file system knows.
     born: Option<u64>,
+}
+
+impl PartialEq for FileId {
+    fn eq(&self, other: &Self) -> bool {
+        // Not every kernel asks a server for the time of birth.
+        let is_as_old = self.born.is_none() || other.born.is_none() || self.born == other.born;
+        self.inode == other.inode && is_as_old
+    }
 }
 
 impl FileId {
@@ -200,5 +220,19 @@ impl Record {
         rustix::fs::lgetxattr(path, MARK, rustix::buffer::spare_capacity(&mut text)).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
         record.is_of(&std::fs::symlink_metadata(path).ok()?).then_some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_the_same_under_another_device_number_and_another_by_inode_or_birth() {
+        let file = FileId { device: 1, inode: 7, born: Some(11) };
+        assert_eq!(file, FileId { device: 2, ..file }, "mounted again");
+        assert_eq!(file, FileId { born: None, ..file }, "by a kernel that does not ask");
+        assert_ne!(file, FileId { inode: 8, ..file });
+        assert_ne!(file, FileId { born: Some(12), ..file });
     }
 }

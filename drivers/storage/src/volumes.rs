@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use ostler_conf::StorageVolume;
 use ostler_conf::storage_volume::VolumeFormatName;
 use ostler_driver::image::qcow::{self, Qcow2};
-use ostler_driver::{Error, Progress, ResolvedVolume, Result, VolumeFill, VolumeSummary};
+use ostler_driver::{Error, Progress, ResolvedVolume, Result, VolumeFill, VolumeOwner, VolumeSummary};
 use ostler_util::{ErrorCode, file};
-use rustix::fs::{CWD, RenameFlags};
-use uuid::Uuid;
+use rustix::fs::{CWD, OFlags, RenameFlags};
 
 use crate::download;
 use crate::lock;
@@ -85,7 +84,7 @@ impl Pool {
     pub(crate) fn create(
         &self,
         volume: &StorageVolume,
-        owner: Uuid,
+        owner: &VolumeOwner,
         fill: &VolumeFill,
         progress: Option<&Progress>,
     ) -> Result<Made> {
@@ -94,11 +93,11 @@ impl Pool {
         check_name(name, "name")?;
         if let Some(metadata) = self.file(name)? {
             return match self.record(name)? {
-                Some(record) if record.is_of(&metadata) && record.owner == owner => {
-                    if !record.complete {
-                        let begun = self.records.begin(name, &record).and_then(|begun| begun.sync());
-                        let completed = begun.and_then(|()| self.records.complete(name));
-                        completed.map_err(|error| Error::system("record a volume", error))?;
+                Some(record) if record.is_of(&metadata) && record.owner == owner.uuid => {
+                    let is_known = record.mark == owner.mark || owner.mark.is_none();
+                    let record = if is_known { record } else { record.handed_to(owner) };
+                    if !record.complete || !is_known {
+                        self.record_again(name, &record)?;
                     }
                     self.summary_of(name, Some(&record), &metadata).map(Made::Before)
                 }
@@ -128,10 +127,34 @@ impl Pool {
         result.map(Made::Now)
     }
 
+    /// Hands a volume, with what is in it, to another owner.
+    pub(crate) fn adopt(&self, name: &str, owner: &VolumeOwner) -> Result<VolumeSummary> {
+        let (record, metadata) = self.ours(name)?;
+        let record = record.handed_to(owner);
+        self.record_again(name, &record)?;
+        self.summary_of(name, Some(&record), &metadata)
+    }
+
+    /// Writes the record of an image that is there anew.
+    fn record_again(&self, name: &str, record: &Record) -> Result<()> {
+        let begun = self.records.begin(name, record).and_then(|begun| begun.sync());
+        let completed = begun.and_then(|()| self.records.complete(name));
+        completed.map_err(|error| Error::system("record a volume", error))?;
+        // Another host that sees the image knows by this alone whose it is. Where there are no such attributes, none does.
+        let path = self.volume_path(name);
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = File::options().read(true).custom_flags(flags).open(&path);
+        let marked = file.and_then(|file| if record.is_of(&file.metadata()?) { record.mark(&file) } else { Ok(()) });
+        if let Err(error) = marked {
+            tracing::debug!(path = %path.display(), %error, "the image does not carry its record");
+        }
+        Ok(())
+    }
+
     fn make(
         &self,
         volume: &StorageVolume,
-        owner: Uuid,
+        owner: &VolumeOwner,
         fill: &VolumeFill,
         progress: Option<&Progress>,
         new: &Path,
@@ -159,7 +182,8 @@ impl Pool {
                 .map_err(|error| system("set the mode of", error))?;
         }
         let record = Record {
-            owner,
+            owner: owner.uuid,
+            mark: owner.mark.clone(),
             format: volume.format().word().to_owned(),
             backing,
             file: FileId::of(&metadata),
@@ -365,6 +389,7 @@ impl Pool {
             allocation_bytes: metadata.blocks() * 512,
             backing: record.and_then(|record| record.backing.as_deref()).map(|backing| self.volume_path(backing)),
             owner: record.map(|record| record.owner),
+            mark: record.and_then(|record| record.mark.clone()),
         }
     }
 }

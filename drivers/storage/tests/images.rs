@@ -43,7 +43,7 @@ impl Host {
     }
 
     async fn create(&self, name: &str, format: &str, mib: u64) -> ostler_driver::Result<ostler_driver::VolumeSummary> {
-        self.driver.create_volume("pool", &volume(name, format, mib), OWNER, VolumeFill::Empty, None).await
+        self.driver.create_volume("pool", &volume(name, format, mib), &OWNER.into(), VolumeFill::Empty, None).await
     }
 }
 
@@ -166,7 +166,7 @@ async fn a_volume_that_others_stand_on_stays() {
     host.create("base", "qcow2", 8).await.unwrap();
     let fill = VolumeFill::Backing { volume: "base".into() };
     let overlay = StorageVolume { capacity: None, ..volume("overlay", "qcow2", 1) };
-    let made = host.driver.create_volume("pool", &overlay, OWNER, fill, None).await.unwrap();
+    let made = host.driver.create_volume("pool", &overlay, &OWNER.into(), fill, None).await.unwrap();
     assert_eq!(made.capacity_bytes, 8 << 20);
     let resolved = host.driver.resolve("pool", "overlay").await.unwrap();
     assert_eq!(resolved.backing.len(), 1);
@@ -181,7 +181,8 @@ async fn names_that_lead_elsewhere_are_refused() {
     let host = Host::new().await;
     for name in ["../x", "a/b", "..", ".hidden", "", "a\nb"] {
         let definition = StorageVolume { name: name.into(), ..volume("x", "raw", 1) };
-        let error = host.driver.create_volume("pool", &definition, OWNER, VolumeFill::Empty, None).await.unwrap_err();
+        let error =
+            host.driver.create_volume("pool", &definition, &OWNER.into(), VolumeFill::Empty, None).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::XmlError, "{name}");
     }
     assert_eq!(fs::read_dir(host.driver.pool("pool").await.unwrap().path).unwrap().count(), 0);
@@ -206,7 +207,7 @@ async fn a_record_that_went_with_the_power_keeps_what_its_image_stands_on() {
     let host = Host::new().await;
     host.create("base", "qcow2", 1).await.unwrap();
     let fill = VolumeFill::Backing { volume: "base".into() };
-    host.driver.create_volume("pool", &volume("top", "qcow2", 1), OWNER, fill, None).await.unwrap();
+    host.driver.create_volume("pool", &volume("top", "qcow2", 1), &OWNER.into(), fill, None).await.unwrap();
     let pool = Uuid::new_v5(&OWNER, b"pool");
     fs::remove_file(host.directory.path().join(format!("state/storage/{pool}/top.json"))).unwrap();
     let host = host.restarted().await;

@@ -225,6 +225,7 @@ impl Control {
                 allocation_bytes: bytes,
                 backing: None,
                 owner: None,
+                mark: None,
             };
             world.folders.entry(folder).or_default().insert(name.to_owned(), file);
             world.tell_pool(pool, PoolEvent::Refreshed);

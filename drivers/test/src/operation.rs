@@ -68,6 +68,7 @@ operations! {
     PoolStart: StoragePool,
     PoolStop: StoragePool,
     VolumeCreate: StorageVolume,
+    VolumeAdopt: StorageVolume,
     VolumeDelete: StorageVolume,
     VolumeResize: StorageVolumeResize,
     VolumeList: StorageVolume,

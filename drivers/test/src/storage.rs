@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use ostler_conf::domain::Owner;
 use ostler_conf::storage_pool::PoolTarget;
 use ostler_conf::storage_volume::VolumeFormatName;
 use ostler_conf::{ErrorCode, StoragePool, StorageVolume};
 use ostler_driver::{
-    Error, PoolEvent, PoolSummary, Progress, ResolvedVolume, Result, Storage, VolumeFill, VolumeSummary,
+    Error, PoolEvent, PoolSummary, Progress, ResolvedVolume, Result, Storage, VolumeFill, VolumeOwner, VolumeSummary,
 };
 use uuid::Uuid;
 
@@ -29,6 +30,8 @@ pub(crate) struct Volume {
     pub(crate) backing: Option<String>,
     /// For whom it was made; none: it is not ours.
     pub(crate) owner: Option<Uuid>,
+    /// The object that stood for it then.
+    pub(crate) mark: Option<Owner>,
 }
 
 /// An image on the web.
@@ -107,12 +110,23 @@ impl Storage for TestDriver {
         &self,
         pool: &str,
         volume: &StorageVolume,
-        owner: Uuid,
+        owner: &VolumeOwner,
         fill: VolumeFill,
         progress: Option<Progress>,
     ) -> Result<VolumeSummary> {
         let create = |world: &mut World| world.create_volume(pool, volume, owner, &fill, progress.as_ref());
         self.call(Operation::VolumeCreate, target(pool, &volume.name), create).await
+    }
+
+    async fn adopt_volume(&self, pool: &str, name: &str, owner: &VolumeOwner) -> Result<VolumeSummary> {
+        let adopt = |world: &mut World| {
+            let folder = world.own_volume(pool, name)?.0;
+            if let Some(volume) = world.folders.get_mut(&folder).and_then(|files| files.get_mut(name)) {
+                (volume.owner, volume.mark) = (Some(owner.uuid), owner.mark.clone());
+            }
+            world.own_volume(pool, name).map(|(folder, volume)| volume_summary(&folder, name, volume))
+        };
+        self.call(Operation::VolumeAdopt, target(pool, name), adopt).await
     }
 
     async fn delete_volume(&self, pool: &str, name: &str) -> Result<()> {
@@ -164,6 +178,7 @@ fn volume_summary(folder: &Path, name: &str, volume: &Volume) -> VolumeSummary {
         allocation_bytes: volume.allocation_bytes,
         backing: volume.backing.as_ref().map(|backing| folder.join(backing)),
         owner: volume.owner,
+        mark: volume.mark.clone(),
     }
 }
 
@@ -285,7 +300,7 @@ impl World {
         &mut self,
         pool: &str,
         volume: &StorageVolume,
-        owner: Uuid,
+        owner: &VolumeOwner,
         fill: &VolumeFill,
         progress: Option<&Progress>,
     ) -> Result<VolumeSummary> {
@@ -294,8 +309,11 @@ impl World {
         let name = volume.name.clone();
         check_volume(volume, fill)?;
         if let Some(found) = self.folders.get(&folder).and_then(|files| files.get(&name)) {
-            if found.owner == Some(owner) {
-                return Ok(volume_summary(&folder, &name, found));
+            if found.owner == Some(owner.uuid) {
+                let found = Volume { mark: owner.mark.clone().or_else(|| found.mark.clone()), ..found.clone() };
+                let summary = volume_summary(&folder, &name, &found);
+                self.folders.entry(folder).or_default().insert(name, found);
+                return Ok(summary);
             }
             let message =
                 format!("{} exists and was not made for this volume: it is left alone", folder.join(&name).display());
@@ -322,7 +340,7 @@ impl World {
     }
 
     /// The new volume.
-    fn make(&self, pool: &str, volume: &StorageVolume, owner: Uuid, fill: &VolumeFill) -> Result<Volume> {
+    fn make(&self, pool: &str, volume: &StorageVolume, owner: &VolumeOwner, fill: &VolumeFill) -> Result<Volume> {
         let wanted = volume.capacity.map(|capacity| capacity.0.bytes());
         let format = volume.format();
         let empty = if format == VolumeFormatName::Qcow2 { QCOW2_HEADER } else { 0 };
@@ -351,7 +369,8 @@ impl World {
                 (image.size_bytes, image.size_bytes, None)
             }
         };
-        Ok(Volume { format: format.word().to_owned(), capacity_bytes, allocation_bytes, backing, owner: Some(owner) })
+        let (format, owner, mark) = (format.word().to_owned(), Some(owner.uuid), owner.mark.clone());
+        Ok(Volume { format, capacity_bytes, allocation_bytes, backing, owner, mark })
     }
 
     fn delete_volume(&mut self, pool: &str, name: &str) -> Result<()> {

@@ -85,10 +85,11 @@ async fn storage_calls(storage: &dyn Storage, feature: Feature) -> Calls {
                 "create",
                 code(
                     storage
-                        .create_volume("none", &StorageVolume::default(), Uuid::nil(), VolumeFill::Empty, None)
+                        .create_volume("none", &StorageVolume::default(), &Uuid::nil().into(), VolumeFill::Empty, None)
                         .await,
                 ),
             ),
+            ("adopt", code(storage.adopt_volume("none", "none", &Uuid::nil().into()).await)),
             ("delete", code(storage.delete_volume("none", "none").await)),
         ],
         Feature::StorageVolumeResize => vec![("resize", code(storage.resize_volume("none", "none", 1).await))],

@@ -1,10 +1,11 @@
 //! What every driver does with pools and volumes.
 
+use ostler_conf::domain::Owner;
 use ostler_conf::{ErrorCode, StorageVolume};
 use uuid::Uuid;
 
 use super::{Stage, declare, refused, wait};
-use crate::{Event, PoolEvent, Storage, VolumeFill, VolumeSummary};
+use crate::{Event, PoolEvent, Storage, VolumeFill, VolumeOwner, VolumeSummary};
 
 declare! {
     a_pool_is_stored_started_stopped_and_forgotten: [StoragePool];
@@ -14,6 +15,7 @@ declare! {
     pools_outlive_the_agent: [StoragePool];
     a_volume_is_made_once_found_and_deleted: [StoragePool, StorageVolume];
     a_volume_of_somebody_else_is_left_alone: [StoragePool, StorageVolume];
+    a_volume_is_handed_to_another_with_what_is_in_it: [StoragePool, StorageVolume];
     a_wrong_volume_is_refused_whole: [StoragePool, StorageVolume];
     a_volume_that_another_stands_on_stays: [StoragePool, StorageVolume];
     volumes_need_an_active_pool: [StoragePool, StorageVolume];
@@ -56,10 +58,10 @@ async fn create(
     stage: &Stage<'_>,
     pool: &str,
     wanted: &StorageVolume,
-    owner: Uuid,
+    owner: impl Into<VolumeOwner>,
     fill: VolumeFill,
 ) -> crate::Result<VolumeSummary> {
-    storage(stage).create_volume(pool, wanted, owner, fill, None).await
+    storage(stage).create_volume(pool, wanted, &owner.into(), fill, None).await
 }
 
 fn is(name: &str, wanted: PoolEvent) -> impl Fn(&Event) -> bool {
@@ -160,6 +162,33 @@ async fn a_volume_of_somebody_else_is_left_alone(stage: &mut Stage<'_>) {
     let wish = create(stage, "pool", &volume("disk", "raw", 16), other, VolumeFill::Empty).await;
     assert_eq!(refused(wish), ErrorCode::StorageVolExist);
     assert_eq!(storage(stage).volume("pool", "disk").await.unwrap(), made);
+    end(stage, "pool").await;
+}
+
+async fn a_volume_is_handed_to_another_with_what_is_in_it(stage: &mut Stage<'_>) {
+    active(stage, "pool").await;
+    let mark = |uid: &str| {
+        let (id, namespace, name) = ("cluster".to_owned(), "shop".to_owned(), "disk".to_owned());
+        Some(Owner { id, namespace, name, uid: uid.to_owned(), claim: None, spec: None })
+    };
+    let [one, other] = ["one", "other"].map(|uid| VolumeOwner { uuid: Uuid::new_v4(), mark: mark(uid) });
+    let (wanted, empty) = (volume("disk", "qcow2", 8), || VolumeFill::Empty);
+    // What was made before there were marks gets one.
+    let unmarked = create(stage, "pool", &wanted, one.uuid, empty()).await.unwrap();
+    assert_eq!((unmarked.owner, &unmarked.mark), (Some(one.uuid), &None));
+    let made = create(stage, "pool", &wanted, one.clone(), empty()).await.unwrap();
+    assert_eq!(made, VolumeSummary { mark: one.mark.clone(), ..unmarked });
+    let again = create(stage, "pool", &wanted, one.uuid, empty()).await.unwrap();
+    assert_eq!(again, made, "who knows less takes nothing off");
+
+    let handed = storage(stage).adopt_volume("pool", "disk", &other).await.unwrap();
+    assert_eq!(handed, VolumeSummary { owner: Some(other.uuid), mark: other.mark.clone(), ..made });
+    let back = create(stage, "pool", &wanted, one, empty()).await;
+    assert_eq!(refused(back), ErrorCode::StorageVolExist, "it is not the first one's any more");
+    stage.restart().await;
+    storage(stage).start_pool("pool").await.unwrap();
+    assert_eq!(create(stage, "pool", &wanted, other.clone(), empty()).await.unwrap(), handed);
+    assert_eq!(refused(storage(stage).adopt_volume("pool", "none", &other).await), ErrorCode::NoStorageVol);
     end(stage, "pool").await;
 }
 

@@ -14,7 +14,7 @@ use ostler_conf::{Domain, MacAddress, Network, StoragePool, StorageVolume, parse
 use ostler_driver::{
     Access, BaselineOptions, Comparison, Cpus, DomainEvent, DomainState, Domains, Error, Event, Events, HostCpu, Lease,
     NetworkSummary, Networks, Offered, PoolSummary, Port, PortRequest, Progress, Property, RemovedFeatures,
-    ResolvedVolume, Result, Security, Storage, VolumeFill, VolumeSummary,
+    ResolvedVolume, Result, Security, Storage, VolumeFill, VolumeOwner, VolumeSummary,
 };
 use ostler_driver_qemu::{Config, QemuDriver, Services};
 use ostler_util::ErrorCode;
@@ -164,10 +164,13 @@ impl Storage for NoVolumes {
         &self,
         _: &str,
         _: &StorageVolume,
-        _: Uuid,
+        _: &VolumeOwner,
         _: VolumeFill,
         _: Option<Progress>,
     ) -> Result<VolumeSummary> {
+        Err(no_pool())
+    }
+    async fn adopt_volume(&self, _: &str, _: &str, _: &VolumeOwner) -> Result<VolumeSummary> {
         Err(no_pool())
     }
     async fn delete_volume(&self, _: &str, _: &str) -> Result<()> {

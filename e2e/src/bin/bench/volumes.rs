@@ -30,7 +30,9 @@ pub(crate) fn measure(_binary: &str, report: &mut Report) {
         );
         let volume = parse::<StorageVolume>(&text).unwrap().strict().unwrap();
         let start = Instant::now();
-        runtime.block_on(driver.create_volume("bench", &volume, Uuid::from_u128(1), VolumeFill::Empty, None)).unwrap();
+        runtime
+            .block_on(driver.create_volume("bench", &volume, &Uuid::from_u128(1).into(), VolumeFill::Empty, None))
+            .unwrap();
         ours.push(ms(start.elapsed()));
 
         let path = place.path().join(format!("q{round}.qcow2"));
