@@ -4,6 +4,7 @@ mod domain;
 mod host;
 mod network;
 mod operation;
+mod orphan;
 mod pool;
 mod volume;
 

@@ -38,7 +38,8 @@ pub use operation::{DomainOperation, DomainOperationSpec, DomainOperationStatus,
 pub use pool::{StoragePool, StoragePoolSpec, StoragePoolStatus};
 pub use schema::{VERSION_ANNOTATION, crd, crds, schema_of};
 pub use volume::{
-    BackingVolume, Checksum, EmptySource, HttpSource, StorageVolume, StorageVolumeSpec, StorageVolumeStatus, VolumeFill,
+    AdoptVolume, BackingVolume, Checksum, EmptySource, HttpSource, StorageVolume, StorageVolumeSpec,
+    StorageVolumeStatus, VolumeFill,
 };
 
 /// The API group.

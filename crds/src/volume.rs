@@ -42,8 +42,21 @@ pub struct StorageVolumeSpec {
     /// What becomes of the data when this object is deleted.
     #[serde(default)]
     pub deletion: StorageDeletion,
+    /// Whether the data of an earlier volume of this name are taken over.
+    #[serde(default)]
+    pub adopt: AdoptVolume,
     /// The volume: libvirt's.
     pub volume: ostler_conf::StorageVolume,
+}
+
+/// Whether an image that is there already is taken over, with what is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AdoptVolume {
+    /// Never.
+    #[default]
+    Never,
+    /// One of the same owner, namespace and name whose object no longer exists.
+    Orphaned,
 }
 
 /// What a volume is filled with, once.

@@ -1,9 +1,11 @@
 //! Networks: carried out where they are used.
 
-use ostler_conf::domain::{Metadata, OstlerMark};
-use ostler_crds::{HostCounts, HostOutcome, Network, NetworkStatus, Object, ObjectRef, reasons};
-use ostler_driver::ErrorKind;
+use ostler_conf::domain::{Metadata, OstlerMark, Owner};
+use ostler_crds::{HostCounts, HostOutcome, Kind, Network, NetworkStatus, Object, ObjectRef, reasons};
+use ostler_driver::{ErrorKind, Networks};
+use uuid::Uuid;
 
+use super::orphan::is_orphan_of;
 use super::{Again, Error, report_failure};
 use crate::context::Context;
 use crate::names;
@@ -68,13 +70,42 @@ async fn report_health(
 async fn bring_up(context: &Context, object: &Object, network: &Network) -> ostler_driver::Result<()> {
     context.check_allowed(object)?;
     let networks = context.networks()?;
+    let uuid = uuid_here(context, networks, object).await?;
     let mut definition = network.spec.network.clone();
     definition.name = names::host_name(object);
-    definition.uuid = Some(names::host_uuid(object));
+    definition.uuid = Some(uuid);
     let metadata = definition.metadata.get_or_insert_with(Metadata::default);
     metadata.ostler = Some(OstlerMark { owner: Some(names::owner_mark(&context.owner, object)), labels: Vec::new() });
     networks.define(&definition).await?;
     networks.start(&definition.name).await
+}
+
+/// Its identity on this host. What an earlier object of its name left is taken over as it is: guests are connected to it.
+async fn uuid_here(context: &Context, networks: &dyn Networks, object: &Object) -> ostler_driver::Result<Uuid> {
+    let own = names::host_uuid(object);
+    let definition = match networks.definition(&names::host_name(object)).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(own),
+        found => found?,
+    };
+    let ours = names::owner_mark(&context.owner, object);
+    let is_given = matches!(object, Object::Network(network) if network.spec.network.uuid.is_some());
+    let mark = mark_of(&definition);
+    let is_ours = is_mark(mark, &ours) || is_orphan_of(context, Kind::Network, mark, &ours);
+    Ok(definition.uuid.filter(|_| is_ours && !is_given).unwrap_or(own))
+}
+
+/// Whether the network of this name bears the object's mark.
+async fn is_marked(context: &Context, networks: &dyn Networks, object: &Object) -> ostler_driver::Result<bool> {
+    let definition = networks.definition(&names::host_name(object)).await?;
+    Ok(is_mark(mark_of(&definition), &names::owner_mark(&context.owner, object)))
+}
+
+fn mark_of(definition: &ostler_conf::Network) -> Option<&Owner> {
+    definition.metadata.as_ref()?.ostler.as_ref()?.owner.as_ref()
+}
+
+fn is_mark(mark: Option<&Owner>, ours: &Owner) -> bool {
+    mark.is_some_and(|mark| mark.id == ours.id && mark.uid == ours.uid)
 }
 
 /// Nothing of it is left; what is not ours is not touched.
@@ -85,7 +116,9 @@ async fn take_down(context: &Context, object: &Object) -> ostler_driver::Result<
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found?,
     };
-    if summary.uuid != names::host_uuid(object) {
+    // What an earlier object left may have guests that wait for theirs: it is taken over where it is used.
+    let is_own = summary.uuid == names::host_uuid(object) || is_marked(context, networks, object).await?;
+    if !is_own {
         return Ok(());
     }
     if summary.active {

@@ -1,7 +1,8 @@
 //! Storage pools: carried out where they are used.
 
-use ostler_crds::{HostCounts, Object, ObjectRef, RetainOrDelete, StoragePool, StoragePoolStatus, reasons};
-use ostler_driver::ErrorKind;
+use ostler_crds::{HostCounts, Kind, Object, ObjectRef, RetainOrDelete, StoragePool, StoragePoolStatus, reasons};
+use ostler_driver::{ErrorKind, Storage};
+use uuid::Uuid;
 
 use super::network::{list, outcome};
 use super::{Again, Error, report_failure};
@@ -50,11 +51,29 @@ async fn bring_up(context: &Context, object: &Object, pool: &StoragePool) -> ost
     let storage = context.storage()?;
     let mut definition = pool.spec.pool.clone();
     definition.name = names::host_name(object);
-    definition.uuid = Some(names::host_uuid(object));
+    definition.uuid = Some(uuid_here(context, storage, object).await?);
     storage.define_pool(&definition).await?;
     storage.start_pool(&definition.name).await?;
     let summary = storage.pool(&definition.name).await?;
     Ok(Some(summary.path.display().to_string()))
+}
+
+/// Its identity on this host. A pool that an earlier object of its name left is taken over, with its folder: nothing in it is
+/// anybody's by that, since each volume tells whose it is.
+async fn uuid_here(context: &Context, storage: &dyn Storage, object: &Object) -> ostler_driver::Result<Uuid> {
+    let (name, own) = (names::host_name(object), names::host_uuid(object));
+    let given = matches!(object, Object::StoragePool(pool) if pool.spec.pool.uuid.is_some());
+    // Another name may be that of anybody's pool.
+    if given || name != names::qualified(&object.object_ref()) {
+        return Ok(own);
+    }
+    let found = match storage.pool(&name).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(own),
+        found => found?.uuid,
+    };
+    let is_anothers = |other: &Object| other.uid() != object.uid() && names::host_uuid(other) == found;
+    let is_taken = context.index().of_kind(Kind::StoragePool).any(|other| is_anothers(other));
+    Ok(if is_taken { own } else { found })
 }
 
 /// The definition goes; the folder only where its policy says so, and then only if it is ours and empty.
@@ -65,12 +84,20 @@ async fn take_down(context: &Context, object: &Object, pool: &StoragePool) -> os
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         found => found?,
     };
-    if summary.uuid != names::host_uuid(object) {
-        return Ok(None);
+    let is_taken_over = summary.uuid != names::host_uuid(object);
+    if is_taken_over {
+        // It may still wait for the objects of those who use it.
+        if !object.is_deleted() || summary.uuid != uuid_here(context, storage, object).await? {
+            return Ok(None);
+        }
+        storage.start_pool(&name).await?;
+        if !storage.volumes(&name).await?.is_empty() {
+            return Ok(None);
+        }
     }
     // A pool that merely lost its last user keeps its place; only its object's end takes it away.
     let delete = object.is_deleted() && pool.spec.deletion.policy == RetainOrDelete::Delete;
-    if summary.active {
+    if summary.active || is_taken_over {
         storage.stop_pool(&name).await?;
     }
     storage.undefine_pool(&name, delete).await?;

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use ostler_conf::domain::Owner;
 use ostler_conf::{ErrorCode, Size};
-use ostler_crds::{Object, ObjectRef, RetainOrDelete, StorageVolume, StorageVolumeStatus, VolumeFill, reasons};
-use ostler_driver::{ErrorKind, Progress, VolumeSummary};
+use ostler_crds::{
+    AdoptVolume, Kind, Object, ObjectRef, RetainOrDelete, StorageVolume, StorageVolumeStatus, VolumeFill, reasons,
+};
+use ostler_driver::{ErrorKind, Progress, Storage, VolumeOwner, VolumeSummary};
 
 use super::domain::not_for;
 use super::network::list;
+use super::orphan::is_orphan_of;
 use super::{Again, Error, UNTOLD, report_failure};
 use crate::context::Context;
 use crate::names;
@@ -85,14 +89,54 @@ async fn provide(
     let pool = pool_name(context, key, volume);
     let mut definition = volume.spec.volume.clone();
     definition.name = names::host_name(object);
+    let owner = owner_of(context, object);
+    take_over(context, storage, &pool, &definition.name, &owner, volume.spec.adopt).await?;
     let fill = fill_of(context, key, volume);
     let progress = matches!(volume.spec.source, Some(VolumeFill::Http(_))).then(|| progress_of(context, key, status));
-    let summary = storage.create_volume(&pool, &definition, names::host_uuid(object), fill, progress).await?;
+    let summary = storage.create_volume(&pool, &definition, &owner, fill, progress).await?;
     match definition.capacity {
         Some(capacity) if capacity.0.bytes() > summary.capacity_bytes => {
             storage.resize_volume(&pool, &definition.name, capacity.0.bytes()).await
         }
         Some(_) | None => Ok(summary),
+    }
+}
+
+fn owner_of(context: &Context, object: &Object) -> VolumeOwner {
+    // An image is whose it is, whatever the number of the claim.
+    let mark = Owner { claim: None, ..names::owner_mark(&context.owner, object) };
+    VolumeOwner { uuid: names::host_uuid(object), mark: Some(mark) }
+}
+
+/// Takes over the data of an earlier volume of this name, if that is wanted.
+///
+/// # Errors
+/// `StorageVolExist`, if it is not.
+async fn take_over(
+    context: &Context,
+    storage: &dyn Storage,
+    pool: &str,
+    name: &str,
+    owner: &VolumeOwner,
+    adopt: AdoptVolume,
+) -> ostler_driver::Result<()> {
+    let found = match storage.volume(pool, name).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    let is_orphan = |ours: &Owner| is_orphan_of(context, Kind::StorageVolume, found.mark.as_ref(), ours);
+    if found.owner == Some(owner.uuid) || !owner.mark.as_ref().is_some_and(is_orphan) {
+        return Ok(());
+    }
+    match adopt {
+        AdoptVolume::Orphaned => storage.adopt_volume(pool, name, owner).await.map(drop),
+        AdoptVolume::Never => {
+            let message = format!(
+                "{} has the data of an earlier volume of this name: spec.adopt: Orphaned takes them over",
+                found.path.display()
+            );
+            Err(ostler_driver::Error::new(ErrorCode::StorageVolExist, message).at("name"))
+        }
     }
 }
 
@@ -146,8 +190,14 @@ async fn delete(
         return Ok(Again::No);
     }
     if volume.spec.deletion.policy == RetainOrDelete::Delete && status.host.is_some() {
-        let pool = pool_name(context, key, volume);
-        match context.storage()?.delete_volume(&pool, &names::host_name(&object)).await {
+        let (pool, name, storage) = (pool_name(context, key, volume), names::host_name(&object), context.storage()?);
+        // An earlier volume's data, which it never took over, are not its own to delete.
+        let deleted = match storage.volume(&pool, &name).await {
+            Ok(found) if found.owner.is_some_and(|owner| owner != names::host_uuid(&object)) => Ok(()),
+            Ok(_) => storage.delete_volume(&pool, &name).await,
+            Err(error) => Err(error),
+        };
+        match deleted {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {

@@ -331,7 +331,7 @@ const POOL: Fields = &[
     ("fsMountOptions rbdConfigOptions", Needs(HypervisorArgs)),
 ];
 
-const VOLUME_SPEC: Fields = &[("pool placement source deletion", Free), ("volume", Within(VOLUME))];
+const VOLUME_SPEC: Fields = &[("pool placement source deletion adopt", Free), ("volume", Within(VOLUME))];
 
 const VOLUME: Fields = &[
     ("capacity allocation", Free),

@@ -1,11 +1,11 @@
 //! Which guest is an object's: told by our mark in its definition, never by its name.
 
 use ostler_conf::Domain as Definition;
-use ostler_conf::domain::Owner;
-use ostler_crds::{Adopt, Domain, DomainStatus, Object};
+use ostler_crds::{Adopt, Domain, DomainStatus, Kind, Object};
 use ostler_driver::{Definition as Which, DomainSummary, Domains, ErrorKind, Result};
 use uuid::Uuid;
 
+use super::super::orphan::is_orphan_of;
 use crate::context::Context;
 use crate::names;
 
@@ -56,9 +56,9 @@ async fn judge(
     }
     let allowed = match domain.spec.adopt {
         Adopt::Never => Err("set spec.adopt to take it over".to_owned()),
-        Adopt::Orphaned => {
-            is_orphan_of(context, mark, &ours).then_some(()).ok_or_else(|| "it is no orphan of this object".to_owned())
-        }
+        Adopt::Orphaned => is_orphan_of(context, Kind::Domain, mark, &ours)
+            .then_some(())
+            .ok_or_else(|| "it is no orphan of this object".to_owned()),
         Adopt::Any => is_same(context, domains, object, domain, summary, &definition).await?,
     };
     Ok(match allowed {
@@ -73,17 +73,6 @@ async fn judge(
                 summary.name, summary.uuid
             ))
         }
-    })
-}
-
-/// Ours, or of a cluster that this one replaces, by namespace and name, and its object is no more.
-fn is_orphan_of(context: &Context, mark: Option<&Owner>, ours: &Owner) -> bool {
-    let is_known = |uid: &str| context.index().of_kind(ostler_crds::Kind::Domain).any(|object| object.uid() == uid);
-    mark.is_some_and(|mark| {
-        (mark.id == ours.id || context.former_owners.contains(&mark.id))
-            && mark.namespace == ours.namespace
-            && mark.name == ours.name
-            && !is_known(&mark.uid)
     })
 }
 
