@@ -3,8 +3,9 @@
 //! 1. The token that comes along is reviewed, for our audience;
 //! 2. it must be the agents' own account's,
 //! 3. and bound to a node;
-//! 4. the domain, read anew, must be claimed by that node;
-//! 5. only what its spec refers to, in its own namespace, is given.
+//! 4. the node's host, read anew, must not be fenced: nothing is to run there;
+//! 5. the domain, read anew, must be claimed by that node;
+//! 6. only what its spec refers to, in its own namespace, is given.
 //!
 //! What is refused has a reason, and tells no more of a domain that is another's than of one that does not exist.
 
@@ -18,7 +19,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use ostler_crds::Domain;
+use ostler_crds::{Domain, Host};
 use serde_json::json;
 use tracing::{debug, info};
 
@@ -47,6 +48,8 @@ enum Refusal {
     NoNode,
     #[error("the question can't be read: a domain's namespace and name are expected")]
     BadQuestion,
+    #[error("the host '{0}' is fenced: nothing runs there")]
+    Fenced(String),
     #[error("node '{node}' holds no claim on a domain {namespace}/{name}")]
     NotClaimed { node: String, namespace: String, name: String },
     #[error("{what}")]
@@ -66,6 +69,7 @@ impl Refusal {
             Refusal::NotAnAgent { .. } => (StatusCode::FORBIDDEN, "NotAnAgent"),
             Refusal::NoNode => (StatusCode::FORBIDDEN, "NoNode"),
             Refusal::BadQuestion => (StatusCode::BAD_REQUEST, "BadQuestion"),
+            Refusal::Fenced(_) => (StatusCode::FORBIDDEN, "Fenced"),
             Refusal::NotClaimed { .. } => (StatusCode::FORBIDDEN, "NotClaimed"),
             Refusal::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
         }
@@ -97,6 +101,9 @@ async fn hand_out(request: Request<Incoming>, shared: &Shared) -> Result<Answer,
     let node = node_of(review(shared, token).await?, &shared.namespace)?;
     let body = Limited::new(request.into_body(), QUESTION_MAX).collect().await.map_err(|_| Refusal::BadQuestion)?;
     let question: Question = serde_json::from_slice(&body.to_bytes()).map_err(|_| Refusal::BadQuestion)?;
+    if is_fenced(shared, &node).await? {
+        return Err(Refusal::Fenced(node));
+    }
     let domain = claimed(shared, &question, &node).await?;
     let fetched = fetch(shared, &question.namespace, &domain).await?;
     debug!(node, namespace = question.namespace, name = question.name, ?fetched, "secrets are handed out");
@@ -134,6 +141,12 @@ fn node_of(review: TokenReviewStatus, namespace: &str) -> Result<String, Refusal
     }
     let node = user.extra.unwrap_or_default().remove(NODE_NAME).unwrap_or_default();
     node.into_iter().find(|node| !node.is_empty()).ok_or(Refusal::NoNode)
+}
+
+async fn is_fenced(shared: &Shared, node: &str) -> Result<bool, Refusal> {
+    let api: Api<Host> = Api::all(shared.client.clone());
+    let host = api.get_opt(node).await.map_err(unavailable("read the host"))?;
+    Ok(host.is_some_and(|host| host.spec.fenced || host.status.is_some_and(|status| status.fence.is_some())))
 }
 
 /// The domain, if the node holds its claim. It is not taken from what we watch: a claim may just have been lost.

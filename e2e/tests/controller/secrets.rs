@@ -119,6 +119,13 @@ fn a_node_is_given_what_its_own_domains_keep_and_nobody_anything_else() {
         let refused = asking.ask(token.as_deref(), name, &one).unwrap_err();
         assert!(refused.contains(reason), "{name}: {reason} is expected: {refused}");
     }
+    // On a fenced host nothing is to run, whoever holds the claim yet.
+    let host = "/apis/ostler.dev/v1alpha1/hosts/a";
+    api.merge(host, &json!({"spec": {"fenced": true}})).unwrap();
+    assert!(asking.ask(Some(&a), "one", &one).unwrap_err().contains("Fenced"));
+    api.merge(host, &json!({"spec": {"fenced": false}})).unwrap();
+    let is_free = |host: &Value| host["status"]["fence"].is_null();
+    api.wait(host, DEADLINE, is_free).unwrap();
     // A claim that is lost is lost at once.
     api.merge(&super::path("domains", "one/status"), &json!({"status": {"host": "b", "claim": 9}})).unwrap();
     assert!(asking.ask(Some(&a), "one", &one).unwrap_err().contains("NotClaimed"));
