@@ -144,6 +144,9 @@ fn off(desired: &Desired<'_>, observed: &Observed<'_>, reason: ShutoffReason) ->
         Some(Verb::Start | Verb::Restart) if desired.strategy == RunStrategy::Halted => {
             return PowerPlan::refused(run, "the run strategy is Halted: set runStrategy to Manual or Always");
         }
+        Some(Verb::Start | Verb::Restart) if desired.evicted => {
+            return PowerPlan::refused(run, "the host is in maintenance: nothing is started there until that ends");
+        }
         Some(Verb::Start | Verb::Restart) => {
             run.manual = Some(true);
             (run.restarts, run.next_restart) = (0, None);

@@ -250,6 +250,9 @@ proptest! {
             prop_assert!(!plan.actions.contains(&Action::Start));
             prop_assert_eq!(plan.verdict == Verdict::Evicted, is_wanted);
             model.apply(&wish, &plan);
+            let asked = model.plan(&wish, Some(Verb::Start));
+            prop_assert!(matches!(asked.verdict, Verdict::Refused(_)), "a verb starts nothing there");
+            prop_assert_eq!(&asked.run, &model.run);
         }
         wish.evicted = false;
         let plan = model.plan(&wish, None);
