@@ -259,6 +259,24 @@ impl Cluster {
         self.start_api_server()
     }
 
+    /// Loses what etcd has, all of it, and joins the nodes to what is begun anew.
+    ///
+    /// # Errors
+    /// A component does not end or start, a node does not get ready; the operating system's.
+    pub fn lose_etcd(&self) -> Result<()> {
+        self.stop_api_server()?;
+        self.keeper.kill("etcd")?;
+        fs::remove_dir_all(self.place.control_plane().etcd_directory()).context("remove etcd's folder")?;
+        self.keeper.clone().start(&self.place.control_plane().etcd())?;
+        self.start_api_server()?;
+        for node in self.nodes() {
+            // It registers at its start only; the other goes by versions that are to come yet.
+            node.restart("kubelet")?;
+            node.restart("kube-proxy")?;
+        }
+        self.nodes().iter().try_for_each(|node| self.wait_ready(node))
+    }
+
     /// Starts them again and waits until the API server is ready.
     ///
     /// # Errors

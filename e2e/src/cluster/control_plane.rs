@@ -166,9 +166,14 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// etcd's data folder.
+    pub fn etcd_directory(&self) -> PathBuf {
+        self.directory.join("etcd")
+    }
+
     /// etcd's database in its data folder.
     pub fn database(&self) -> PathBuf {
-        self.directory.join("etcd/member/snap/db")
+        self.etcd_directory().join("member/snap/db")
     }
 
     /// Makes etcd's data folder anew from a copy of its database, at higher revisions than anybody has seen.
@@ -176,7 +181,7 @@ impl ControlPlane {
     /// # Errors
     /// etcdutl's.
     pub fn restore(&self, bin: &Path, backup: &Path) -> Result<()> {
-        let data = self.directory.join("etcd");
+        let data = self.etcd_directory();
         fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
         let peers = format!("http://127.0.0.1:{}", self.etcd_ports[1]);
         let output = Command::new(bin.join("etcdutl-snapshot"))

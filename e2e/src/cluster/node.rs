@@ -220,6 +220,22 @@ impl Node {
         Ok(())
     }
 
+    /// The number, on this machine, of the process that runs our program with this command on the node; with a pod's name, in
+    /// that pod.
+    pub fn ostler(&self, command: &str, pod: Option<&str>) -> Option<i32> {
+        let read = |pid: i32, file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let is_it = |pid: &i32| {
+            let line = read(*pid, "cmdline");
+            let mut words = line.split(|byte| *byte == 0);
+            let program = words.next().unwrap_or_default();
+            let is_ours = program == b"ostler" || program.ends_with(b"/ostler");
+            let name = pod.map(|pod| format!("POD_NAME={pod}"));
+            let is_in = |name: &String| read(*pid, "environ").split(|byte| *byte == 0).any(|it| it == name.as_bytes());
+            is_ours && words.next() == Some(command.as_bytes()) && name.as_ref().is_none_or(is_in)
+        };
+        groups::pids(&self.cgroup()).ok()?.into_iter().find(is_it)
+    }
+
     /// The numbers, on this machine, of the QEMU processes that run a guest on this node.
     pub fn guests(&self) -> Vec<i32> {
         let is_guest = |pid: &i32| {

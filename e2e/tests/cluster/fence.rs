@@ -33,11 +33,12 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     space.create("domains", &small("web", json!({})));
     with_disk(&space, "mail", "shared");
     with_disk(&space, "data", "local");
-    for name in ["web", "mail", "data"] {
+    space.create("domains", &small("gone", json!({})));
+    for name in ["web", "mail", "data", "gone"] {
         assert_eq!(claim_of(&space.wait_ready("domains", name)), ("node-a", 1));
     }
     lab.edit_host(&b, json!({"unschedulable": false}));
-    let [web, mail, data] = ["web", "mail", "data"].map(|name| uuid_of(&space, name));
+    let [web, mail, data, gone] = ["web", "mail", "data", "gone"].map(|name| uuid_of(&space, name));
     let running = a.guests();
 
     // Cut off: nobody knows how they are, and nothing moves.
@@ -47,6 +48,9 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
         assert_eq!(condition(&domain, "Ready").1, "HostUnreachable", "{domain:#}");
         assert_eq!(claim_of(&domain), ("node-a", 1));
     }
+    // What is deleted there waits for whoever may still run it.
+    lab.api().delete(&space.path("domains", "gone")).unwrap();
+    space.wait("domains", "gone", |domain| condition(domain, "Reconciling").2.contains("until that host is fenced"));
     assert_eq!((a.guests(), b.guests()), (running.clone(), Vec::new()));
 
     // Fenced: what can follow goes elsewhere. Its host was not off, as it should have been: QEMU's own lock on the image holds then.
@@ -57,6 +61,7 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     }
     space.wait("domains", "web", is_ready);
     assert!(places(&lab, &web).contains(&"node-b"), "{:?}", places(&lab, &web));
+    space.wait("domains", "gone", Value::is_null);
     let locked = space.wait("domains", "mail", |domain| {
         condition(domain, "Ready").0 == "False" && condition(domain, "Ready").2.contains("lock")
     });
@@ -71,10 +76,12 @@ fn what_a_cut_off_node_ran_runs_elsewhere_once_it_is_fenced_and_its_copies_end_w
     a.switch(Link::Up).unwrap();
     let fenced = lab.wait(&host_path("node-a"), |host| {
         let (fence, halted) = (&host["status"]["fence"]["id"], &host["status"]["halted"]);
-        halted == fence && !halted.is_null() && lists(host, "fence/web") && lists(host, "fence/mail")
+        halted == fence
+            && !halted.is_null()
+            && ["web", "mail", "gone"].iter().all(|name| lists(host, &format!("fence/{name}")))
     });
     assert!(a.guests().is_empty(), "{:#}", fenced["status"]);
-    for uuid in [&web, &mail] {
+    for uuid in [&web, &mail, &gone] {
         assert!(a.path(format!("/var/lib/ostler/qemu/{uuid}.xml")).exists(), "what it was stays");
     }
     let image = space.get("storagevolumes", "data")["status"]["path"].as_str().expect("it was made").to_owned();

@@ -245,6 +245,28 @@ impl Space<'_> {
     }
 }
 
+/// The pod that leads the controllers, with its process; absent: none does at this moment.
+pub(crate) fn leader_now(lab: &Lab) -> Option<(String, Node, i32)> {
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/ostler-controller");
+    let lease = lab.api().get(&lease).ok()?;
+    let pod = lease["spec"]["holderIdentity"].as_str()?.split_once('_')?.0.to_owned();
+    let [a, b] = lab.cluster.nodes();
+    [a, b].into_iter().find_map(|node| {
+        let pid = node.ostler("controller", Some(&pod))?;
+        Some((pod.clone(), node, pid))
+    })
+}
+
+/// The pod that leads the controllers, once one does.
+pub(crate) fn leader(lab: &Lab) -> (String, Node, i32) {
+    let mut found = None;
+    lab.wait_for("a controller leads", || {
+        found = leader_now(lab);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
 /// A guest's processes on a node.
 pub(crate) fn processes(node: &Node, uuid: &str) -> Vec<(&'static str, i32)> {
     let is_it = |pid: &i32| {
