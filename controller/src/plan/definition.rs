@@ -164,7 +164,9 @@ fn forget_chosen_ports(running: &mut Domain, wanted: &Domain) {
 fn forget_set_clock(running: &mut Domain, wanted: &Domain) {
     const QUARTER: i64 = 900;
     let (Some(live), Some(wanted)) = (&mut running.clock, &wanted.clock) else { return };
-    let (Some(begun), Some(seconds)) = (live.seconds().and(live.adjustment0.or(Some(0))), wanted.seconds()) else { return };
+    let (Some(begun), Some(seconds)) = (live.seconds().and(live.adjustment0.or(Some(0))), wanted.seconds()) else {
+        return;
+    };
     let is_it = match wanted.basis {
         Some(ClockBasis::Localtime) => begun.wrapping_sub(seconds) % QUARTER == 0,
         Some(ClockBasis::Utc) | None => begun == seconds,

@@ -247,7 +247,8 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Re
     };
     let state = match run_state.status.as_str() {
         "running" | "suspended" => {
-            let known = Some(guest.stored(|status| status.state)).filter(|state| matches!(state, DomainState::Running(_)));
+            let known =
+                Some(guest.stored(|status| status.state)).filter(|state| matches!(state, DomainState::Running(_)));
             known.unwrap_or(DomainState::Running(RunningReason::Unknown))
         }
         "io-error" => DomainState::Paused(PausedReason::IoError),
@@ -272,7 +273,8 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Re
             DomainState::Running(RunningReason::Booted)
         }
         _ => {
-            let known = Some(guest.stored(|status| status.state)).filter(|state| matches!(state, DomainState::Paused(_)));
+            let known =
+                Some(guest.stored(|status| status.state)).filter(|state| matches!(state, DomainState::Paused(_)));
             // Else somebody asked for it while nobody watched.
             known.unwrap_or(DomainState::Paused(PausedReason::User))
         }

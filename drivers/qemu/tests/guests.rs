@@ -186,7 +186,8 @@ fn what_a_guest_sets_its_clock_to_is_its_live_definitions() {
         let driver = lab.open().await;
         let mut events = driver.events();
         let mut spec = lab.guest("clock", SETS_CLOCK, "");
-        let varies = "<domain type='qemu'><name>c</name><memory>1</memory><clock offset='variable' adjustment='3600'/></domain>";
+        let varies =
+            "<domain type='qemu'><name>c</name><memory>1</memory><clock offset='variable' adjustment='3600'/></domain>";
         spec.clock = parse::<Domain>(varies).unwrap().value.clock;
         let uuid = spec.uuid.unwrap();
         driver.define(&spec).await.unwrap();

@@ -456,7 +456,8 @@ mod tests {
         let talk = async {
             let mut heard = String::new();
             peer.0.read_line(&mut heard).await.unwrap();
-            let heard: Vec<Value> = serde_json::Deserializer::from_str(&heard).into_iter().map(Result::unwrap).collect();
+            let heard: Vec<Value> =
+                serde_json::Deserializer::from_str(&heard).into_iter().map(Result::unwrap).collect();
             assert_eq!(heard[0], json!({ "execute": "qmp_capabilities" }));
             assert_eq!((heard.len(), &heard[1]["execute"]), (2, &json!("query-status")));
             peer.says(r#"{"QMP": {}}"#).await;

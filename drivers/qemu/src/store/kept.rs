@@ -75,7 +75,8 @@ mod tests {
         }
         check(&format!("{common}{common}"));
         // Longer than what is looked back at.
-        let long: String = (0..50_000).map(|number: u32| (number.wrapping_mul(2_654_435_761) % 97).to_string()).collect();
+        let long: String =
+            (0..50_000).map(|number: u32| (number.wrapping_mul(2_654_435_761) % 97).to_string()).collect();
         check(&long);
         let other = common.replacen("<vcpu placement='static'>2<", "<vcpu placement='static'>3<", 1);
         assert!(other != common && !check(common).is(&other), "the same length is not the same text");

@@ -16,10 +16,8 @@ pub(super) fn each<T: Sync, R: Send>(all: &[T], read: impl Fn(&T) -> R + Sync) -
     let (own, others) = all.split_at(share.min(all.len()));
     let read = &read;
     thread::scope(|scope| {
-        let others: Vec<_> = others
-            .chunks(share)
-            .map(|share| scope.spawn(move || share.iter().map(read).collect::<Vec<R>>()))
-            .collect();
+        let others: Vec<_> =
+            others.chunks(share).map(|share| scope.spawn(move || share.iter().map(read).collect::<Vec<R>>())).collect();
         let mut done: Vec<R> = own.iter().map(read).collect();
         for other in others {
             done.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));

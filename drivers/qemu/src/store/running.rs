@@ -82,8 +82,7 @@ impl Running {
     pub(crate) fn load(&self) -> Result<BTreeMap<Uuid, Result<Status, String>>> {
         let entries = fs::read_dir(&self.0).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| failed(format!("read the folder {}", self.0.display()), error))?;
-        let uuids: Vec<Uuid> =
-            entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let uuids: Vec<Uuid> = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         let mut found = BTreeMap::new();
         for (uuid, loaded) in readers::each(&uuids, |uuid| (*uuid, self.load_one(*uuid))) {
             match loaded {
