@@ -334,7 +334,9 @@ mod tests {
         status.domain.forget_live();
         let text = format(&status);
         let (_, domain) = text.split_once("<domain ").unwrap();
-        for word in ["privateData", "<actual", "origstates", "fromConfig", "diskSecretsPlacement", "actualType"] {
+        for word in
+            ["privateData", "<actual", "origstates", "fromConfig", "diskSecretsPlacement", "actualType", "adjustment0"]
+        {
             assert!(!domain.contains(word), "{word} in {domain}");
         }
     }

@@ -28,6 +28,7 @@ impl Domain {
     /// Drops what libvirt leaves out where it writes a running guest as a definition. Images keep their numbers.
     pub fn forget_run(&mut self) {
         self.id = None;
+        self.clock.iter_mut().for_each(|clock| clock.adjustment0 = None);
         let devices = &mut self.devices;
         macro_rules! aliases {
             ($($list:ident),*) => { $(devices.$list.iter_mut().for_each(|device| {

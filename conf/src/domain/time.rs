@@ -17,6 +17,9 @@ pub struct Clock {
     /// What these are counted from.
     #[xml(attr)]
     pub basis: Option<ClockBasis>,
+    /// The seconds from which a running guest began, of universal time: what it tells of its clock is counted from there.
+    #[xml(live, attr)]
+    pub adjustment0: Option<i64>,
     /// The time zone, with `timezone`.
     #[xml(attr)]
     pub timezone: Option<String>,
@@ -167,6 +170,65 @@ pub struct PmState {
 impl Clock {
     /// A clock without more words.
     pub fn new(offset: ClockOffset) -> Self {
-        Clock { offset, adjustment: None, basis: None, timezone: None, start: None, timers: Vec::new() }
+        let timers = Vec::new();
+        Clock { offset, adjustment: None, basis: None, adjustment0: None, timezone: None, start: None, timers }
+    }
+
+    /// The seconds beside its basis, of one that varies.
+    pub fn seconds(&self) -> Option<i64> {
+        let seconds = || self.adjustment.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0);
+        (self.offset == ClockOffset::Variable).then(seconds)
+    }
+
+    /// A run begins, where local time is so many seconds ahead of universal time: from now on one that varies is counted from
+    /// the latter.
+    pub fn begin(&mut self, ahead: i64) {
+        let Some(seconds) = self.seconds() else { return };
+        let zone = if self.basis == Some(ClockBasis::Localtime) { ahead } else { 0 };
+        let seconds = seconds.saturating_add(zone);
+        (self.adjustment, self.basis) = (Some(seconds.to_string()), Some(ClockBasis::Utc));
+        self.adjustment0 = Some(seconds).filter(|seconds| *seconds != 0);
+    }
+
+    /// The guest has set its clock to so many seconds beside where its run began; gives what this is beside universal time,
+    /// if it is known.
+    pub fn set(&mut self, seconds: i64) -> i64 {
+        if self.offset != ClockOffset::Variable {
+            return seconds;
+        }
+        let seconds = seconds.saturating_add(self.adjustment0.unwrap_or(0));
+        self.adjustment = Some(seconds.to_string());
+        seconds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn varying(adjustment: &str, basis: ClockBasis) -> Clock {
+        Clock { adjustment: Some(adjustment.to_owned()), basis: Some(basis), ..Clock::new(ClockOffset::Variable) }
+    }
+
+    #[test]
+    fn what_a_guest_sets_is_counted_from_the_begin_of_its_run() {
+        let mut clock = varying("3600", ClockBasis::Localtime);
+        clock.begin(7200);
+        let begun = Clock { adjustment0: Some(10_800), ..varying("10800", ClockBasis::Utc) };
+        assert_eq!(clock, begun);
+        assert_eq!((clock.set(10), clock.set(-20)), (10_810, 10_780), "each is the sum of all");
+        assert_eq!(clock, Clock { adjustment: Some("10780".to_owned()), ..begun });
+        let mut clock = varying("0", ClockBasis::Utc);
+        clock.begin(7200);
+        assert_eq!((clock.adjustment0, clock.set(5), clock.seconds()), (None, 5, Some(5)));
+    }
+
+    #[test]
+    fn one_that_does_not_vary_stays() {
+        for offset in [ClockOffset::Utc, ClockOffset::Localtime, ClockOffset::Timezone, ClockOffset::Absolute] {
+            let mut clock = Clock::new(offset);
+            clock.begin(7200);
+            assert_eq!((clock.set(10), &clock), (10, &Clock::new(offset)));
+        }
     }
 }

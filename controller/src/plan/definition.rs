@@ -1,6 +1,6 @@
 //! How a definition is brought about: stored, changed live, or staged for a restart.
 
-use ostler_conf::domain::{GraphicsKind, LifecycleAction as OnEvent, Metadata};
+use ostler_conf::domain::{ClockBasis, GraphicsKind, LifecycleAction as OnEvent, Metadata};
 use ostler_conf::values::YesNo;
 use ostler_conf::{Domain, diff};
 use ostler_crds::{Apply, PendingChange, RestartApproval};
@@ -74,6 +74,7 @@ pub fn pending_changes(
 ) -> (Vec<PendingChange>, Vec<Change>) {
     let (mut running, wanted) = (without_live_values(live), without_live_values(desired));
     forget_chosen_ports(&mut running, &wanted);
+    forget_set_clock(&mut running, &wanted);
     if running == wanted {
         return (Vec::new(), Vec::new());
     }
@@ -155,6 +156,26 @@ fn forget_chosen_ports(running: &mut Domain, wanted: &Domain) {
         {
             live.websocket = Some(-1);
         }
+    }
+}
+
+/// What the guest set its clock to: its next run begins from the definition's seconds, as this one did. A running guest's are
+/// beside universal time, which local time is whole quarters of an hour away from.
+fn forget_set_clock(running: &mut Domain, wanted: &Domain) {
+    const QUARTER: i64 = 900;
+    let (Some(live), Some(wanted)) = (&mut running.clock, &wanted.clock) else { return };
+    let (Some(begun), Some(seconds)) = (live.seconds().and(live.adjustment0.or(Some(0))), wanted.seconds()) else {
+        return;
+    };
+    let is_it = match wanted.basis {
+        Some(ClockBasis::Localtime) => begun.wrapping_sub(seconds) % QUARTER == 0,
+        Some(ClockBasis::Utc) | None => begun == seconds,
+    };
+    live.adjustment0 = None;
+    live.adjustment = Some(begun.to_string());
+    if is_it {
+        live.adjustment.clone_from(&wanted.adjustment);
+        live.basis = wanted.basis;
     }
 }
 

@@ -466,3 +466,29 @@ fn what_a_start_chose_for_a_screen_waits_for_nothing() {
         waits("<graphics type='vnc' port='5903' autoport='yes'/>", "<graphics type='vnc' port='5950' autoport='no'/>");
     assert!(!moved.is_empty(), "a port that is asked for is another");
 }
+
+#[test]
+fn what_a_guest_set_its_clock_to_waits_for_nothing() {
+    let guest = |clock: &str| {
+        let text = format!("<domain type='qemu'><name>g</name><memory>1</memory>{clock}</domain>");
+        parse::<Domain>(&text).unwrap().strict().unwrap()
+    };
+    let live = |adjustment: &str, begun: Option<i64>| {
+        let mut domain = guest(&format!("<clock offset='variable' adjustment='{adjustment}' basis='utc'/>"));
+        domain.clock.as_mut().unwrap().adjustment0 = begun;
+        domain
+    };
+    let waits = |live: &Domain, desired: &str| -> Vec<String> {
+        let (pending, _) = super::pending_changes(live, &guest(desired), &|_, _| false);
+        pending.into_iter().map(|change| change.path).collect()
+    };
+    let utc = "<clock offset='variable' adjustment='60' basis='utc'/>";
+    let local = "<clock offset='variable' adjustment='60' basis='localtime'/>";
+    for (begun, desired) in [(60, utc), (60, local), (60 + 7200, local), (60 - 12_600, local)] {
+        assert_eq!(waits(&live("99", Some(begun)), desired), Vec::<String>::new(), "{begun} {desired}");
+    }
+    assert_eq!(waits(&live("99", None), "<clock offset='variable' adjustment='0' basis='utc'/>"), Vec::<String>::new());
+    assert_eq!(waits(&live("60", Some(61)), utc), ["domain.clock.adjustment"], "it began from another");
+    assert!(!waits(&live("60", Some(61)), local).is_empty());
+    assert_eq!(waits(&live("60", Some(60)), "<clock offset='utc'/>").first().unwrap(), "domain.clock.offset");
+}

@@ -45,6 +45,8 @@ pub enum DomainEvent {
     State(DomainState),
     /// The guest rebooted by itself and runs on.
     Rebooted,
+    /// The guest set its clock, to so many seconds beside universal time, or, unless its clock varies, beside what it had.
+    ClockSet(i64),
     /// The hypervisor does not answer within its deadline (`true`), or does again (`false`).
     MonitorSilent(bool),
 }

@@ -8,6 +8,7 @@ use ostler_driver::{DomainState, Error, PausedReason, Result, RunningReason, Shu
 use ostler_util::boot::boot_id;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::driver::{Core, blocking};
@@ -33,11 +34,13 @@ pub(crate) async fn take_back(core: &Arc<Core>) -> Result<()> {
     load_definitions(core).await?;
     let running = core.running.clone();
     let statuses = blocking(move || running.load()).await?;
+    // Ends when all is taken back.
+    let (_opening, opened) = watch::channel(());
     let mut attached = Vec::new();
     for (uuid, status) in statuses {
         let entry = core.entry_or_new(uuid);
         match status {
-            Ok(status) => attached.extend(take_back_one(core, &entry, status).await),
+            Ok(status) => attached.extend(take_back_one(core, &entry, status, &opened).await),
             Err(reason) => {
                 tracing::warn!(%uuid, reason, "a guest is left alone");
                 let has_processes = core.cgroup(uuid).is_alive().unwrap_or(true);
@@ -80,10 +83,23 @@ async fn load_definitions(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
-type Attached = tokio::sync::oneshot::Receiver<()>;
+type Attached = oneshot::Receiver<()>;
+
+/// What opening waits for, and what waits for it.
+struct WaitedFor {
+    /// Ends when the guest's state is known.
+    done: oneshot::Sender<()>,
+    /// Its sender ends with the opening.
+    opened: watch::Receiver<()>,
+}
 
 /// Gives a receiver that ends when the guest is attached, if it runs.
-async fn take_back_one(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) -> Option<Attached> {
+async fn take_back_one(
+    core: &Arc<Core>,
+    entry: &Arc<Entry>,
+    status: Status,
+    opened: &watch::Receiver<()>,
+) -> Option<Attached> {
     let uuid = entry.uuid;
     let process = match guest::find_process(status.process.as_ref()) {
         Ok(process) => process,
@@ -113,10 +129,11 @@ async fn take_back_one(core: &Arc<Core>, entry: &Arc<Entry>, status: Status) -> 
             let state = state.unwrap_or(DomainState::Running(RunningReason::Unknown));
             let guest = Arc::new(Guest::new(uuid, process, monitor, status, state));
             entry.state().guest = Some(guest.clone());
-            let (done, attached) = tokio::sync::oneshot::channel();
+            let (done, attached) = oneshot::channel();
+            let waited_for = WaitedFor { done, opened: opened.clone() };
             let (core_of_task, entry) = (core.clone(), entry.clone());
             core.spawn(async move {
-                attach(&core_of_task, &entry, &guest, notices, done).await;
+                attach(&core_of_task, &entry, &guest, notices, waited_for).await;
             });
             return Some(attached);
         }
@@ -147,7 +164,7 @@ async fn attach(
     entry: &Entry,
     guest: &Arc<Guest>,
     notices: Option<MonitorEvents>,
-    done: tokio::sync::oneshot::Sender<()>,
+    waited_for: WaitedFor,
 ) {
     // An abort of this task must be one of the other: it keeps the connection, and QEMU serves one at a time.
     struct Abort(tokio::task::JoinHandle<()>);
@@ -156,11 +173,14 @@ async fn attach(
             self.0.abort();
         }
     }
+    let WaitedFor { done, mut opened } = waited_for;
     let mut watching = Abort(tokio::spawn(guest::run(core.clone(), guest.clone(), notices)));
     if let Ok(monitor) = guest.monitor() {
         let caught_up = catch_up(core, guest, monitor).await;
         drop(done);
-        // Nobody waits for the rest: a device that went meanwhile is told as if it went now.
+        // Nobody waits for the rest, which takes processors and QEMUs longer than the state: a device that went meanwhile is told
+        // as if it went now.
+        while opened.changed().await.is_ok() {}
         let settled = match caught_up {
             Ok(true) => check_identity(guest, monitor).await.map(|()| true),
             other => other,
@@ -211,32 +231,34 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Re
     struct RunState {
         status: String,
     }
-    // A silent one is told as such; when it speaks again it is greeted.
-    while let Err(error) = monitor.begin().await {
-        if !matches!(error, MonitorError::Silent { .. }) {
-            return Err(error.into());
-        }
-    }
-    let run_state: RunState = loop {
-        match monitor.execute("query-status", Value::Null).await {
+    const COMMAND: &str = "query-status";
+    let mut answer: Result<RunState, MonitorError> = monitor.begin_with(COMMAND).await;
+    // A silent one is told as such; when it speaks again it is asked again.
+    let run_state = loop {
+        match answer {
             Ok(state) => break state,
             Err(MonitorError::Silent { .. }) => {}
             Err(error) => return Err(error.into()),
         }
+        answer = match monitor.greeted().await {
+            Ok(()) => monitor.execute(COMMAND, Value::Null).await,
+            Err(error) => Err(error),
+        };
     };
     let state = match run_state.status.as_str() {
         "running" | "suspended" => {
-            let known = Some(guest.status().state).filter(|state| matches!(state, DomainState::Running(_)));
+            let known =
+                Some(guest.stored(|status| status.state)).filter(|state| matches!(state, DomainState::Running(_)));
             known.unwrap_or(DomainState::Running(RunningReason::Unknown))
         }
         "io-error" => DomainState::Paused(PausedReason::IoError),
         "watchdog" => DomainState::Paused(PausedReason::Watchdog),
         "shutdown" => {
             // It says that the run ended, not how: a reboot ends one only where the definition says so.
-            let ends_at_reboot =
-                guest.status().definition.on_reboot == Some(ostler_conf::domain::LifecycleAction::Destroy);
-            let cause =
-                if ends_at_reboot && !guest.status().reboots { events::Cause::Reboot } else { events::Cause::Poweroff };
+            let is_reboot = guest.stored(|status| {
+                status.definition.on_reboot == Some(ostler_conf::domain::LifecycleAction::Destroy) && !status.reboots
+            });
+            let cause = if is_reboot { events::Cause::Reboot } else { events::Cause::Poweroff };
             events::ended(core, guest, cause).await;
             return Ok(false);
         }
@@ -245,13 +267,14 @@ async fn catch_up(core: &Arc<Core>, guest: &Arc<Guest>, monitor: &Monitor) -> Re
             return Ok(false);
         }
         "internal-error" => DomainState::Paused(PausedReason::Unknown),
-        "prelaunch" if !guest.status().paused => {
+        "prelaunch" if !guest.stored(|status| status.paused) => {
             check_identity(guest, monitor).await?;
             monitor.execute::<Value>("cont", Value::Null).await?;
             DomainState::Running(RunningReason::Booted)
         }
         _ => {
-            let known = Some(guest.status().state).filter(|state| matches!(state, DomainState::Paused(_)));
+            let known =
+                Some(guest.stored(|status| status.state)).filter(|state| matches!(state, DomainState::Paused(_)));
             // Else somebody asked for it while nobody watched.
             known.unwrap_or(DomainState::Paused(PausedReason::User))
         }

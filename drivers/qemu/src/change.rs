@@ -15,7 +15,7 @@ use crate::args::interface::queues;
 use crate::complete::{complete, pci};
 use crate::driver::{Core, blocking};
 use crate::entry::Entry;
-use crate::store::{Kept, Status};
+use crate::store::Status;
 use crate::{alias, check};
 
 /// Whether [`change`] can do it on this running guest.
@@ -123,12 +123,12 @@ async fn store(core: &Arc<Core>, entry: &Arc<Entry>, change: impl FnOnce(&mut Do
     let Some(stored) = entry.state().definition.clone() else { return Ok(()) };
     let mut definition = stored.definition()?;
     change(&mut definition)?;
-    let changed = Kept::from(&definition);
-    if changed == stored {
+    let text = ostler_conf::format(&definition);
+    if stored.is(&text) {
         return Ok(());
     }
-    let (definitions, uuid, written) = (core.definitions.clone(), entry.uuid, changed.clone());
-    blocking(move || definitions.save(uuid, &written)).await?;
+    let (definitions, uuid) = (core.definitions.clone(), entry.uuid);
+    let changed = blocking(move || definitions.save(uuid, &definition.name, &text)).await?;
     entry.state().definition = Some(changed);
     core.tell(uuid, DomainEvent::Defined);
     Ok(())

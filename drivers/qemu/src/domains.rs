@@ -18,7 +18,6 @@ use crate::checker::check_definition;
 use crate::driver::{Core, QemuDriver, blocking};
 use crate::entry::Entry;
 use crate::start::chardevs;
-use crate::store::Kept;
 use crate::{change, check, start, stop, warnings};
 
 #[async_trait]
@@ -363,16 +362,16 @@ fn check_name(core: &Core, uuid: Uuid, name: &str) -> Result<()> {
 /// Stores a checked definition, if it is another than the stored one.
 async fn store(core: &Arc<Core>, entry: &Arc<Entry>, definition: &Domain) -> Result<()> {
     let _operation = entry.operation.lock().await;
-    let kept = Kept::from(definition);
+    let text = ostler_conf::format(definition);
     {
         let state = entry.state();
         state.usable()?;
-        if state.definition.as_ref() == Some(&kept) {
+        if state.definition.as_ref().is_some_and(|kept| kept.is(&text)) {
             return Ok(());
         }
     }
-    let (definitions, uuid, written) = (core.definitions.clone(), entry.uuid, kept.clone());
-    blocking(move || definitions.save(uuid, &written)).await?;
+    let (definitions, uuid, name) = (core.definitions.clone(), entry.uuid, definition.name.clone());
+    let kept = blocking(move || definitions.save(uuid, &name, &text)).await?;
     entry.state().definition = Some(kept);
     core.tell(uuid, DomainEvent::Defined);
     Ok(())

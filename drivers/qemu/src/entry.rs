@@ -73,7 +73,7 @@ impl Entry {
 
 impl EntryState {
     pub(crate) fn name(&self) -> Option<String> {
-        let live = || self.guest.as_ref().map(|guest| guest.status().definition.name.clone());
+        let live = || self.guest.as_ref().map(|guest| guest.stored(|status| status.definition.name.clone()));
         self.definition.as_ref().map(|kept| kept.name().to_owned()).or_else(live)
     }
 

@@ -95,6 +95,11 @@ impl Guest {
         self.known().status.clone()
     }
 
+    /// A part of what is stored of it.
+    pub(crate) fn stored<T>(&self, part: impl FnOnce(&Status) -> T) -> T {
+        part(&self.known().status)
+    }
+
     pub(crate) fn is_silent(&self) -> bool {
         self.monitor.as_ref().is_none_or(Monitor::is_silent)
     }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostler_conf::Domain;
-use ostler_conf::domain::{CpuCheck, Disk, DomainType};
+use ostler_conf::domain::{Clock, CpuCheck, Disk, DomainType};
 use ostler_driver::{Access, DomainState, Error, PausedReason, Result, RunningReason, ShutoffReason, StartOptions};
 use ostler_util::ErrorCode;
 use ostler_util::boot::boot_id;
@@ -152,7 +152,8 @@ async fn run(core: &Arc<Core>, entry: &Arc<Entry>, status: &mut Status, options:
     let ports = interfaces::open(core, uuid, &mut status.definition, &mut runtime, &mut descriptors).await?;
     core.point("ports made")?;
     status.nodes = args::disk::node_names(&status.definition, &runtime, &capabilities)?;
-    let process = spawn(core, uuid, &status.definition, capabilities, runtime, descriptors).await?;
+    let (process, clock) = spawn(core, uuid, &status.definition, capabilities, runtime, descriptors).await?;
+    status.definition.clock = clock;
     core.point("spawned")?;
     // QEMU takes its time to begin; the network is plugged in meanwhile.
     let (greeted, plugged) = tokio::join!(greet(core, uuid, &process), interfaces::plug(core, &ports));
@@ -260,7 +261,7 @@ pub(crate) async fn claim_images(core: &Core, uuid: Uuid, disk: &Disk) -> Result
     Ok(Some(chain))
 }
 
-/// Starts QEMU, stopped, in its own control group.
+/// Starts QEMU, stopped, in its own control group; gives the clock from which its run begins.
 async fn spawn(
     core: &Arc<Core>,
     uuid: Uuid,
@@ -268,8 +269,8 @@ async fn spawn(
     capabilities: Arc<Capabilities>,
     mut runtime: Runtime,
     mut descriptors: Descriptors,
-) -> Result<Process> {
-    let (core, domain) = (core.clone(), domain.clone());
+) -> Result<(Process, Option<Clock>)> {
+    let (core, mut domain) = (core.clone(), domain.clone());
     blocking(move || {
         let monitor = core.running.monitor(uuid);
         runtime.dir = folders::own(&core, uuid);
@@ -277,6 +278,7 @@ async fn spawn(
         runtime.now = now();
         let ahead = local_time::ahead_of_utc(runtime.now);
         runtime.utc_offset = ahead.map_err(|error| Error::system("look up the host's local time", error))?;
+        domain.clock.iter_mut().for_each(|clock| clock.begin(runtime.utc_offset));
         runtime.monitor = MonitorPlace::Descriptor(descriptors.add(listen(&monitor)?));
         chardevs::open(&core.running, uuid, &domain, &mut runtime, &mut descriptors)?;
         let settings = settings(&core, &domain);
@@ -305,10 +307,11 @@ async fn spawn(
             output,
             fds: descriptors.0,
         };
-        spawn.detached().map_err(|error| {
+        let process = spawn.detached().map_err(|error| {
             let message = format!("start {}: {error}", domain.devices.emulator.as_deref().unwrap_or_default());
             Error::new(ErrorCode::InternalError, message).with_source(error)
-        })
+        })?;
+        Ok((process, domain.clock))
     })
     .await
 }

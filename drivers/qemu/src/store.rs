@@ -2,6 +2,7 @@
 
 mod definitions;
 mod kept;
+mod readers;
 mod record;
 mod running;
 mod state;

@@ -6,9 +6,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{IDLE, Lab, POWER_BUTTON, POWEROFF, RESET, expect, expect_state};
+use common::{IDLE, Lab, PATIENCE, POWER_BUTTON, POWEROFF, RESET, SETS_CLOCK, expect, expect_state};
+use ostler_conf::{Domain, parse};
 use ostler_driver::{
-    Connection, ConsolePath, Definition, DomainEvent, DomainState, Domains, LifecycleAction, LifecycleEvent,
+    Connection, ConsolePath, Definition, DomainEvent, DomainState, Domains, Event, LifecycleAction, LifecycleEvent,
     PausedReason, RunningReason, ShutoffReason, StartOptions, StateOnUndefine,
 };
 use ostler_util::ErrorCode;
@@ -175,6 +176,48 @@ fn what_a_reboot_does_can_be_changed_while_the_guest_runs() {
             Some(ostler_conf::domain::LifecycleAction::Restart),
             "the next start does as defined"
         );
+        lab.released(uuid).await;
+    });
+}
+
+#[test]
+fn what_a_guest_sets_its_clock_to_is_its_live_definitions() {
+    Lab::run("clock", |lab| async move {
+        let driver = lab.open().await;
+        let mut events = driver.events();
+        let mut spec = lab.guest("clock", SETS_CLOCK, "");
+        let varies =
+            "<domain type='qemu'><name>c</name><memory>1</memory><clock offset='variable' adjustment='3600'/></domain>";
+        spec.clock = parse::<Domain>(varies).unwrap().value.clock;
+        let uuid = spec.uuid.unwrap();
+        driver.define(&spec).await.unwrap();
+        driver.start(uuid, StartOptions::default()).await.unwrap();
+        // Minutes and hours are set one after the other, and told of no more than once a second.
+        let is_set = |seconds: i64| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+            let of_day = (i64::try_from(now).unwrap() + seconds).rem_euclid(86_400);
+            (5 * 3600 + 30 * 60..5 * 3600 + 35 * 60).contains(&of_day)
+        };
+        let told = async {
+            loop {
+                if let Ok(Event::Domain { uuid: of, event: DomainEvent::ClockSet(seconds) }) = events.recv().await
+                    && of == uuid
+                    && is_set(seconds)
+                {
+                    return seconds;
+                }
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
+        let live = driver.definition(uuid, Definition::Live).await.unwrap().clock.unwrap();
+        assert_eq!((live.adjustment, live.adjustment0), (Some(told.to_string()), Some(3600)));
+        drop(driver);
+        let next = lab.open().await;
+        let live = next.definition(uuid, Definition::Live).await.unwrap().clock.unwrap();
+        assert_eq!((live.seconds(), live.adjustment0), (Some(told), Some(3600)), "the next agent knows");
+        let stored = next.definition(uuid, Definition::Persistent).await.unwrap().clock.unwrap();
+        assert_eq!((stored.seconds(), stored.adjustment0), (Some(3600), None), "the next start begins as defined");
+        next.destroy(uuid).await.unwrap();
         lab.released(uuid).await;
     });
 }

@@ -38,7 +38,7 @@ fn rtc(setup: &Setup<'_>, clock: Option<&Clock>) -> String {
             // A time zone of its own comes by the environment.
             ClockOffset::Localtime | ClockOffset::Timezone => "localtime".to_owned(),
             ClockOffset::Variable => {
-                let adjustment: i64 = clock.adjustment.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0);
+                let adjustment = clock.seconds().unwrap_or(0);
                 let zone = if clock.basis == Some(ClockBasis::Localtime) { setup.runtime.utc_offset } else { 0 };
                 date((setup.runtime.now + zone).saturating_add(adjustment))
             }

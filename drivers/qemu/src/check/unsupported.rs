@@ -331,7 +331,7 @@ fn check_cpu(cpu: Option<&Cpu>, problems: &mut Problems) {
 fn check_clock(clock: Option<&Clock>, problems: &mut Problems) {
     let Some(clock) = clock else { return };
     // Each start sets the clock anew, which is all that `adjustment='reset'` asks for.
-    let Clock { offset: _, timezone: _, timers, adjustment: _, basis: _, start: _ } = clock;
+    let Clock { offset: _, timezone: _, timers, adjustment: _, adjustment0: _, basis: _, start: _ } = clock;
     for timer in timers {
         let Timer { name, present: _, tickpolicy: _, track, frequency, mode, catchup } = timer;
         let at = format!("clock.timers[{name}]");

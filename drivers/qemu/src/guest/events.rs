@@ -38,6 +38,7 @@ pub(super) async fn handle(core: &Arc<Core>, guest: &Arc<Guest>, event: &QmpEven
         "BLOCK_IO_ERROR" if event.text("action") == "stop" => guest.expect_pause(PausedReason::IoError),
         "WATCHDOG" if event.text("action") == "pause" => guest.expect_pause(PausedReason::Watchdog),
         "GUEST_PANICKED" if event.text("action") != "run" => ended(core, guest, Cause::Crash).await,
+        "RTC_CHANGE" => clock_set(core, guest, event).await,
         "DEVICE_DELETED" => {
             let device = event.text("device").to_owned();
             change::unplug::gone(core, guest, &device).await;
@@ -45,6 +46,20 @@ pub(super) async fn handle(core: &Arc<Core>, guest: &Arc<Guest>, event: &QmpEven
         }
         _ => {}
     }
+}
+
+/// The live definition takes it on: a guest that is moved or looked at has the clock that it set.
+async fn clock_set(core: &Arc<Core>, guest: &Arc<Guest>, event: &QmpEvent) {
+    let Some(seconds) = event.data.get("offset").and_then(Value::as_i64) else { return };
+    let before = guest.stored(|status| status.definition.clock.clone());
+    let mut clock = before.clone();
+    let set = clock.as_mut().map_or(seconds, |clock| clock.set(seconds));
+    if clock != before
+        && let Err(error) = guest.store(core, |status| status.definition.clock = clock).await
+    {
+        tracing::warn!(%error, uuid = %guest.uuid, "store what a guest set its clock to");
+    }
+    core.tell(guest.uuid, DomainEvent::ClockSet(set));
 }
 
 /// What was said before the process's end was noticed: only what tells why it ended still counts.

@@ -36,6 +36,9 @@ pub(crate) enum Notice {
 /// The notices, in order.
 pub(crate) type MonitorEvents = mpsc::UnboundedReceiver<Notice>;
 
+/// What QEMU wants to hear before it takes other commands.
+const NEGOTIATION: &str = "qmp_capabilities";
+
 type Answer = oneshot::Sender<Result<Value, Refusal>>;
 
 /// A connection to one QEMU's monitor. Commands may be sent at the same time; each has its own deadline.
@@ -98,17 +101,31 @@ impl Monitor {
     /// As [`Self::execute`]; `Silent` only before anything was said.
     pub(crate) async fn begin(&self) -> Result<(), MonitorError> {
         self.greeted().await?;
-        let command = "qmp_capabilities";
-        let sent = self.shared.send(format!("{}\n", json!({ "execute": command })).as_bytes(), None).await;
+        let sent = self.shared.send(format!("{}\n", negotiation()).as_bytes(), None).await;
         sent.map_err(|source| match source.kind() {
             kind if is_end(kind) => MonitorError::Closed,
-            _ => MonitorError::Send { command: command.into(), source },
+            _ => MonitorError::Send { command: NEGOTIATION.into(), source },
         })?;
         self.shared.negotiated.send_replace(true);
         Ok(())
     }
 
-    async fn greeted(&self) -> Result<(), MonitorError> {
+    /// The first thing to do in its place: the negotiation with a first command, in one piece that does not wait for the
+    /// greeting, so that both sides wake once. QEMU greets whom it accepts before it reads what was sent meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::execute`]. After `Silent` the negotiation is sent: other commands follow, best after [`Self::greeted`].
+    pub(crate) async fn begin_with<T: DeserializeOwned>(&self, command: &str) -> Result<T, MonitorError> {
+        let before = negotiation().to_string();
+        let value = self.exchange(&before, command, Value::Null, None).await?;
+        read(command, value)
+    }
+
+    /// Waits for QEMU's greeting.
+    ///
+    /// # Errors
+    /// `Silent`.
+    pub(crate) async fn greeted(&self) -> Result<(), MonitorError> {
         let mut greeted = self.shared.greeted.subscribe();
         if timeout(self.deadline, greeted.wait_for(|greeted| *greeted)).await.is_err() {
             self.shared.set_silent(true);
@@ -144,12 +161,14 @@ impl Monitor {
         if timeout(self.deadline, ready).await.is_err() {
             return Err(MonitorError::Silent { command: command.into(), timeout: self.deadline });
         }
-        let value = self.exchange(command, arguments, descriptor).await?;
-        serde_json::from_value(value).map_err(|source| MonitorError::Unexpected { command: command.into(), source })
+        let value = self.exchange("", command, arguments, descriptor).await?;
+        read(command, value)
     }
 
+    /// Sends a command right after `before`, which is a negotiation or nothing, and waits for its answer.
     async fn exchange(
         &self,
+        before: &str,
         command: &str,
         arguments: Value,
         descriptor: Option<OwnedFd>,
@@ -161,7 +180,11 @@ impl Monitor {
         }
         let answer = self.shared.expect(id).ok_or(MonitorError::Closed)?;
         let exchange = async {
-            self.shared.send(format!("{line}\n").as_bytes(), descriptor.as_ref().map(AsFd::as_fd)).await?;
+            let line = format!("{before}{line}\n");
+            self.shared.send(line.as_bytes(), descriptor.as_ref().map(AsFd::as_fd)).await?;
+            if !before.is_empty() {
+                self.shared.negotiated.send_replace(true);
+            }
             Ok::<_, io::Error>(answer.await)
         };
         match timeout(self.deadline, exchange).await {
@@ -236,6 +259,14 @@ impl Shared {
     }
 }
 
+fn negotiation() -> Value {
+    json!({ "execute": NEGOTIATION })
+}
+
+fn read<T: DeserializeOwned>(command: &str, answer: Value) -> Result<T, MonitorError> {
+    serde_json::from_value(answer).map_err(|source| MonitorError::Unexpected { command: command.into(), source })
+}
+
 fn send_once(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<usize> {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -278,7 +309,8 @@ async fn read_all(shared: Arc<Shared>) {
     *shared.lock() = None;
     // Nobody listens any more: then nobody needs to know.
     let _ = shared.notices.send(Notice::Closed);
-    // Whoever waits for the negotiation learns of the end by its command.
+    // Whoever waits for the greeting or the negotiation learns of the end by its command.
+    shared.greeted.send_replace(true);
     shared.negotiated.send_replace(true);
 }
 
@@ -416,6 +448,58 @@ mod tests {
             monitor.execute::<Value>("cont", Value::Null).await.unwrap();
         };
         tokio::join!(commands, talk);
+    }
+
+    #[tokio::test]
+    async fn a_first_command_goes_with_the_negotiation_and_waits_for_no_greeting() {
+        let (monitor, mut events, mut peer) = pair(LONG);
+        let talk = async {
+            let mut heard = String::new();
+            peer.0.read_line(&mut heard).await.unwrap();
+            let heard: Vec<Value> =
+                serde_json::Deserializer::from_str(&heard).into_iter().map(Result::unwrap).collect();
+            assert_eq!(heard[0], json!({ "execute": "qmp_capabilities" }));
+            assert_eq!((heard.len(), &heard[1]["execute"]), (2, &json!("query-status")));
+            peer.says(r#"{"QMP": {}}"#).await;
+            peer.says(r#"{"return": {}}"#).await;
+            peer.says(&format!(r#"{{"return": "well", "id": {}}}"#, heard[1]["id"])).await;
+            // Others may follow.
+            peer.answers(r#""return": {}"#).await
+        };
+        let commands = async {
+            assert_eq!(monitor.begin_with::<String>("query-status").await.unwrap(), "well");
+            monitor.greeted().await.unwrap();
+            monitor.execute::<Value>("cont", Value::Null).await.unwrap();
+        };
+        let ((), heard) = tokio::join!(commands, talk);
+        assert_eq!(heard, "cont");
+        assert!(events.try_recv().is_err(), "nothing is to be told");
+    }
+
+    #[tokio::test]
+    async fn a_first_command_without_an_answer_is_told_and_others_may_follow() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (monitor, mut events) = Monitor::open(ours, Duration::from_millis(20));
+        let mut peer = Peer(BufReader::new(theirs));
+        assert!(matches!(monitor.begin_with::<Value>("query-status").await, Err(MonitorError::Silent { .. })));
+        assert!(matches!(monitor.greeted().await, Err(MonitorError::Silent { .. })));
+        assert_eq!(events.recv().await, Some(Notice::Silent(true)));
+        peer.says(r#"{"QMP": {}}"#).await;
+        monitor.greeted().await.unwrap();
+        // Too late: nobody waits for it any more, and it is nobody else's.
+        peer.says(r#"{"return": {}}"#).await;
+        peer.says(r#"{"return": "late", "id": 1}"#).await;
+        assert_eq!(events.recv().await, Some(Notice::Silent(false)));
+        drop(peer);
+        assert!(matches!(monitor.execute::<Value>("cont", Value::Null).await, Err(MonitorError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_connection_ends_the_wait_for_a_greeting() {
+        let (monitor, _events, peer) = pair(LONG);
+        drop(peer);
+        assert!(matches!(monitor.begin().await, Err(MonitorError::Closed)));
+        assert!(matches!(monitor.begin_with::<Value>("query-status").await, Err(MonitorError::Closed)));
     }
 
     #[tokio::test]

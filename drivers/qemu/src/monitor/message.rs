@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// One line from QEMU.
@@ -61,7 +62,7 @@ impl Message {
         struct Line {
             id: Option<u64>,
             #[serde(rename = "QMP")]
-            greeting: Option<Value>,
+            greeting: Option<IgnoredAny>,
             event: Option<String>,
             data: Option<Value>,
             // A JSON null is an answer too.

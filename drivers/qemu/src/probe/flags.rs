@@ -1,5 +1,7 @@
 //! What an emulator can do, as libvirt numbers it: its saved capabilities name these flags, and ours do.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! flags {
@@ -25,7 +27,14 @@ macro_rules! flags {
 impl Flag {
     /// The flag with libvirt's word.
     pub fn from_word(word: &str) -> Option<Flag> {
-        Flag::ALL.iter().copied().find(|flag| flag.word() == word)
+        // A record of a running guest has hundreds of them.
+        static BY_WORD: LazyLock<Vec<Flag>> = LazyLock::new(|| {
+            let mut flags = Flag::ALL.to_vec();
+            flags.sort_unstable_by_key(|flag| flag.word());
+            flags
+        });
+        let found = BY_WORD.binary_search_by_key(&word, |flag| flag.word()).ok()?;
+        BY_WORD.get(found).copied()
     }
 }
 

@@ -11,7 +11,7 @@ use ostler_util::file::{create_directory, remove_durably, remove_temporary_files
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{FORMAT, Kept, failed};
+use super::{FORMAT, Kept, failed, readers};
 
 /// The folder of definitions.
 #[derive(Clone, Debug)]
@@ -61,8 +61,8 @@ impl Definitions {
     pub(crate) fn load(&self) -> Result<BTreeMap<Uuid, Result<Stored, String>>> {
         let entries = fs::read_dir(&self.0).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| failed(format!("read the folder {}", self.0.display()), error))?;
-        let uuids = entries.iter().filter_map(|entry| uuid_of(&entry.path(), "xml"));
-        Ok(uuids.map(|uuid| (uuid, self.load_one(uuid))).collect())
+        let uuids: Vec<Uuid> = entries.iter().filter_map(|entry| uuid_of(&entry.path(), "xml")).collect();
+        Ok(readers::each(&uuids, |uuid| (*uuid, self.load_one(*uuid))).into_iter().collect())
     }
 
     fn load_one(&self, uuid: Uuid) -> Result<Stored, String> {
@@ -84,13 +84,14 @@ impl Definitions {
         if record.format > FORMAT {
             return Err(format!("{} was written by a newer version (format {})", path.display(), record.format));
         }
-        Ok(Stored { definition: Kept::read(&definition, &text), record })
+        Ok(Stored { definition: Kept::new(&definition.name, &text), record })
     }
 
-    /// Stores a definition, durably.
-    pub(crate) fn save(&self, uuid: Uuid, definition: &Kept) -> Result<()> {
-        let write = write_atomic(&self.path(uuid, "xml"), definition.text().as_bytes(), 0o600);
-        write.map_err(|error| failed(format!("store the definition of {}", definition.name()), error))
+    /// Stores a definition's text, durably, and gives what is kept of it.
+    pub(crate) fn save(&self, uuid: Uuid, name: &str, text: &str) -> Result<Kept> {
+        let write = write_atomic(&self.path(uuid, "xml"), text.as_bytes(), 0o600);
+        write.map_err(|error| failed(format!("store the definition of {name}"), error))?;
+        Ok(Kept::new(name, text))
     }
 
     /// Stores what is remembered, durably.
@@ -124,9 +125,9 @@ mod tests {
 
     const UUID: &str = "c7a5fdbd-edaf-9455-926a-d65c16db1809";
 
-    fn definition() -> Kept {
+    fn definition() -> String {
         let text = format!("<domain type='qemu'><name>a</name><uuid>{UUID}</uuid><memory>1</memory></domain>");
-        Kept::from(&parse::<Domain>(&text).unwrap().strict().unwrap())
+        ostler_conf::format(&parse::<Domain>(&text).unwrap().strict().unwrap())
     }
 
     #[test]
@@ -134,13 +135,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Definitions::open(folder.path().join("qemu")).unwrap();
         let uuid = UUID.parse().unwrap();
-        store.save(uuid, &definition()).unwrap();
+        let kept = store.save(uuid, "a", &definition()).unwrap();
         let record = Record { autostart: true, last_end: Some(ShutoffReason::Crashed), ..Record::default() };
         store.save_record(uuid, &record).unwrap();
         let loaded = Definitions::open(folder.path().join("qemu")).unwrap().load().unwrap();
         let stored = loaded[&uuid].as_ref().unwrap();
-        assert_eq!((&stored.definition, &stored.record), (&definition(), &record));
-        assert_eq!(Kept::from(&stored.definition.definition().unwrap()), definition(), "nothing is lost");
+        assert_eq!((&stored.definition, &stored.record), (&kept, &record));
+        assert_eq!(ostler_conf::format(&kept.definition().unwrap()), definition(), "nothing is lost");
         store.remove(uuid).unwrap();
         store.remove(uuid).unwrap();
         assert!(store.load().unwrap().is_empty());
@@ -151,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Definitions::open(folder.path().to_owned()).unwrap();
         let uuid: Uuid = UUID.parse().unwrap();
-        store.save(uuid, &definition()).unwrap();
+        store.save(uuid, "a", &definition()).unwrap();
         let damages: [(&str, &str, &str); 5] = [
             ("xml", "<domain type='qemu'><name>a</na", "can't be read whole"),
             ("xml", "<domain type='qemu'><name>a</name><from-the-future/></domain>", "from-the-future"),
@@ -165,7 +166,7 @@ mod tests {
         ];
         for (extension, content, reason) in damages {
             let path = store.path(uuid, extension);
-            fs::write(store.path(uuid, "xml"), definition().text()).unwrap();
+            fs::write(store.path(uuid, "xml"), definition()).unwrap();
             fs::write(&path, content).unwrap();
             let loaded = store.load().unwrap();
             let found = loaded[&uuid].as_ref().unwrap_err();

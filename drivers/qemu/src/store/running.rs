@@ -12,7 +12,7 @@ use ostler_util::pidfd::Process;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{failed, record};
+use super::{failed, readers, record};
 use crate::probe::Flags;
 
 /// The folder of running guests.
@@ -82,9 +82,10 @@ impl Running {
     pub(crate) fn load(&self) -> Result<BTreeMap<Uuid, Result<Status, String>>> {
         let entries = fs::read_dir(&self.0).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| failed(format!("read the folder {}", self.0.display()), error))?;
+        let uuids: Vec<Uuid> = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         let mut found = BTreeMap::new();
-        for uuid in entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
-            match self.load_one(uuid) {
+        for (uuid, loaded) in readers::each(&uuids, |uuid| (*uuid, self.load_one(*uuid))) {
+            match loaded {
                 Ok(Some(status)) => drop(found.insert(uuid, Ok(status))),
                 Err(reason) => drop(found.insert(uuid, Err(reason))),
                 // Its start was not even intended yet, or its end is complete but for the folder.

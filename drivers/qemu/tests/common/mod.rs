@@ -405,6 +405,11 @@ pub const POWER_BUTTON: &[u8] = &[
     0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd,
 ];
 
+/// Sets the minutes and the hours of its clock to 05:30.
+pub const SETS_CLOCK: &[u8] = &[
+    0xfa, 0xb0, 0x02, 0xe6, 0x70, 0xb0, 0x30, 0xe6, 0x71, 0xb0, 0x04, 0xe6, 0x70, 0xb0, 0x05, 0xe6, 0x71, 0xf4, 0xeb,
+    0xfd,
+];
 /// Lets go of every PCI device that it is asked for, through ACPI's registers of a PC: it looks for requests at each tick of
 /// the timer, and sleeps in between (QEMU tells of a device's end only when its CPUs rest).
 #[rustfmt::skip]
