@@ -1,8 +1,11 @@
 # Measures the static release binary.
 
-bench() { # [--cluster] [--json] [PART...]
+bench() { # [--cluster | --fleet [--hosts N] [--domains N]] [--json] [PART...]
     need_host_tools
-    case " $* " in *" --cluster "*) need_cluster_tools;; esac
+    case " $* " in
+        *" --cluster "*) need_cluster_tools;;
+        *" --fleet "*) command -v go >/dev/null || need_go;;
+    esac
     need sysctl procps
     build --release
     export OSTLER_BINARY=$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release/ostler

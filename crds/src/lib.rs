@@ -36,7 +36,7 @@ pub use network::{Network, NetworkSpec, NetworkStatus};
 pub use object::{Kind, Object, ObjectRef};
 pub use operation::{DomainOperation, DomainOperationSpec, DomainOperationStatus, OperationState, Verb};
 pub use pool::{StoragePool, StoragePoolSpec, StoragePoolStatus};
-pub use schema::{VERSION_ANNOTATION, crd, crds, schema_of};
+pub use schema::{VERSION_ANNOTATION, crd, crds, fingerprint, schema_of};
 pub use volume::{
     AdoptVolume, BackingVolume, Checksum, EmptySource, HttpSource, StorageVolume, StorageVolumeSpec,
     StorageVolumeStatus, VolumeFill,

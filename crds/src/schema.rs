@@ -1,5 +1,7 @@
 //! The CRDs, made from the types and settled for the API server.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
@@ -41,6 +43,13 @@ pub fn crds() -> Vec<Value> {
 /// The structural schema of a kind's objects, without its descriptions.
 pub fn schema_of(kind: Kind) -> Value {
     serde_json::from_str(compact(kind)).expect("a test holds the file against the types")
+}
+
+/// Differs where the schemas of two programs do, and may where they don't.
+pub fn fingerprint() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    Kind::ALL.iter().for_each(|kind| compact(*kind).hash(&mut hasher));
+    hasher.finish()
 }
 
 /// The same as text. Making it from the types takes half a second and tens of MiB; so it is made once, by a test, and kept

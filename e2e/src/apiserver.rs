@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::{Value, json};
 
 use crate::cluster::api::Api;
 use crate::cluster::control_plane::{Component, ControlPlane, Keeper};
 use crate::cluster::programs::programs;
+use crate::with_us::{self, Folder};
 
 /// How often free ports are looked for: another process can take one before we do.
 const TRIES: usize = 3;
@@ -31,7 +30,7 @@ pub struct ApiServer {
     /// Ends the keeper's thread, and with it the components.
     end: Option<mpsc::Sender<()>>,
     keeper: Option<std::thread::JoinHandle<()>>,
-    _directory: Directory,
+    _folder: Folder,
 }
 
 impl ApiServer {
@@ -58,10 +57,10 @@ impl ApiServer {
     }
 
     fn start_once(bin: &Path) -> Result<Self> {
-        let directory = Directory::new()?;
+        let folder = Folder::new("ostler-api")?;
         let [port, clients, peers] = free_ports()?;
         let plane = ControlPlane {
-            directory: directory.path.clone(),
+            directory: folder.path().to_owned(),
             address: Ipv4Addr::LOCALHOST,
             port,
             etcd_ports: [clients, peers],
@@ -80,7 +79,7 @@ impl ApiServer {
             }
         });
         let api = start.recv().context("the components' keeper has ended")??;
-        Ok(ApiServer { api, plane, bin: bin.to_owned(), end: Some(end), keeper: Some(keeper), _directory: directory })
+        Ok(ApiServer { api, plane, bin: bin.to_owned(), end: Some(end), keeper: Some(keeper), _folder: folder })
     }
 
     /// The server, as a user who may do everything.
@@ -100,6 +99,18 @@ impl ApiServer {
     /// The kubeconfig of a user who may do everything.
     pub fn kubeconfig(&self) -> PathBuf {
         self.plane.pki().join("admin.kubeconfig")
+    }
+
+    /// The kubeconfig of a token's owner.
+    pub fn kubeconfig_with_token(&self, token: &str) -> String {
+        let authority = self.plane.pki().join("ca.crt");
+        let text = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": self.plane.server(), "certificate-authority": authority}}],
+            "users": [{"name": "it", "user": {"token": token}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        });
+        text.to_string()
     }
 
     /// The folder with kubectl, helm and the rest.
@@ -144,9 +155,14 @@ impl ApiServer {
         made["metadata"]["name"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The file to which the server writes what it was asked.
+    pub fn audit_log(&self) -> PathBuf {
+        self.plane.directory.join("audit.log")
+    }
+
     /// What was asked of the server so far, and by whom: one entry for each answer.
     pub fn audit(&self) -> Vec<Value> {
-        crate::cluster::audit::entries(&self.plane.directory.join("audit.log"))
+        crate::cluster::audit::entries(&self.audit_log())
     }
 }
 
@@ -170,10 +186,8 @@ impl Keeper for Children {
     fn start(&mut self, component: &Component) -> Result<()> {
         let log = File::create(self.plane.log(component.name))?;
         let mut command = Command::new(self.bin.join(component.name));
-        command.args(&component.args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        // SAFETY: one system call, nothing of this process's memory.
-        unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
-        let child = command.spawn().with_context(|| format!("start {}", component.name))?;
+        command.args(&component.args).stdout(log.try_clone()?).stderr(log);
+        let child = with_us::start(&mut command).with_context(|| format!("start {}", component.name))?;
         self.running.insert(component.name, child);
         Ok(())
     }
@@ -189,31 +203,6 @@ impl Drop for Children {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// A folder that goes when this process does, however that ends: what is shared is never dropped.
-#[derive(Debug)]
-struct Directory {
-    path: PathBuf,
-    /// Waits for the end of a pipe that only we hold, then removes the folder.
-    guard: Child,
-}
-
-impl Directory {
-    fn new() -> Result<Self> {
-        let path = tempfile::Builder::new().prefix("ostler-api").tempdir()?.keep();
-        let mut guard = Command::new("sh");
-        guard.args(["-c", "cat; rm -rf \"$0\""]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::null());
-        let guard = guard.process_group(0).spawn().context("start sh")?;
-        Ok(Directory { path, guard })
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // Closes the pipe first.
-        let _ = self.guard.wait();
     }
 }
 

@@ -8,3 +8,4 @@ pub mod host;
 pub mod kstatus;
 pub mod lab;
 pub mod relay;
+pub mod with_us;

@@ -107,7 +107,9 @@ fn wait_for_policies(server: &ApiServer) {
     let controller = controller(server);
     controller.merge(&kept.replace("?dryRun=All", ""), &claim).unwrap();
     let taken = json!({"status": {"host": "node-b", "claim": 2}});
-    until_refused(FENCED, || controller.merge(&kept, &taken));
+    until_refused("with the label", || controller.merge(&kept, &taken));
+    controller.merge(&format!("{}/kept", objects(&namespace, "domains")), &taken_over()).unwrap();
+    until_refused("\"node-a\" is not", || controller.merge(&kept, &taken));
     let change = json!({"spec": {"runStrategy": "Halted"}});
     until_refused("users write a spec", || {
         controller.merge(&format!("{}/kept?dryRun=All", objects(&namespace, "domains")), &change)
@@ -178,7 +180,12 @@ fn bind(server: &ApiServer, namespace: &str, role: &str) {
     server.api().create(&path, &binding).unwrap();
 }
 
-/// What the policy about fenced hosts says.
+/// What the controller says of a domain before it takes its claim from one host for another.
+fn taken_over() -> Value {
+    json!({"metadata": {"labels": {"ostler.dev/taken-over": "true"}}})
+}
+
+/// What the policies about fenced hosts say.
 const FENCED: &str = "a claim is taken from a host that is fenced";
 
 /// The attempt is refused, for a reason that has this word.
@@ -323,12 +330,20 @@ fn a_claim_is_taken_from_a_fenced_host_only() {
     }
     let fence = |fence: Value| json!({"status": {"fence": fence}});
     controller.merge(&format!("{}/status", host("off")), &fence(json!({"id": "1", "reason": "Spec"}))).unwrap();
+    // A fence alone is not enough: only of a domain with this label are the Hosts looked at.
+    for name in ["web", "mail"] {
+        refused(controller.merge(&status(name), &claim("node-b", 2)), "with the label");
+        let mut both = claim("node-b", 2);
+        both["metadata"] = taken_over()["metadata"].clone();
+        refused(controller.merge(&status(name), &both), "with the label");
+        controller.merge(&format!("{path}/{name}"), &taken_over()).unwrap();
+    }
     // The policy learns of it a moment later.
     let deadline = std::time::Instant::now() + DEADLINE;
     while let Err(error) = controller.merge(&status("mail"), &claim("node-b", 2)) {
         assert!(error.to_string().contains("is fenced") && std::time::Instant::now() < deadline, "{error}");
     }
-    refused(controller.merge(&status("web"), &claim("node-b", 2)), FENCED);
+    refused(controller.merge(&status("web"), &claim("node-b", 2)), "\"cut-off\" is not");
     // A new number for the holder takes nothing.
     controller.merge(&status("web"), &claim("cut-off", 2)).unwrap();
     // Whose agent says that it waits for a newer claim gives it away, but for a guest that runs there.
@@ -342,7 +357,7 @@ fn a_claim_is_taken_from_a_fenced_host_only() {
     server.api().create("/api/v1/nodes", &json!({"metadata": {"name": "cut-off"}})).unwrap();
     let holder = agent(server, Some("cut-off"));
     holder.merge(&status("web"), &waits("True")).unwrap();
-    refused(controller.merge(&status("web"), &claim("node-b", 3)), FENCED);
+    refused(controller.merge(&status("web"), &claim("node-b", 3)), "\"cut-off\" is not");
     holder.merge(&status("web"), &waits("Unknown")).unwrap();
     controller.merge(&format!("{}?dryRun=All", status("web")), &claim("node-b", 3)).unwrap();
     // What no Host stands for holds nothing.

@@ -1,7 +1,13 @@
 //! The memory of a program that works in bursts and rests for hours.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 /// How many heaps malloc keeps, whatever the number of threads: each holds on to what its busiest moment needed.
 const HEAPS: libc::c_int = 4;
+
+/// Where many work in one process, each asks when it rests: so much time apart, once serves all.
+const APART: Duration = Duration::from_secs(2);
 
 /// Keeps the heap in few pieces. Called once, before there are threads.
 pub fn keep_in_few_heaps() {
@@ -12,8 +18,17 @@ pub fn keep_in_few_heaps() {
 /// Gives back what a burst needed: the pages that malloc keeps free, and the program's own code, of which rest needs little.
 ///
 /// The code stays in the page cache, where the system may now take it when it needs memory; what is run again is mapped again,
-/// without reading the disk as long as it is there. Takes about a millisecond.
+/// without reading the disk as long as it is there. Takes about a millisecond; nothing is done twice within two seconds.
 pub fn give_back() {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let now = Instant::now();
+    // A time is whole, whoever panicked.
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_some_and(|last| now.duration_since(last) < APART) {
+        return;
+    }
+    *last = Some(now);
+    drop(last);
     // SAFETY: malloc's own, with its locks.
     unsafe { libc::malloc_trim(0) };
     for code in own_code().unwrap_or_default() {

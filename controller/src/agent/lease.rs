@@ -24,7 +24,7 @@ pub fn name(host: &str) -> String {
 }
 
 /// Renews the Lease for as long as the agent lives. The controller makes the Host when it sees it.
-pub(super) async fn renew(client: Client, namespace: String, host: String) {
+pub async fn renew(client: Client, namespace: String, host: String) {
     let leases: Api<Lease> = Api::namespaced(client, &namespace);
     let name = name(&host);
     let mut ticks = interval(EVERY);

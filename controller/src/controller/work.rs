@@ -345,7 +345,9 @@ async fn change_object(shared: &Shared, key: &ObjectRef, change: Change) -> Repo
     for step in steps {
         let patch = Patch::Merge(step.patch(&version));
         let (verb, result) = match step {
-            Step::Finalizers(_) => ("patch", attempt(api.patch(&key.name, &parameters, &patch)).await),
+            Step::Finalizers(_) | Step::Label(..) => {
+                ("patch", attempt(api.patch(&key.name, &parameters, &patch)).await)
+            }
             Step::Status(_) => ("patchStatus", attempt(api.patch_status(&key.name, &parameters, &patch)).await),
         };
         match result {

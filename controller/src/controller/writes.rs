@@ -7,11 +7,17 @@ use serde_json::{Value, json};
 
 pub use crate::source::cluster::FINALIZER;
 
+/// The label of a domain whose claim is being taken from one host for another. The policy `ostler-fenced` looks at every Host, and a
+/// label is all that tells the API server beforehand that it must: else each write of a status would cost as much as there are hosts.
+pub const TAKEN_OVER: &str = "ostler.dev/taken-over";
+
 /// One step of a change: a merge patch with the version that was read, so that a newer object is never overwritten.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// The object's whole list of finalizers.
     Finalizers(Vec<String>),
+    /// A label with its value; none takes it away.
+    Label(&'static str, Option<&'static str>),
     /// Fields of its status.
     Status(Value),
 }
@@ -21,6 +27,9 @@ impl Step {
     pub fn patch(&self, version: &str) -> Value {
         match self {
             Step::Finalizers(list) => json!({ "metadata": { "resourceVersion": version, "finalizers": list } }),
+            Step::Label(name, value) => {
+                json!({ "metadata": { "resourceVersion": version, "labels": { *name: value } } })
+            }
             Step::Status(status) => json!({ "metadata": { "resourceVersion": version }, "status": status }),
         }
     }
@@ -85,8 +94,26 @@ impl Writes {
         }
     }
 
+    /// The domain's claim may go from one host to another, as far as policies allow.
+    pub fn begin_take_over(&mut self, domain: &Object) {
+        if !is_taken_over(domain) {
+            self.add(domain, Step::Label(TAKEN_OVER, Some("true")));
+        }
+    }
+
+    /// Its claim stays where it is.
+    pub fn end_take_over(&mut self, domain: &Object) {
+        if is_taken_over(domain) {
+            self.add(domain, Step::Label(TAKEN_OVER, None));
+        }
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty() && self.changes.is_empty()
     }
+}
+
+fn is_taken_over(domain: &Object) -> bool {
+    domain.meta().labels.as_ref().is_some_and(|labels| labels.contains_key(TAKEN_OVER))
 }

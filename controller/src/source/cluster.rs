@@ -8,6 +8,7 @@ mod coalesce;
 mod events;
 mod feed;
 mod judge;
+mod known_crds;
 mod local;
 mod newness;
 mod pump;

@@ -39,7 +39,10 @@ pub(super) fn volumes_and_domains(pass: &mut Pass<'_>, mut candidates: Candidate
     let mut must_ask = false;
     for (key, object, domain) in living_domains(pass) {
         let (host, number) = match next(pass, &key, domain) {
-            Next::Leave => continue,
+            Next::Leave => {
+                pass.writes().end_take_over(object);
+                continue;
+            }
             Next::Ask => {
                 must_ask = true;
                 let silent = pass.copies.silent.join(", ");
@@ -267,7 +270,8 @@ fn reaches(pass: &Pass<'_>, object: &Object) -> BTreeSet<(Grant, String)> {
     .collect()
 }
 
-/// The claim: the finalizer first, so that the object can't go while a host holds it.
+/// The claim: the finalizer first, so that the object can't go while a host holds it; of a claim that another host has, the label
+/// that has policies look at that host.
 fn claim(pass: &mut Pass<'_>, object: &Object, host: &str, number: i64, conditions: Option<&Conditions>) {
     let mut conditions = conditions.cloned().unwrap_or_default();
     conditions.clear(types::RECONCILING);
@@ -275,6 +279,9 @@ fn claim(pass: &mut Pass<'_>, object: &Object, host: &str, number: i64, conditio
     conditions.set(types::READY, ConditionStatus::Unknown, "Claimed", message, object.generation());
     let status = json!({ "host": host, "claim": number, "conditions": conditions });
     pass.writes().hold(object);
+    if matches!(object, Object::Domain(domain) if domain_host(domain).is_some_and(|holder| holder != host)) {
+        pass.writes().begin_take_over(object);
+    }
     let note = Note { warning: false, reason: "Claimed", message: format!("placed on host {host}") };
     let change = pass.writes().add(object, Step::Status(status));
     if object.kind() == Kind::Domain {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::controller::placement;
 use crate::controller::world::{self, Node};
-use crate::controller::writes::FINALIZER;
+use crate::controller::writes::{FINALIZER, Step, TAKEN_OVER};
 
 mod claims;
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::feed::{Feed, Step, Told, Watched};
 use super::newness::{self, Deletion};
 use super::sink::Cluster;
-use super::{Config, watch};
+use super::{Config, known_crds, watch};
 use crate::source::{Sink, SourceEvent};
 
 /// How long the API server may take to tell all at the start before this host goes on from what it kept.
@@ -90,7 +90,7 @@ impl Pump {
         let state_dir = self.state_dir.clone();
         self.tasks.spawn(async move {
             // Said again while it lasts: one that finds the channel full is no loss.
-            newness::wait_for_crds(&client, |why| drop(news.try_send(Message::Waiting(why)))).await;
+            known_crds::wait_for_crds(&client, &state_dir, |why| drop(news.try_send(Message::Waiting(why)))).await;
             if newness::cluster_id(&client).await != owner {
                 // Guests of the other cluster go on; they belong to nobody here.
                 warn!("this is another cluster than the one this host belonged to: the agent must start anew");

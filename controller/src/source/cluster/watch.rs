@@ -16,8 +16,10 @@ use tracing::{debug, info};
 use super::feed::{Told, Watched};
 use super::pump::Message;
 
-/// The longest that a watch goes without being begun anew by the server, in seconds.
+/// The longest that a watch goes without being begun anew by the server, in seconds, and the least: those of many agents that began
+/// at the same moment don't end at the same moment.
 const WATCH_SECONDS: u32 = 280;
+const WATCH_SECONDS_MIN: u32 = 200;
 /// The waits between two tries.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -62,9 +64,10 @@ pub(super) async fn run(client: Client, watched: Watched, host: String, tell: mp
         Watched::Named(key) => (key.kind, key.namespace.as_str(), format!("metadata.name={}", key.name)),
     };
     let api = api(&client, kind, namespace);
+    let seconds = between(WATCH_SECONDS_MIN, WATCH_SECONDS);
     let (mut by_watch, mut failures, mut refusals) = (true, 0, 0);
     loop {
-        let config = watcher::Config::default().fields(&selector).timeout(WATCH_SECONDS);
+        let config = watcher::Config::default().fields(&selector).timeout(seconds);
         let config = if by_watch { config.streaming_lists() } else { config };
         let mut events = pin!(watcher(api.clone(), config));
         let mut complete = false;
@@ -99,6 +102,12 @@ pub(super) async fn run(client: Client, watched: Watched, host: String, tell: mp
             }
         }
     }
+}
+
+/// A number from `least` to `most`, by chance.
+fn between(least: u32, most: u32) -> u32 {
+    let random = u32::try_from(uuid::Uuid::new_v4().as_u128() & 0xffff).unwrap_or_default();
+    least + random % (most - least + 1)
 }
 
 fn told(kind: Kind, event: Event<DynamicObject>) -> Told {

@@ -135,7 +135,7 @@ impl Lab {
 }
 
 /// Where fifty guests boot at once on two processors, a controller may lose its lease, and be asked again a moment later.
-fn create(api: &Api, domain: &Value) {
+pub(crate) fn create(api: &Api, domain: &Value) {
     let end = Instant::now() + DEADLINE;
     while let Err(error) = api.create(DOMAINS, domain) {
         assert!(error.to_string().contains("failed calling webhook") && Instant::now() < end, "{error}");
@@ -161,7 +161,7 @@ fn guest(name: &str, more: &Value) -> Value {
     domain
 }
 
-fn condition(object: &Value, type_: &str) -> String {
+pub(crate) fn condition(object: &Value, type_: &str) -> String {
     let conditions = object["status"]["conditions"].as_array();
     let found = conditions.and_then(|all| all.iter().find(|condition| condition["type"] == type_));
     found.and_then(|condition| condition["status"].as_str()).unwrap_or_default().to_owned()

@@ -6,6 +6,7 @@ mod agent;
 mod by_hand;
 mod cluster;
 mod documents;
+mod fleet;
 mod guests;
 mod networks;
 mod qemu;
@@ -22,6 +23,11 @@ fn main() {
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
     let mut report = Report::new(json);
+    if std::env::args().any(|arg| arg == "--fleet") {
+        let size = fleet::Size { hosts: number("--hosts", 1000), domains: number("--domains", 20_000) };
+        fleet::measure(&binary, size, &mut report);
+        return report.print();
+    }
     if std::env::args().any(|arg| arg == "--cluster") {
         cluster::measure(&binary, &wanted, &mut report);
         return report.print();
@@ -41,4 +47,10 @@ fn main() {
         }
     }
     report.print();
+}
+
+/// The number that follows an option.
+fn number(option: &str, default: usize) -> usize {
+    let given = std::env::args().skip_while(|arg| arg != option).nth(1);
+    given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{option} takes a number, not '{text}'")))
 }

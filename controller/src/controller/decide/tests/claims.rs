@@ -62,6 +62,31 @@ fn a_silent_hosts_claims_stay_until_it_is_fenced() {
 }
 
 #[test]
+fn a_claim_that_goes_to_another_host_is_labelled_first_and_no_longer_than_that() {
+    let mut cluster = running(&[]);
+    cluster.silence("a");
+    fence(&mut cluster, "a");
+    cluster.settle();
+    assert!(cluster.get(Kind::Domain, "web")["metadata"]["labels"].is_null(), "nothing is to be moved yet");
+    cluster.patch(&key(Kind::Host, "b"), &json!({"status": {"told": TERM}}));
+    let steps = cluster.decide().writes.changes.remove(&key(Kind::Domain, "web")).unwrap().steps;
+    let [Step::Label(TAKEN_OVER, Some(_)), Step::Status(claim)] = &steps[..] else { panic!("{steps:?}") };
+    assert_eq!(claim["host"], "b");
+    // The claim was refused, and the host is not fenced any more.
+    cluster.patch(&key(Kind::Domain, "web"), &steps[0].patch(""));
+    assert!(!cluster.get(Kind::Domain, "web")["metadata"]["labels"][TAKEN_OVER].is_null());
+    cluster.patch(&key(Kind::Host, "a"), &json!({"spec": {"fenced": false}}));
+    cluster.settle();
+    assert_eq!(claim_of(&cluster, "web"), ("a".to_owned(), 1));
+    assert!(cluster.get(Kind::Domain, "web")["metadata"]["labels"][TAKEN_OVER].is_null());
+    // And it was not.
+    fence(&mut cluster, "a");
+    cluster.settle();
+    assert_eq!(claim_of(&cluster, "web"), ("b".to_owned(), 2));
+    assert!(cluster.get(Kind::Domain, "web")["metadata"]["labels"][TAKEN_OVER].is_null());
+}
+
+#[test]
 fn a_fenced_host_that_speaks_is_asked_to_stop_its_guests_first() {
     let mut cluster = running(&[]);
     fence(&mut cluster, "a");
