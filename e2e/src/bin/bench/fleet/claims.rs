@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ostler_e2e::cluster::api::Api;
+use ostler_e2e::cluster::api::{Api, ApiError};
 use serde_json::{Value, json};
 
 use super::DEADLINE;
@@ -19,6 +19,8 @@ pub(super) const DOMAINS: &str = "/apis/ostler.dev/v1alpha1/namespaces/default/d
 const CLIENTS: usize = 4;
 /// So many may be on their way to running while more are made as they are taken up.
 const UNDER_WAY: usize = 100;
+/// HTTP's number for a version of which the server does not know any more what came after it.
+const GONE: u16 = 410;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How soon one domain follows another.
@@ -45,28 +47,14 @@ pub(super) fn name(number: usize) -> String {
 }
 
 impl Claims {
-    /// Begins to watch, with nothing there yet.
+    /// Begins to watch.
     pub(super) fn watch(api: &Api) -> Self {
-        let list = api.get(&format!("{DOMAINS}?limit=1")).unwrap();
-        let version = list["metadata"]["resourceVersion"].as_str().unwrap();
-        let path = format!("{DOMAINS}?watch=true&timeoutSeconds=7200&resourceVersion={version}");
-        let events = api.watch(&path).unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let told = seen.clone();
-        // It ends with the server.
+        let (api, told) = (api.clone(), seen.clone());
         std::thread::spawn(move || {
-            for event in events {
-                let (object, now) = (&event["object"], Instant::now());
-                let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                let has_host = object["status"]["host"].as_str().is_some_and(|host| !host.is_empty());
-                if has_host && !told.claimed.contains_key(name) {
-                    told.claimed.insert(name.to_owned(), now);
-                }
-                if !told.running.contains_key(name) && condition(object, "Running") == "True" {
-                    told.running.insert(name.to_owned(), now);
-                }
-            }
+            let mut version = String::new();
+            // The server ends watches as it likes; who watches goes on where it was. With the server this ends too.
+            while follow(&api, &mut version, &told) {}
         });
         Claims(seen)
     }
@@ -121,6 +109,42 @@ impl Claims {
             std::thread::sleep(LOOK_EVERY);
         }
     }
+}
+
+/// Follows one watch to its end, from a version on; from an empty one, it begins with all there are. Gives whether there was one.
+fn follow(api: &Api, version: &mut String, told: &Mutex<Seen>) -> bool {
+    let path = format!("{DOMAINS}?watch=true&timeoutSeconds=3600&resourceVersion={version}");
+    let events = match api.watch(&path) {
+        Ok(events) => events,
+        Err(ApiError::Refused { code, .. }) => {
+            if code == GONE {
+                version.clear();
+            }
+            std::thread::sleep(LOOK_EVERY);
+            return true;
+        }
+        Err(ApiError::Lost { .. }) => return false,
+    };
+    for event in events {
+        let (object, now) = (&event["object"], Instant::now());
+        if event["type"] == "ERROR" {
+            // What came after that version is not known any more.
+            version.clear();
+            return true;
+        }
+        version.clear();
+        version.push_str(object["metadata"]["resourceVersion"].as_str().unwrap_or_default());
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_host = object["status"]["host"].as_str().is_some_and(|host| !host.is_empty());
+        if has_host && !told.claimed.contains_key(name) {
+            told.claimed.insert(name.to_owned(), now);
+        }
+        if !told.running.contains_key(name) && condition(object, "Running") == "True" {
+            told.running.insert(name.to_owned(), now);
+        }
+    }
+    true
 }
 
 /// A small server as a tenant has it, on the fleet's one network.

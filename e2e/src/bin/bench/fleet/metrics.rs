@@ -24,7 +24,8 @@ impl Metrics {
     /// All series of a name whose labels have all these texts in them.
     pub(super) fn sum(&self, name: &str, wanted: &[&str]) -> f64 {
         let has_all = |(labels, _): &(&str, f64)| wanted.iter().all(|label| labels.contains(label));
-        self.of(name).filter(has_all).map(|(_, value)| value).sum()
+        // A sum of nothing is less than nothing by its sign.
+        self.of(name).filter(has_all).map(|(_, value)| value).fold(0.0, |sum, value| sum + value)
     }
 
     /// The least bound of a histogram that so much of it does not exceed.
