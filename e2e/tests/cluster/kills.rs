@@ -7,7 +7,7 @@ use ostler_e2e::cluster::node::Node;
 use ostler_util::pidfd::Process;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, Space, claim_of, condition, is_ready, lab, leader_now, pool, with_disk};
+use crate::lab::{Lab, Space, claim_of, condition, is_ready, lab, leader_now, pool, with_disk, writer};
 
 /// How often something is killed.
 const KILLS: u32 = 50;
@@ -49,16 +49,10 @@ fn live(space: &Space<'_>, name: &str, enough: &AtomicBool) -> u32 {
         if round % 3 == 0 {
             space.lab.api().delete(&space.path("domains", name)).unwrap();
             space.wait("domains", name, Value::is_null);
-            space.create("domains", &guest(name));
+            space.create("domains", &writer(name, "shared"));
             space.wait("domains", name, |domain| is_ready(domain) && condition(domain, "Running").0 == "True");
         }
     }
-}
-
-fn guest(name: &str) -> Value {
-    let source = json!({"volume": {"pool": "shared", "volume": name}});
-    let disk = json!({"name": "vda", "target": {"bus": "virtio"}, "source": source});
-    crate::lab::small(name, json!({"domain": {"devices": {"disks": [disk]}}}))
 }
 
 /// Ends an agent or the leading controller at once, at some moment; its pod starts another.

@@ -245,11 +245,16 @@ impl Space<'_> {
     }
 }
 
-/// The pod that leads the controllers, with its process; absent: none does at this moment.
-pub(crate) fn leader_now(lab: &Lab) -> Option<(String, Node, i32)> {
+/// The pod that holds the controllers' Lease; absent: none does at this moment.
+pub(crate) fn leading_pod(lab: &Lab) -> Option<String> {
     let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/ostler-controller");
     let lease = lab.api().get(&lease).ok()?;
-    let pod = lease["spec"]["holderIdentity"].as_str()?.split_once('_')?.0.to_owned();
+    Some(lease["spec"]["holderIdentity"].as_str()?.split_once('_')?.0.to_owned())
+}
+
+/// The pod that leads the controllers, with its process; absent: none does at this moment.
+pub(crate) fn leader_now(lab: &Lab) -> Option<(String, Node, i32)> {
+    let pod = leading_pod(lab)?;
     let [a, b] = lab.cluster.nodes();
     [a, b].into_iter().find_map(|node| {
         let pid = node.ostler("controller", Some(&pod))?;
@@ -324,9 +329,14 @@ pub(crate) fn with_disk(space: &Space<'_>, name: &str, pool: &str) {
     let volume = json!({"pool": pool, "deletion": {"policy": "Delete"}, "volume": {"capacity": "16Mi"}});
     let volume = json!({"apiVersion": "ostler.dev/v1alpha1", "kind": "StorageVolume", "metadata": {"name": name}, "spec": volume});
     space.create("storagevolumes", &volume);
+    space.create("domains", &writer(name, pool));
+}
+
+/// A guest that writes the volume of its name.
+pub(crate) fn writer(name: &str, pool: &str) -> Value {
     let source = json!({"volume": {"pool": pool, "volume": name}});
     let disk = json!({"name": "vda", "target": {"bus": "virtio"}, "source": source});
-    space.create("domains", &small(name, json!({"domain": {"devices": {"disks": [disk]}}})));
+    small(name, json!({"domain": {"devices": {"disks": [disk]}}}))
 }
 
 /// Where a guest's processes are, by all nodes.

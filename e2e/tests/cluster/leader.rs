@@ -1,11 +1,10 @@
 //! A controller's leader whose time stands still while another takes over.
 
-use ostler_e2e::cluster::install::NAMESPACE;
 use ostler_util::pidfd::{PidFd, Process};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, Space, claim_of, is_ready, lab, leader, places, small, uuid_of};
+use crate::lab::{Lab, Space, claim_of, is_ready, lab, leader, leading_pod, places, small, uuid_of};
 
 /// A process that stands still until this goes.
 struct Paused(Pid);
@@ -70,12 +69,7 @@ fn a_leader_whose_clock_stood_still_gives_no_claim_any_more() {
         });
         Paused::new(pid)
     });
-    lab.wait_for("another replica leads", || {
-        let lease =
-            lab.api().get(&format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/ostler-controller"));
-        let holder = lease.ok().and_then(|lease| lease["spec"]["holderIdentity"].as_str().map(str::to_owned));
-        holder.is_some_and(|holder| !holder.is_empty() && !holder.starts_with(&pod))
-    });
+    lab.wait_for("another replica leads", || leading_pod(&lab).is_some_and(|other| other != pod));
     for name in &names {
         assert_eq!(claim_of(&space.wait("domains", name, is_ready)).1, 1, "{name} was placed once");
     }
