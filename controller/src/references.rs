@@ -44,14 +44,18 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-impl Reference<'_> {
+impl<'a> Reference<'a> {
     /// The object that it names, from an object of `namespace`.
-    pub fn key(&self, namespace: &str) -> ObjectRef {
-        if is_shared(self.kind) {
-            ObjectRef::referred(self.kind, namespace, self.text)
-        } else {
-            ObjectRef::new(self.kind, namespace, self.text)
-        }
+    pub fn key(&self, namespace: &'a str) -> ObjectRef {
+        let (kind, namespace, name) = self.names(namespace);
+        ObjectRef::new(kind, namespace, name)
+    }
+
+    /// The kind, namespace and name of the object that it names, from an object of `namespace`.
+    pub fn names(&self, namespace: &'a str) -> (Kind, &'a str, &'a str) {
+        let (namespace, name) =
+            self.text.split_once('/').filter(|_| is_shared(self.kind)).unwrap_or((namespace, self.text));
+        (self.kind, namespace, name)
     }
 
     /// Whether it names an object at all: a DNS label, or two with a `/` between them where another namespace's may be used.

@@ -6,11 +6,11 @@ mod copies;
 mod hosts;
 mod sums;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use ostler_claims as claim;
-use ostler_crds::{Host, Kind, Object, ObjectRef};
+use ostler_crds::{Host, HostSpec, Kind, Object, ObjectRef};
 
 use copies::Copies;
 
@@ -66,8 +66,10 @@ pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Mem
         memory.doubtful = claims::unclaimed(world);
     }
     let gone = gone(world, circumstances);
+    let fenced = world.hosts().map(|(name, _)| name).filter(|name| is_fenced(world, name)).collect();
     let mut pass = Pass {
         world,
+        fenced,
         copies: Copies::of(world, circumstances.term, &gone),
         gone,
         circumstances,
@@ -81,8 +83,7 @@ pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Mem
     hosts::fence(&mut pass);
     hosts::mark_unreachable(&mut pass);
     hosts::want(&mut pass);
-    let candidates = hosts::candidates(&pass);
-    claims::volumes_and_domains(&mut pass, candidates);
+    claims::volumes_and_domains(&mut pass);
     claims::operations(&mut pass);
     sums::networks(&mut pass);
     sums::pools(&mut pass);
@@ -93,7 +94,9 @@ pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Mem
 struct Pass<'a> {
     world: &'a World,
     circumstances: &'a Circumstances<'a>,
-    uses: Uses,
+    uses: Uses<'a>,
+    /// Hosts of which somebody says that they are off.
+    fenced: HashSet<&'a str>,
     /// What the namespaces with quotas take of them.
     taken: Taken,
     copies: Copies,
@@ -131,10 +134,6 @@ impl Pass<'_> {
         decision
     }
 
-    fn is_fenced(&self, name: &str) -> bool {
-        is_fenced(self.world, name)
-    }
-
     /// Whether nothing runs on a host any more.
     fn is_gone(&self, name: &str) -> bool {
         self.gone.contains(name)
@@ -153,15 +152,18 @@ fn host<'a>(world: &'a World, name: &str) -> Option<&'a Host> {
 }
 
 fn is_fenced(world: &World, name: &str) -> bool {
-    let spec = host(world, name).map(|host| host.spec.clone()).unwrap_or_default();
-    super::placement::fence(world.nodes.get(&name.to_owned()), &spec).is_some()
+    let node = world.nodes.get(&name.to_owned());
+    match host(world, name) {
+        Some(host) => super::placement::fence(node, &host.spec).is_some(),
+        None => super::placement::fence(node, &HostSpec::default()).is_some(),
+    }
 }
 
 /// The hosts on which nothing runs any more: they are fenced, and their agents say so or are not heard. Also those that something
 /// claims though there is no Host.
 fn gone(world: &World, circumstances: &Circumstances<'_>) -> BTreeSet<String> {
     let claims = world.domains().filter_map(|(_, domain)| domain.status.as_ref()?.host.as_deref());
-    let names: BTreeSet<&str> = world.hosts().map(|(name, _)| name).chain(claims).collect();
+    let names: HashSet<&str> = world.hosts().map(|(name, _)| name).chain(claims).collect();
     let is_gone = |name: &&str| {
         let is_silent = circumstances.verdict.silent.contains(*name);
         let Some(host) = host(world, name) else {

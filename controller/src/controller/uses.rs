@@ -1,6 +1,9 @@
 //! Who uses what, all the way down: a guest uses its disks' volumes and what they stand on.
+//!
+//! It is made anew for each decision, of tens of thousands of objects at times: so it borrows all that it holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use ostler_crds::{Kind, Object, ObjectRef, VolumeFill};
 
@@ -8,34 +11,57 @@ use super::world::World;
 use crate::engine;
 use crate::references;
 
-/// What each domain and volume refers to, and who refers to each object.
-#[derive(Debug, Default)]
-pub struct Uses {
-    used_by: BTreeMap<ObjectRef, Vec<ObjectRef>>,
-    backing: BTreeMap<ObjectRef, ObjectRef>,
+/// Names an object, like an [`ObjectRef`].
+type Key<'a> = (Kind, &'a str, &'a str);
+
+fn borrowed(key: &ObjectRef) -> Key<'_> {
+    (key.kind, &key.namespace, &key.name)
 }
 
-impl Uses {
+/// An object that refers to another.
+#[derive(Clone, Copy, Debug)]
+pub struct User<'a> {
+    /// Its name.
+    pub key: &'a ObjectRef,
+    /// The object.
+    pub object: &'a Arc<Object>,
+}
+
+/// What each domain and volume refers to, and who refers to each object.
+#[derive(Debug, Default)]
+pub struct Uses<'a> {
+    used_by: HashMap<Key<'a>, Vec<User<'a>>>,
+    backing: HashMap<Key<'a>, &'a str>,
+}
+
+impl<'a> Uses<'a> {
     /// Looks through all domains and volumes.
-    pub fn of(world: &World) -> Self {
+    pub fn of(world: &'a World) -> Self {
         let mut uses = Uses::default();
         for kind in [Kind::StorageVolume, Kind::Domain] {
             for (key, object) in world.of_kind(kind) {
-                let used: BTreeSet<ObjectRef> = engine::references(object).into_iter().collect();
-                // Who may not use something doesn't keep it either.
-                let may_use = |used: &ObjectRef| {
-                    let namespace = &key.namespace;
-                    used.namespace == *namespace
-                        || world.get(used).is_some_and(|target| references::may_use(namespace, target))
-                };
-                for used in used.into_iter().filter(may_use) {
-                    uses.used_by.entry(used).or_default().push(key.clone());
+                let user = User { key, object };
+                for reference in references::of(object) {
+                    let used = reference.names(&key.namespace);
+                    // Who may not use something doesn't keep it either.
+                    let may_use = || {
+                        let (kind, namespace, name) = used;
+                        let target = world.get(&ObjectRef::new(kind, namespace, name));
+                        target.is_some_and(|target| references::may_use(&key.namespace, target))
+                    };
+                    if used.1 != key.namespace && !may_use() {
+                        continue;
+                    }
+                    let users = uses.used_by.entry(used).or_default();
+                    // Its references come one after the other.
+                    if users.last().is_none_or(|last| last.key != key) {
+                        users.push(user);
+                    }
                 }
                 if let Object::StorageVolume(volume) = &**object
                     && let Some(VolumeFill::Backing(backing)) = &volume.spec.source
                 {
-                    let backing = ObjectRef::new(Kind::StorageVolume, &key.namespace, &backing.volume);
-                    uses.backing.insert(key.clone(), backing);
+                    uses.backing.insert(borrowed(key), &backing.volume);
                 }
             }
         }
@@ -43,44 +69,48 @@ impl Uses {
     }
 
     /// Who refers to an object, by kind and name.
-    pub fn users(&self, key: &ObjectRef) -> &[ObjectRef] {
-        self.used_by.get(key).map_or(&[], Vec::as_slice)
+    pub fn users<'b>(&'b self, key: &'b ObjectRef) -> &'b [User<'a>] {
+        self.used_by.get(&borrowed(key)).map_or(&[], Vec::as_slice)
     }
 
-    /// The volumes of a domain, each before what it stands on.
+    /// The volumes of a domain, and what they stand on.
     pub fn volumes(&self, domain: &Object) -> BTreeSet<ObjectRef> {
         let mut found = BTreeSet::new();
         for volume in engine::references(domain).into_iter().filter(|key| key.kind == Kind::StorageVolume) {
             let mut next = Some(volume);
             // One that stands on itself by a detour is seen once.
             while let Some(volume) = next.filter(|volume| !found.contains(volume)) {
-                next = self.backing.get(&volume).cloned();
+                let backing = self.backing.get(&borrowed(&volume));
+                next = backing.map(|backing| ObjectRef::new(Kind::StorageVolume, &volume.namespace, *backing));
                 found.insert(volume);
             }
         }
         found
     }
 
-    /// The domains that use a volume, or one that stands on it.
-    pub fn domains_of_volume(&self, volume: &ObjectRef) -> BTreeSet<&ObjectRef> {
-        let (mut domains, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![volume]);
-        while let Some(volume) = open.pop().filter(|volume| seen.insert(*volume)) {
-            for user in self.users(volume) {
-                match user.kind {
-                    Kind::Domain => drop(domains.insert(user)),
-                    Kind::StorageVolume => open.push(user),
-                    Kind::Host | Kind::Network | Kind::StoragePool | Kind::DomainOperation => {}
-                }
+    /// The domains that use a volume, or one that stands on it, by name.
+    pub fn domains_of_volume(&self, volume: &ObjectRef) -> Vec<User<'a>> {
+        let (mut domains, mut seen) = (Vec::<User<'a>>::new(), BTreeSet::new());
+        let mut open: Vec<User<'a>> = self.users(volume).to_vec();
+        while let Some(user) = open.pop() {
+            if !seen.insert(user.key) {
+                continue;
+            }
+            match user.key.kind {
+                Kind::Domain => domains.push(user),
+                Kind::StorageVolume => open.extend(self.users(user.key)),
+                Kind::Host | Kind::Network | Kind::StoragePool | Kind::DomainOperation => {}
             }
         }
+        domains.sort_by_key(|user| user.key);
         domains
     }
 }
 
 /// Names for people, the first few of them.
-pub fn list(users: &[ObjectRef]) -> String {
+pub fn list(users: &[User<'_>]) -> String {
     const SHOWN: usize = 5;
-    let names: Vec<String> = users.iter().take(SHOWN).map(ToString::to_string).collect();
+    let names: Vec<String> = users.iter().take(SHOWN).map(|user| user.key.to_string()).collect();
     match users.len().saturating_sub(SHOWN) {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),

@@ -13,16 +13,16 @@ use ostler_crds::{
 use serde_json::json;
 
 use super::hosts::needs;
-use super::{Candidates, Pass, copies};
+use super::{Candidates, Pass, copies, hosts};
 use crate::controller::placement::{Wish, place};
-use crate::controller::uses::list;
+use crate::controller::uses::{User, list};
 use crate::controller::writes::{Note, Step};
 use crate::{engine, follow, reconcile, references};
 
 /// Why a domain has no host.
 pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
 
-/// Where volumes are, or will be.
+/// Where volumes will be that are nowhere yet: with the domains that are placed now.
 type Bindings = BTreeMap<ObjectRef, String>;
 
 /// The hosts are asked which guests they have: until all have told, a guest may run there.
@@ -33,58 +33,65 @@ const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 const TORN: &str = "RunsTwice";
 
 /// Binds volumes and places domains: first what is settled already, then each domain with the volumes that it brings.
-pub(super) fn volumes_and_domains(pass: &mut Pass<'_>, mut candidates: Candidates) {
-    let volumes = volumes(pass);
-    let mut bindings = settled(pass, &volumes);
+pub(super) fn volumes_and_domains(pass: &mut Pass<'_>) {
+    let mut bindings = Bindings::new();
+    // Most decisions place nothing.
+    let mut candidates = None;
     let mut must_ask = false;
-    for (key, object, domain) in living_domains(pass) {
-        let (host, number) = match next(pass, &key, domain) {
-            Next::Leave => {
-                pass.writes().end_take_over(object);
-                continue;
-            }
+    for Moving { key, object, domain, next } in moving(pass) {
+        let (host, number) = match next {
+            Next::Leave => continue,
             Next::Ask => {
                 must_ask = true;
                 let silent = pass.copies.silent.join(", ");
                 let message = format!(
                     "it ran before and may still do so: it waits until hosts have told of their guests: {silent}"
                 );
-                wait(pass, &key, object, domain, AWAITING_HOSTS, &message);
+                wait(pass, key, object, domain, AWAITING_HOSTS, &message);
                 continue;
             }
             Next::Torn(one, other) => {
                 let message =
                     format!("it runs on the hosts {one} and {other}: stop one of the two there, or fence its host");
-                wait(pass, &key, object, domain, TORN, &message);
+                wait(pass, key, object, domain, TORN, &message);
                 continue;
             }
             Next::Give(host, number) => (host, number),
             Next::Raise(number) => (domain_host(domain).unwrap_or_default().to_owned(), number),
-            Next::Place(number) => match choose(pass, object, domain, &bindings, &mut candidates) {
-                Ok(host) => (host, number),
-                Err((reason, message)) => {
-                    wait(pass, &key, object, domain, reason, &message);
-                    continue;
+            Next::Place(number) => {
+                let candidates = candidates.get_or_insert_with(|| hosts::candidates(pass));
+                match choose(pass, object, domain, &bindings, candidates) {
+                    Ok(host) => (host, number),
+                    Err((reason, message)) => {
+                        wait(pass, key, object, domain, reason, &message);
+                        continue;
+                    }
                 }
-            },
+            }
         };
         for volume in pass.uses.volumes(object) {
-            bindings.entry(volume).or_insert_with(|| host.clone());
+            if binding(pass, &bindings, &volume).is_none() {
+                bindings.insert(volume, host.clone());
+            }
         }
         claim(pass, object, &host, number, domain.status.as_ref().map(|status| &status.conditions));
     }
     if must_ask {
         copies::ask(pass);
     }
-    for (key, volume) in &volumes {
-        let object = Object::from((*volume).clone());
+    for (key, object) in pass.world.of_kind(Kind::StorageVolume) {
+        let Object::StorageVolume(volume) = &**object else { continue };
         match (volume_host(volume), object.is_deleted()) {
-            (None, true) => finish_unclaimed(pass, key, &object),
-            (Some(host), true) if pass.is_gone(host) => pass.writes().release(&object),
-            (None, false) => bind(pass, key, &object, volume, bindings.get(key)),
+            (None, true) => finish_unclaimed(pass, key, object),
+            (Some(host), true) if pass.is_gone(host) => pass.writes().release(object),
+            (None, false) => {
+                let host = binding(pass, &bindings, key).map(str::to_owned);
+                bind(pass, key, object, volume, host.as_deref());
+            }
             (Some(host), false) => {
-                if let Some(new) = bindings.get(key).filter(|new| *new != host) {
-                    claim_volume(pass, &object, volume, new);
+                if let Some(new) = binding(pass, &bindings, key).filter(|new| *new != host) {
+                    let new = new.to_owned();
+                    claim_volume(pass, object, volume, &new);
                 }
             }
             (Some(_), true) => {}
@@ -156,16 +163,6 @@ fn is_shared(pass: &Pass<'_>, pool: &ObjectRef) -> Option<bool> {
     }
 }
 
-fn volumes<'a>(pass: &Pass<'a>) -> Vec<(ObjectRef, &'a StorageVolume)> {
-    pass.world
-        .of_kind(Kind::StorageVolume)
-        .filter_map(|(key, object)| match &**object {
-            Object::StorageVolume(volume) => Some((key.clone(), volume.as_ref())),
-            _ => None,
-        })
-        .collect()
-}
-
 fn volume_host(volume: &StorageVolume) -> Option<&str> {
     volume.status.as_ref()?.host.as_deref().filter(|host| !host.is_empty())
 }
@@ -174,49 +171,70 @@ fn domain_host(domain: &Domain) -> Option<&str> {
     domain.status.as_ref()?.host.as_deref().filter(|host| !host.is_empty())
 }
 
-/// Volumes that have a host, or whose host can't be another: the one that their placement names, or that of a user. A volume whose
-/// data all hosts see goes where a user is, once none is where it was.
-fn settled(pass: &Pass<'_>, volumes: &[(ObjectRef, &StorageVolume)]) -> Bindings {
-    let host_of = |key: &ObjectRef| match pass.world.get(key).map(AsRef::as_ref) {
-        Some(Object::Domain(domain)) => domain_host(domain).filter(|host| !pass.is_gone(host)).map(str::to_owned),
+/// Where a volume is, can't but be, or will be.
+fn binding<'a>(pass: &Pass<'a>, bindings: &'a Bindings, key: &ObjectRef) -> Option<&'a str> {
+    let settled = match pass.world.get(key).map(AsRef::as_ref) {
+        Some(Object::StorageVolume(volume)) => settled(pass, key, volume),
         _ => None,
     };
-    let place_of = |(key, volume): &(ObjectRef, &StorageVolume)| {
-        let named = || {
-            let named = volume.spec.placement.as_ref()?.host.clone()?;
-            pass.host(&named).map(|_| named)
-        };
-        let pool = ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
-        let users: Vec<String> = pass.uses.domains_of_volume(key).into_iter().filter_map(host_of).collect();
-        let held = volume_host(volume).filter(|held| {
-            let can_go = is_shared(pass, &pool) == Some(true);
-            let is_used_elsewhere = !users.is_empty() && !users.iter().any(|user| user == held);
-            !(can_go && (is_used_elsewhere || pass.is_gone(held)))
-        });
-        held.map(str::to_owned).or_else(named).or_else(|| users.first().cloned())
-    };
-    volumes.iter().filter_map(|entry| Some((entry.0.clone(), place_of(entry)?))).collect()
+    settled.or_else(|| bindings.get(key).map(String::as_str))
 }
 
-/// Domains that are not being deleted, the oldest first. What is left of those that are and have no host is nothing.
-fn living_domains<'a>(pass: &mut Pass<'a>) -> Vec<(ObjectRef, &'a Object, &'a Domain)> {
+/// The host of a volume that has one, or whose host can't be another: the one that its placement names, or that of a user. A volume
+/// whose data all hosts see goes where a user is, once none is where it was.
+fn settled<'a>(pass: &Pass<'a>, key: &ObjectRef, volume: &'a StorageVolume) -> Option<&'a str> {
+    let users = || {
+        let host_of = |user: User<'a>| match &**user.object {
+            Object::Domain(domain) => domain_host(domain).filter(|host| !pass.is_gone(host)),
+            _ => None,
+        };
+        pass.uses.domains_of_volume(key).into_iter().filter_map(host_of).collect::<Vec<&'a str>>()
+    };
+    let pool = || ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
+    let stays = |held: &&str| {
+        if is_shared(pass, &pool()) != Some(true) {
+            return true;
+        }
+        let users = users();
+        let is_used_elsewhere = !users.is_empty() && !users.contains(held);
+        !is_used_elsewhere && !pass.is_gone(held)
+    };
+    let named = || {
+        let named = volume.spec.placement.as_ref()?.host.as_deref()?;
+        pass.host(named).map(|_| named)
+    };
+    volume_host(volume).filter(stays).or_else(named).or_else(|| users().first().copied())
+}
+
+/// A domain about whose claim something is to be done.
+struct Moving<'a> {
+    key: &'a ObjectRef,
+    object: &'a Object,
+    domain: &'a Domain,
+    next: Next<String>,
+}
+
+/// Domains about whose claims something is to be done, the oldest first. What is left of those that are being deleted and have no
+/// host is nothing.
+fn moving<'a>(pass: &mut Pass<'a>) -> Vec<Moving<'a>> {
     let world = pass.world;
-    let mut living = Vec::new();
-    for (key, domain) in world.domains() {
-        let Some(object) = world.get(key) else { continue };
+    let mut moving = Vec::new();
+    for (key, object) in world.of_kind(Kind::Domain) {
+        let Object::Domain(domain) = &**object else { continue };
         match (domain_host(domain), object.is_deleted()) {
             (None, true) => pass.writes().release(object),
             // Nothing runs there any more that an agent could end.
             (Some(host), true) if pass.is_gone(host) => pass.writes().release(object),
             (Some(_), true) => {}
-            (_, false) => living.push((key.clone(), &**object, domain)),
+            (_, false) => match next(pass, key, domain) {
+                Next::Leave => pass.writes().end_take_over(object),
+                next => moving.push(Moving { key, object, domain, next }),
+            },
         }
     }
-    let age = |(key, _, domain): &(ObjectRef, &Object, &Domain)| {
-        (domain.metadata.creation_timestamp.as_ref().map(|time| time.0), key.clone())
-    };
-    living.sort_by_cached_key(age);
-    living
+    let age = |domain: &Domain| domain.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    moving.sort_by(|one, other| age(one.domain).cmp(&age(other.domain)).then_with(|| one.key.cmp(other.key)));
+    moving
 }
 
 /// What a domain asks of its host.
@@ -246,8 +264,8 @@ fn wish(pass: &Pass<'_>, object: &Object, domain: &Domain, bindings: &Bindings) 
         if pool.spec.shared {
             continue;
         }
-        match bindings.get(&key) {
-            Some(host) => drop(wish.bound.insert(host.clone(), format!("the volume {}", key.name))),
+        match binding(pass, bindings, &key) {
+            Some(host) => drop(wish.bound.insert(host.to_owned(), format!("the volume {}", key.name))),
             None => wish.placements.extend(volume.spec.placement.clone()),
         }
     }
@@ -313,7 +331,7 @@ fn wait(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, domain: &Domain, 
 }
 
 /// A volume without a host: bound where its use or its placement says, or left to its first user.
-fn bind(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, volume: &StorageVolume, host: Option<&String>) {
+fn bind(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, volume: &StorageVolume, host: Option<&str>) {
     let status = volume.status.clone().unwrap_or_default();
     let world = pass.world;
     let excess = match host.map(|host| (host, pass.taken.take(world, object))) {
@@ -349,7 +367,7 @@ fn bind(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object, volume: &StorageV
 
 /// A volume that never came to a host goes when nobody refers to it any more.
 fn finish_unclaimed(pass: &mut Pass<'_>, key: &ObjectRef, object: &Object) {
-    let users: Vec<ObjectRef> = pass.uses.users(key).to_vec();
+    let users: Vec<User<'_>> = pass.uses.users(key).to_vec();
     if users.is_empty() {
         pass.writes().release(object);
         return;

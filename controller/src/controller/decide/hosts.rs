@@ -1,6 +1,6 @@
 //! Hosts: made for each node with an agent, marked when it is silent, told what they must carry out, and weighed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ostler_crds::{
     ConditionStatus, Conditions, Domain, Fence, Host, HostSelector, Kind, Object, ObjectRef, WantedDefinition, types,
@@ -68,14 +68,14 @@ pub(super) fn mark_unreachable(pass: &mut Pass<'_>) {
             pass.writes().add(&Object::from(host.clone()), step).notes.push(note);
         }
     }
-    let claimed = |domain: &Domain| domain.status.as_ref().and_then(|status| status.host.clone());
     for (key, domain) in world.domains() {
-        let Some(host) = claimed(domain).filter(|host| unreachable.contains(host.as_str())) else { continue };
+        let claimed = domain.status.as_ref().and_then(|status| status.host.as_deref());
+        let Some(host) = claimed.filter(|host| unreachable.contains(host)) else { continue };
         let old = domain.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
         // Of a fenced host's guests it is said elsewhere how ready they are.
-        let types: &[&str] = if pass.is_gone(&host) { &[types::RUNNING] } else { &[types::READY, types::RUNNING] };
-        let mut conditions = unknown(&old, &host, types).unwrap_or_else(|| old.clone());
-        if domain.metadata.deletion_timestamp.is_some() && !pass.is_gone(&host) {
+        let types: &[&str] = if pass.is_gone(host) { &[types::RUNNING] } else { &[types::READY, types::RUNNING] };
+        let mut conditions = unknown(&old, host, types).unwrap_or_else(|| old.clone());
+        if domain.metadata.deletion_timestamp.is_some() && !pass.is_gone(host) {
             let message = format!("its deletion waits for the agent of host {host}, or until that host is fenced");
             let generation = domain.metadata.generation.unwrap_or(0);
             conditions.set(types::RECONCILING, true, HOST_UNREACHABLE, message, generation);
@@ -123,7 +123,7 @@ pub(super) fn want(pass: &mut Pass<'_>) {
         }
     }
     for (name, host) in world.hosts() {
-        let labels = world.labels_of(name);
+        let labels = if selecting.is_empty() { BTreeMap::new() } else { world.labels_of(name) };
         let mut wanted: Vec<WantedDefinition> = selecting
             .iter()
             .filter(|(_, selector)| selects(selector, &labels))
@@ -143,9 +143,9 @@ pub(super) fn want(pass: &mut Pass<'_>) {
 /// The hosts as they are for new guests: who takes any, and how much is left there.
 pub(super) fn candidates(pass: &Pass<'_>) -> Candidates {
     let world = pass.world;
-    let (mut pods, mut booked, mut taken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut pods, mut booked, mut taken) = (HashMap::new(), HashMap::new(), HashMap::new());
     for (_, pod) in world.pods.iter() {
-        let sums: &mut BTreeMap<&str, Room> = if pod.is_placeholder { &mut booked } else { &mut pods };
+        let sums: &mut HashMap<&str, Room> = if pod.is_placeholder { &mut booked } else { &mut pods };
         let sum = sums.entry(&pod.node).or_default();
         *sum = sum.plus(pod.requests);
     }
@@ -164,7 +164,7 @@ pub(super) fn candidates(pass: &Pass<'_>) -> Candidates {
             closed: closed(pass, name, host),
             allow: host.status.as_ref().map(|status| status.allow.clone()).unwrap_or_default(),
             room: {
-                let of = |sums: &BTreeMap<&str, Room>| sums.get(name).copied();
+                let of = |sums: &HashMap<&str, Room>| sums.get(name).copied();
                 let free = room(pass, name, host).minus(of(&pods).unwrap_or_default());
                 // Where the guests' share is booked, it is all that they have.
                 of(&booked).map_or(free, |booked| free.least(booked)).minus(of(&taken).unwrap_or_default())

@@ -1,6 +1,6 @@
 //! Networks and pools: what became of a definition on its hosts, summed up in its status, and its end.
 
-use std::collections::BTreeSet;
+use std::collections::{HashMap, HashSet};
 
 use ostler_crds::{
     Conditions, HostCounts, HostOutcome, HostSelector, HostStatus, Kind, Object, ObjectRef, UsableFrom, reasons,
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Pass;
 use crate::controller::placement::selects;
-use crate::controller::uses::list;
+use crate::controller::uses::{User, list};
 use crate::controller::writes::Step;
 
 /// A definition, whatever its kind.
@@ -26,6 +26,7 @@ struct Definition<'a> {
 
 /// Sums up the networks.
 pub(super) fn networks(pass: &mut Pass<'_>) {
+    let told = told(pass, |status| &status.networks);
     for (key, object) in pass.world.of_kind(Kind::Network) {
         let Object::Network(network) = &**object else { continue };
         let status = network.status.clone().unwrap_or_default();
@@ -39,12 +40,13 @@ pub(super) fn networks(pass: &mut Pass<'_>) {
             usable_from: network.spec.usable_from.as_ref(),
             told_usable: status.usable_from,
         };
-        sum(pass, &definition, |status| &status.networks);
+        sum(pass, &definition, &told);
     }
 }
 
 /// Sums up the pools.
 pub(super) fn pools(pass: &mut Pass<'_>) {
+    let told = told(pass, |status| &status.pools);
     for (key, object) in pass.world.of_kind(Kind::StoragePool) {
         let Object::StoragePool(pool) = &**object else { continue };
         let status = pool.status.clone().unwrap_or_default();
@@ -58,7 +60,7 @@ pub(super) fn pools(pass: &mut Pass<'_>) {
             usable_from: pool.spec.usable_from.as_ref(),
             told_usable: status.usable_from,
         };
-        sum(pass, &definition, |status| &status.pools);
+        sum(pass, &definition, &told);
     }
 }
 
@@ -74,22 +76,31 @@ impl Outcome<'_> {
     }
 }
 
-fn sum(pass: &mut Pass<'_>, definition: &Definition<'_>, outcomes_of: impl Fn(&HostStatus) -> &Vec<HostOutcome>) {
+/// What the hosts tell of each definition, by `namespace/name`.
+type AllTold<'a> = HashMap<&'a str, HashMap<&'a str, &'a HostOutcome>>;
+
+fn told<'a>(pass: &Pass<'a>, outcomes_of: impl Fn(&HostStatus) -> &Vec<HostOutcome>) -> AllTold<'a> {
+    let mut all = AllTold::new();
+    for (name, host) in pass.world.hosts() {
+        for outcome in host.status.as_ref().into_iter().flat_map(&outcomes_of) {
+            all.entry(&outcome.name).or_default().entry(name).or_insert(outcome);
+        }
+    }
+    all
+}
+
+fn sum(pass: &mut Pass<'_>, definition: &Definition<'_>, told: &AllTold<'_>) {
     let Definition { key, object, .. } = definition;
-    let name = format!("{}/{}", key.namespace, key.name);
-    let told = |host: &HostStatus| outcomes_of(host).iter().find(|outcome| outcome.name == name).cloned();
-    let all: Vec<(&str, Option<HostOutcome>)> =
-        pass.world.hosts().map(|(host, object)| (host, object.status.as_ref().and_then(told))).collect();
-    let wanted = wanted_on(pass, definition);
-    let outcomes: Vec<Outcome<'_>> = all
-        .iter()
-        .filter(|(host, _)| wanted.contains(*host))
-        .map(|(host, told)| Outcome { host, told: told.as_ref() })
-        .collect();
+    let told = told.get(format!("{}/{}", key.namespace, key.name).as_str());
+    let told_on = |host: &str| told.and_then(|told| told.get(host).copied());
+    let mut outcomes: Vec<Outcome<'_>> =
+        wanted_on(pass, definition).into_iter().map(|host| Outcome { host, told: told_on(host) }).collect();
+    outcomes.sort_unstable_by_key(|outcome| outcome.host);
     // What is left on a host on which nothing runs any more is nobody's to clean up.
-    let left: Vec<&str> =
-        all.iter().filter(|(host, told)| told.is_some() && !pass.is_fenced(host)).map(|(host, _)| *host).collect();
-    let users: Vec<ObjectRef> = pass.uses.users(key).to_vec();
+    let mut left: Vec<&str> = told.into_iter().flat_map(HashMap::keys).copied().collect();
+    left.retain(|host| !pass.fenced.contains(host));
+    left.sort_unstable();
+    let users: Vec<User<'_>> = pass.uses.users(key).to_vec();
     if object.is_deleted() && users.is_empty() && left.is_empty() {
         pass.writes().release(object);
         return;
@@ -134,19 +145,21 @@ fn usable_from(pass: &Pass<'_>, definition: &Definition<'_>) -> Vec<String> {
 }
 
 /// The hosts on which a definition is wanted: where something placed there uses it, and those that its selector picks.
-fn wanted_on(pass: &Pass<'_>, definition: &Definition<'_>) -> BTreeSet<String> {
-    let mut wanted = BTreeSet::new();
+fn wanted_on<'a>(pass: &Pass<'a>, definition: &Definition<'_>) -> HashSet<&'a str> {
+    let mut wanted = HashSet::new();
     for user in pass.uses.users(definition.key) {
-        let host = match pass.world.get(user).map(AsRef::as_ref) {
-            Some(Object::Domain(domain)) => domain.status.as_ref().and_then(|status| status.host.clone()),
-            Some(Object::StorageVolume(volume)) => volume.status.as_ref().and_then(|status| status.host.clone()),
+        let host = match &**user.object {
+            Object::Domain(domain) => domain.status.as_ref().and_then(|status| status.host.as_deref()),
+            Object::StorageVolume(volume) => volume.status.as_ref().and_then(|status| status.host.as_deref()),
             _ => None,
         };
         wanted.extend(host.filter(|host| !host.is_empty()));
     }
+    // Of a host that does not exist nothing can be told.
+    wanted.retain(|host| pass.host(host).is_some());
     if let Some(selector) = definition.selector.filter(|_| !definition.object.is_deleted()) {
         let picked = |(name, _): &(&str, _)| selects(selector, &pass.world.labels_of(name));
-        wanted.extend(pass.world.hosts().filter(picked).map(|(name, _)| name.to_owned()));
+        wanted.extend(pass.world.hosts().filter(picked).map(|(name, _)| name));
     }
     wanted
 }
