@@ -88,6 +88,8 @@ struct State {
     /// When each guest was asked to shut down first and last.
     shutdown_asked: HashMap<ObjectRef, (Instant, Instant)>,
     outcomes: BTreeMap<ObjectRef, HostOutcome>,
+    /// Networks and pools of which it is known since the start whether and how they are carried out.
+    looked_at: HashSet<ObjectRef>,
     problems: Vec<SourceProblem>,
     /// Claims that the API server has confirmed.
     confirmed: HashMap<ObjectRef, i64>,
@@ -100,6 +102,21 @@ struct State {
     waker: Option<UnboundedSender<ObjectRef>>,
     synced: bool,
     draining: bool,
+}
+
+impl State {
+    fn outcomes(&self, kind: Kind, told: &[HostOutcome]) -> Vec<HostOutcome> {
+        let is_open =
+            |key: &ObjectRef| !self.looked_at.contains(key) && (!self.synced || self.index.get(key).is_some());
+        let told = told.iter().filter_map(|outcome| {
+            let (namespace, name) = outcome.name.split_once('/')?;
+            Some((ObjectRef::new(kind, namespace, name), outcome)).filter(|(key, _)| is_open(key))
+        });
+        let known = self.outcomes.iter().filter(|(key, _)| key.kind == kind);
+        let all: BTreeMap<ObjectRef, &HostOutcome> =
+            told.chain(known.map(|(key, outcome)| (key.clone(), outcome))).collect();
+        all.into_values().cloned().collect()
+    }
 }
 
 impl std::fmt::Debug for Context {
@@ -284,6 +301,12 @@ impl Context {
         state.shutdown_asked.remove(key);
         state.confirmed.remove(key);
         state.outcomes.remove(key);
+        // Later it is enough that the object is not there.
+        if state.synced {
+            state.looked_at.remove(key);
+        } else {
+            state.looked_at.insert(key.clone());
+        }
         drop(state);
         self.metrics.domain(key, None);
         self.locks.lock().expect("as above").remove(key);
@@ -437,6 +460,7 @@ impl Context {
     /// How a network or pool fares on this host; `None`: it is not wanted here.
     pub fn set_outcome(&self, key: &ObjectRef, outcome: Option<HostOutcome>) {
         let mut state = self.state();
+        state.looked_at.insert(key.clone());
         let old = match outcome.clone() {
             Some(outcome) => state.outcomes.insert(key.clone(), outcome),
             None => state.outcomes.remove(key),
@@ -457,10 +481,10 @@ impl Context {
         self.state().outcomes.get(key).cloned()
     }
 
-    /// How networks and pools fare on this host.
-    pub fn outcomes(&self, kind: Kind) -> Vec<HostOutcome> {
-        let state = self.state();
-        state.outcomes.iter().filter(|(key, _)| key.kind == kind).map(|(_, outcome)| outcome.clone()).collect()
+    /// How networks or pools fare on this host. What was `told` before the agent started holds until it has looked itself: of many
+    /// agents that start at once none has to tell its Host twice.
+    pub fn outcomes(&self, kind: Kind, told: &[HostOutcome]) -> Vec<HostOutcome> {
+        self.state().outcomes(kind, told)
     }
 
     /// Only one at a time acts upon an object, be it the reconciler or an operation.
@@ -537,5 +561,38 @@ impl std::ops::Deref for IndexGuard<'_> {
 
     fn deref(&self) -> &Index {
         &self.0.index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_of_a_definition_holds_until_it_is_looked_at() {
+        let told = |name: &str, message: &str| HostOutcome {
+            name: format!("default/{name}"),
+            observed_generation: 1,
+            ready: true,
+            reason: "Ready".to_owned(),
+            message: message.to_owned(),
+        };
+        let key = |name: &str| ObjectRef::new(Kind::Network, "default", name);
+        let before = [told("gone", "before"), told("known", "before"), told("later", "before"), told("left", "before")];
+        let mut state = State::default();
+        state.outcomes.insert(key("known"), told("known", "now"));
+        state.looked_at.extend([key("known"), key("left")]);
+        let names = |state: &State| -> Vec<(String, String)> {
+            let all = state.outcomes(Kind::Network, &before).into_iter();
+            all.map(|outcome| (outcome.name.replace("default/", ""), outcome.message)).collect()
+        };
+        let pair = |name: &str, message: &str| (name.to_owned(), message.to_owned());
+        assert_eq!(names(&state), [pair("gone", "before"), pair("known", "now"), pair("later", "before")]);
+        assert_eq!(state.outcomes(Kind::StoragePool, &[]), []);
+        // Once all is there, what is not is nobody's.
+        state.synced = true;
+        let network = "apiVersion: ostler.dev/v1alpha1\nkind: Network\nmetadata: {name: later}\nspec: {network: {}}\n";
+        state.index.insert(ostler_crds::manifest::read(network).unwrap().remove(0).object);
+        assert_eq!(names(&state), [pair("known", "now"), pair("later", "before")]);
     }
 }

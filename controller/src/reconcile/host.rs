@@ -39,8 +39,8 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectRef, host: &Host) -
     report_drivers(context, &mut status, generation).await;
     let lacks = report_needs(context, &mut status, generation);
     status.allow = context.allowed().unwrap_or_default();
-    status.networks = context.outcomes(Kind::Network);
-    status.pools = context.outcomes(Kind::StoragePool);
+    status.networks = context.outcomes(Kind::Network, &status.networks);
+    status.pools = context.outcomes(Kind::StoragePool, &status.pools);
     if context.is_synced() {
         strays::look(context, host, &mut status).await?;
     }
