@@ -65,7 +65,8 @@ pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Mem
         memory.term = circumstances.term.to_owned();
         memory.doubtful = claims::unclaimed(world);
     }
-    let gone = gone(world, circumstances);
+    let uses = Uses::of(world);
+    let gone = gone(world, circumstances, &uses);
     let fenced = world.hosts().map(|(name, _)| name).filter(|name| is_fenced(world, name)).collect();
     let mut pass = Pass {
         world,
@@ -73,7 +74,7 @@ pub fn decide(world: &World, circumstances: &Circumstances<'_>, memory: &mut Mem
         copies: Copies::of(world, circumstances.term, &gone),
         gone,
         circumstances,
-        uses: Uses::of(world),
+        uses,
         taken: Taken::of(world),
         memory,
         still_waiting: BTreeSet::new(),
@@ -161,8 +162,8 @@ fn is_fenced(world: &World, name: &str) -> bool {
 
 /// The hosts on which nothing runs any more: they are fenced, and their agents say so or are not heard. Also those that something
 /// claims though there is no Host.
-fn gone(world: &World, circumstances: &Circumstances<'_>) -> BTreeSet<String> {
-    let claims = world.domains().filter_map(|(_, domain)| domain.status.as_ref()?.host.as_deref());
+fn gone(world: &World, circumstances: &Circumstances<'_>, uses: &Uses<'_>) -> BTreeSet<String> {
+    let claims = uses.domains.iter().filter_map(|domain| domain.host);
     let names: HashSet<&str> = world.hosts().map(|(name, _)| name).chain(claims).collect();
     let is_gone = |name: &&str| {
         let is_silent = circumstances.verdict.silent.contains(*name);

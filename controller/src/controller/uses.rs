@@ -2,7 +2,7 @@
 //!
 //! It is made anew for each decision, of tens of thousands of objects at times: so it borrows all that it holds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use ostler_crds::{Kind, Object, ObjectRef, VolumeFill};
@@ -25,6 +25,8 @@ pub struct User<'a> {
     pub key: &'a ObjectRef,
     /// The object.
     pub object: &'a Arc<Object>,
+    /// The host that it is claimed for.
+    pub host: Option<&'a str>,
 }
 
 /// What each domain and volume refers to, and who refers to each object.
@@ -32,15 +34,23 @@ pub struct User<'a> {
 pub struct Uses<'a> {
     used_by: HashMap<Key<'a>, Vec<User<'a>>>,
     backing: HashMap<Key<'a>, &'a str>,
+    /// All domains, by name.
+    pub domains: Vec<User<'a>>,
 }
 
 impl<'a> Uses<'a> {
     /// Looks through all domains and volumes.
     pub fn of(world: &'a World) -> Self {
         let mut uses = Uses::default();
+        // Of thousands of texts that say the same, one stays near the processor.
+        let hosts: HashSet<&str> = world.hosts().map(|(name, _)| name).collect();
         for kind in [Kind::StorageVolume, Kind::Domain] {
             for (key, object) in world.of_kind(kind) {
-                let user = User { key, object };
+                let host = host_of(object).map(|host| hosts.get(host).copied().unwrap_or(host));
+                let user = User { key, object, host };
+                if kind == Kind::Domain {
+                    uses.domains.push(user);
+                }
                 for reference in references::of(object) {
                     let used = reference.names(&key.namespace);
                     // Who may not use something doesn't keep it either.
@@ -105,6 +115,15 @@ impl<'a> Uses<'a> {
         domains.sort_by_key(|user| user.key);
         domains
     }
+}
+
+fn host_of(object: &Object) -> Option<&str> {
+    let host = match object {
+        Object::Domain(domain) => domain.status.as_ref()?.host.as_deref(),
+        Object::StorageVolume(volume) => volume.status.as_ref()?.host.as_deref(),
+        Object::Host(_) | Object::Network(_) | Object::StoragePool(_) | Object::DomainOperation(_) => None,
+    };
+    host.filter(|host| !host.is_empty())
 }
 
 /// Names for people, the first few of them.

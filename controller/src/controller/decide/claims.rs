@@ -184,10 +184,7 @@ fn binding<'a>(pass: &Pass<'a>, bindings: &'a Bindings, key: &ObjectRef) -> Opti
 /// whose data all hosts see goes where a user is, once none is where it was.
 fn settled<'a>(pass: &Pass<'a>, key: &ObjectRef, volume: &'a StorageVolume) -> Option<&'a str> {
     let users = || {
-        let host_of = |user: User<'a>| match &**user.object {
-            Object::Domain(domain) => domain_host(domain).filter(|host| !pass.is_gone(host)),
-            _ => None,
-        };
+        let host_of = |user: User<'a>| user.host.filter(|host| !pass.is_gone(host));
         pass.uses.domains_of_volume(key).into_iter().filter_map(host_of).collect::<Vec<&'a str>>()
     };
     let pool = || ObjectRef::referred(Kind::StoragePool, &key.namespace, &volume.spec.pool);
@@ -217,11 +214,11 @@ struct Moving<'a> {
 /// Domains about whose claims something is to be done, the oldest first. What is left of those that are being deleted and have no
 /// host is nothing.
 fn moving<'a>(pass: &mut Pass<'a>) -> Vec<Moving<'a>> {
-    let world = pass.world;
     let mut moving = Vec::new();
-    for (key, object) in world.of_kind(Kind::Domain) {
+    for at in 0..pass.uses.domains.len() {
+        let User { key, object, host } = pass.uses.domains[at];
         let Object::Domain(domain) = &**object else { continue };
-        match (domain_host(domain), object.is_deleted()) {
+        match (host, object.is_deleted()) {
             (None, true) => pass.writes().release(object),
             // Nothing runs there any more that an agent could end.
             (Some(host), true) if pass.is_gone(host) => pass.writes().release(object),

@@ -149,8 +149,8 @@ pub(super) fn candidates(pass: &Pass<'_>) -> Candidates {
         let sum = sums.entry(&pod.node).or_default();
         *sum = sum.plus(pod.requests);
     }
-    for (_, domain) in world.domains() {
-        if let Some(host) = domain.status.as_ref().and_then(|status| status.host.as_deref()) {
+    for user in &pass.uses.domains {
+        if let (Some(host), Object::Domain(domain)) = (user.host, &**user.object) {
             let sum: &mut Room = taken.entry(host).or_default();
             *sum = sum.plus(needs(domain, pass.circumstances.vcpus_per_cpu));
         }

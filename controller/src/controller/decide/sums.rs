@@ -147,14 +147,7 @@ fn usable_from(pass: &Pass<'_>, definition: &Definition<'_>) -> Vec<String> {
 /// The hosts on which a definition is wanted: where something placed there uses it, and those that its selector picks.
 fn wanted_on<'a>(pass: &Pass<'a>, definition: &Definition<'_>) -> HashSet<&'a str> {
     let mut wanted = HashSet::new();
-    for user in pass.uses.users(definition.key) {
-        let host = match &**user.object {
-            Object::Domain(domain) => domain.status.as_ref().and_then(|status| status.host.as_deref()),
-            Object::StorageVolume(volume) => volume.status.as_ref().and_then(|status| status.host.as_deref()),
-            _ => None,
-        };
-        wanted.extend(host.filter(|host| !host.is_empty()));
-    }
+    wanted.extend(pass.uses.users(definition.key).iter().filter_map(|user| user.host));
     // Of a host that does not exist nothing can be told.
     wanted.retain(|host| pass.host(host).is_some());
     if let Some(selector) = definition.selector.filter(|_| !definition.object.is_deleted()) {
