@@ -34,8 +34,9 @@ pub fn check(text: &str) -> Result<(), Invalid> {
     };
     let mut problems = find(kind, &document);
     if !problems.is_empty() {
-        // Rare, so it may cost a second look: now with what each element was asked for, to say what was perhaps meant.
-        document.read_again();
+        // Rare, so it may cost a second look: now with what such elements were asked for, to say what was perhaps meant.
+        let with_unknown = Reader::root(&document).with_unknown();
+        document.read_again(with_unknown);
         problems = find(kind, &document);
     }
     problems.sort_by_key(|problem| problem.position);

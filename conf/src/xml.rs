@@ -49,15 +49,15 @@ pub fn parse<T: Root>(text: &str) -> Result<Parsed<T>, Invalid> {
     }
     let mut value = T::read(&root)?;
     value.after_read();
-    let mut unknown = root.unknown();
-    if !unknown.is_empty() {
-        // Rare, so it may cost a second look: now with what each element was asked for, to say what was perhaps meant.
-        document.read_again();
-        let root = Reader::root(&document);
-        T::read(&root)?;
-        unknown = root.unknown();
+    let with_unknown = root.with_unknown();
+    if with_unknown.is_empty() {
+        return Ok(Parsed { value, unknown: Vec::new() });
     }
-    Ok(Parsed { value, unknown })
+    // Rare, so it may cost a second look: now with what such elements were asked for, to say what was perhaps meant.
+    document.read_again(with_unknown);
+    let root = Reader::root(&document);
+    T::read(&root)?;
+    Ok(Parsed { value, unknown: root.unknown() })
 }
 
 /// Writes a document as libvirt does: two blanks a level, single quotes, a final newline.

@@ -38,8 +38,8 @@ pub struct Document<'a> {
     attributes: Vec<Attribute<'a>>,
     /// Whether it is a status document.
     pub(super) is_live: bool,
-    /// What was asked for, by node: names of children, and of attributes with an `@`. Kept only when something unknown was
-    /// found and the document is read once more, to say what was perhaps meant.
+    /// What was asked for, by node: names of children, and of attributes with an `@`. Kept only of elements with something
+    /// unknown, when the document is read once more to say what was perhaps meant.
     pub(super) asked: Option<RefCell<HashMap<usize, Vec<String>>>>,
     /// Whether only names and words count, not whether they make sense together.
     pub(crate) is_grammar_only: bool,
@@ -242,10 +242,10 @@ impl<'a> Document<'a> {
         self.attributes(node).iter().for_each(|attribute| attribute.taken.set(false));
     }
 
-    /// Forgets what was taken, and keeps from now on what is asked for.
-    pub(crate) fn read_again(&mut self) {
+    /// Forgets what was taken, and keeps from now on what these elements are asked for.
+    pub(crate) fn read_again(&mut self, nodes: Vec<usize>) {
         self.nodes.iter().for_each(|node| self.give_back(node));
-        self.asked = Some(RefCell::default());
+        self.asked = Some(RefCell::new(nodes.into_iter().map(|node| (node, Vec::new())).collect()));
     }
 
     pub(super) fn attributes(&self, node: &Node<'a>) -> &[Attribute<'a>] {

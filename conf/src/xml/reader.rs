@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use ostler_util::ErrorCode;
 use strsim::damerau_levenshtein;
 
-use super::document::{Document, Mark, Node, Taken};
+use super::document::{Attribute, Document, Mark, Node, Taken};
 use super::traits::{Element, NAMESPACES, Value};
 use crate::Problem;
 
@@ -346,6 +346,23 @@ impl<'d> Reader<'d> {
         unknown
     }
 
+    /// The elements with children or attributes that nothing took, by their numbers.
+    pub(crate) fn with_unknown(&self) -> Vec<usize> {
+        let (mut found, mut open) = (Vec::new(), Vec::from_iter(self.node));
+        while let Some(index) = open.pop().filter(|_| found.len() < MAX_UNKNOWN) {
+            let node = &self.document.nodes[index];
+            if node.taken.has(Taken::WHOLE) {
+                continue;
+            }
+            let is_untaken = |child: usize| !self.document.nodes[child].taken.has(Taken::ITSELF);
+            if self.document.children(node).any(is_untaken) || self.document.attributes(node).iter().any(is_unknown) {
+                found.push(index);
+            }
+            open.extend(self.document.children(node).filter(|child| !is_untaken(*child)));
+        }
+        found
+    }
+
     /// Text that nothing took, in elements that something took.
     pub(crate) fn stray_text(&self) -> Vec<Problem> {
         let mut stray = Vec::new();
@@ -378,8 +395,7 @@ impl<'d> Reader<'d> {
             return;
         }
         let attributes = self.document.attributes(node).iter();
-        for attribute in attributes.filter(|a| !a.taken.get() && !a.name.starts_with("xmlns") && !a.name.contains(':'))
-        {
+        for attribute in attributes.filter(|attribute| is_unknown(attribute)) {
             let meant = self.perhaps_meant(index, "@", attribute.name).unwrap_or_default();
             unknown.push(reader.attribute_problem(attribute.name, format!("this attribute is not known here{meant}")));
         }
@@ -444,7 +460,14 @@ impl<'d> Reader<'d> {
     }
 }
 
+/// Whether nothing took an attribute that is no other namespace's.
+fn is_unknown(attribute: &Attribute<'_>) -> bool {
+    !attribute.taken.get() && !attribute.name.starts_with("xmlns") && !attribute.name.contains(':')
+}
+
 #[cold]
 fn remember(asked: &RefCell<HashMap<usize, Vec<String>>>, node: usize, name: &str, mark: &str) {
-    asked.borrow_mut().entry(node).or_default().push(format!("{mark}{name}"));
+    if let Some(names) = asked.borrow_mut().get_mut(&node) {
+        names.push(format!("{mark}{name}"));
+    }
 }
