@@ -48,7 +48,10 @@ macro_rules! words {
 
         impl $crate::xml::Value for $name {
             fn parse(text: &str) -> Result<Self, String> {
-                $name::ALL.iter().copied().find(|value| value.word() == text).ok_or_else(|| $crate::xml::one_of($name::WORDS))
+                match text {
+                    $($word => Ok($name::$variant),)+
+                    _ => Err($crate::xml::one_of($name::WORDS)),
+                }
             }
             fn format(&self) -> std::borrow::Cow<'_, str> {
                 self.word().into()

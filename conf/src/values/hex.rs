@@ -89,4 +89,7 @@ impl Value for AnyBase {
     fn format(&self) -> Cow<'_, str> {
         self.0.to_string().into()
     }
+    fn append(&self, out: &mut String) {
+        super::digits::append(out, self.0.into(), 10, 1);
+    }
 }

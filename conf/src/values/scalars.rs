@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ostler_util::{CpuSet, MacAddress};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::digits;
 use crate::xml::Value;
@@ -32,12 +33,28 @@ shown! {
     u16: "a number from 0 to 65535", |number, out| digits::append(out, number.into(), 10, 1);
     u32: "a number from 0 to 4294967295", |number, out| digits::append(out, number.into(), 10, 1);
     u64: "an unsigned number", |number, out| digits::append(out, number, 10, 1);
-    i32: "a number";
-    i64: "a number";
+    i32: "a number", |number, out| append_signed(out, number.into());
+    i64: "a number", |number, out| append_signed(out, number);
     CpuSet: "a CPU set such as 0-3,8";
-    MacAddress: "a MAC address such as 52:54:00:6b:3c:58";
+    MacAddress: "a MAC address such as 52:54:00:6b:3c:58", |mac, out| append_mac(out, mac);
     IpAddr: "an IP address";
     Ipv4Addr: "an IP address of version 4";
+}
+
+fn append_signed(out: &mut String, number: i64) {
+    if number < 0 {
+        out.push('-');
+    }
+    digits::append(out, number.unsigned_abs(), 10, 1);
+}
+
+fn append_mac(out: &mut String, mac: MacAddress) {
+    for (at, byte) in mac.0.into_iter().enumerate() {
+        if at > 0 {
+            out.push(':');
+        }
+        digits::append(out, byte.into(), 16, 2);
+    }
 }
 
 impl Value for String {
@@ -52,11 +69,19 @@ impl Value for String {
 impl Value for Uuid {
     /// With or without dashes, as libvirt reads it.
     fn parse(text: &str) -> Result<Self, String> {
+        if text.len() == Hyphenated::LENGTH
+            && let Ok(uuid) = Uuid::try_parse(text)
+        {
+            return Ok(uuid);
+        }
         let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
         Uuid::try_parse(&digits).map_err(|_| "a UUID".to_owned())
     }
     fn format(&self) -> Cow<'_, str> {
         self.hyphenated().to_string().into()
+    }
+    fn append(&self, out: &mut String) {
+        out.push_str(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 }
 
@@ -137,3 +162,34 @@ impl<const DIGITS: usize, const MAX: u32> schemars::JsonSchema for Hex<DIGITS, M
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 #[serde(transparent)]
 pub struct XmlText(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_appended_is_what_is_shown() {
+        fn check<T: Value>(value: T) {
+            let mut out = String::new();
+            value.append(&mut out);
+            assert_eq!(out, value.format());
+        }
+        [0, 7, -1, i32::MIN, i32::MAX].into_iter().for_each(check);
+        [0, -42, i64::MIN, i64::MAX].into_iter().for_each(check);
+        [MacAddress([0x52, 0x54, 0, 0x0a, 0xff, 1]), MacAddress([0; 6])].into_iter().for_each(check);
+        check(Uuid::from_u128(0x0123_4567_89ab_cdef));
+    }
+
+    #[test]
+    fn a_uuid_is_read_with_dashes_wherever_they_are() {
+        let uuid = Uuid::from_u128(0x6695_eb01_f6a4_8304_79aa_97f2_502e_193f);
+        for text in [
+            "6695eb01-f6a4-8304-79aa-97f2502e193f",
+            "6695EB01F6A4830479AA97F2502E193F",
+            " 6695eb01-f6a48304-79aa97f2-502e193f\n",
+        ] {
+            assert_eq!(Value::parse(text), Ok(uuid), "{text}");
+        }
+        assert!(Uuid::parse("6695eb01-f6a4-8304-79aa-97f2502e193").is_err());
+    }
+}

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io::BufRead;
 
 use ostler_util::ErrorCode;
 use quick_xml::XmlVersion;
@@ -49,11 +50,15 @@ pub struct Document<'a> {
 /// and numbers have 32 bits, and siblings are chained.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
-    pub(super) name: &'a str,
     /// All character data directly inside, joined.
     pub(super) text: Cow<'a, str>,
-    /// Offset of `<`, ends of the start tag and of the content, and the end of the element.
+    /// Which names its children may have: one bit for each, see [`Mark`].
+    child_names: u64,
+    /// Which names its attributes may have.
+    attribute_names: u32,
+    /// Offset of `<`, behind which the name stands, ends of the start tag and of the content, and the end of the element.
     start: u32,
+    name_length: u32,
     content_start: u32,
     content_end: u32,
     end: u32,
@@ -94,6 +99,7 @@ impl Taken {
 pub(super) struct Mark(u16);
 
 impl Mark {
+    #[inline(always)]
     pub(super) fn of(name: &str) -> Self {
         let bytes = name.as_bytes();
         let at = |index: usize| u16::from(bytes.get(index).copied().unwrap_or_default());
@@ -101,6 +107,18 @@ impl Mark {
         // Any mixture does; a name's length and ends tell most from one another.
         let last = at(length.wrapping_sub(1));
         Mark(at(0) ^ at(length / 2) << 3 ^ last << 6 ^ (length as u16) << 11)
+    }
+
+    /// The bit for names with this mark, in a set of names.
+    #[inline(always)]
+    fn bit(self) -> u64 {
+        1 << (self.0.wrapping_mul(0x9E37) >> 10)
+    }
+
+    /// The same in a set of half the size.
+    #[inline(always)]
+    fn half_bit(self) -> u32 {
+        1 << (self.0.wrapping_mul(0x9E37) >> 11)
     }
 }
 
@@ -138,9 +156,16 @@ impl Node<'_> {
         (self.parent != NONE).then_some(self.parent as usize)
     }
 
-    /// Whether the name is this one, of which `mark` is the mark.
-    pub(super) fn is_called(&self, name: &str, mark: Mark) -> bool {
-        self.mark == mark && self.name == name
+    /// Whether a child may have the name of this mark; mostly none has.
+    #[inline(always)]
+    pub(super) fn may_have_child(&self, mark: Mark) -> bool {
+        self.child_names & mark.bit() != 0
+    }
+
+    /// Whether an attribute may have the name of this mark.
+    #[inline(always)]
+    pub(super) fn may_have_attribute(&self, mark: Mark) -> bool {
+        self.attribute_names & mark.half_bit() != 0
     }
 
     pub(super) fn has_namespace(&self) -> bool {
@@ -171,11 +196,7 @@ impl<'a> Document<'a> {
         if text.len() > MAX_LENGTH {
             return Err(document.malformed(0, format!("the document has {} bytes, more than {MAX_LENGTH}", text.len())));
         }
-        // Looking at all bytes is faster than stopping at the first: nearly every document has none. Those that are no
-        // characters of XML, and have more than one byte, begin with this one.
-        const NONCHARACTER: u8 = 0xEF;
-        let is_suspect = |byte: u8| (byte == NONCHARACTER) | !is_character(byte.into());
-        if text.bytes().fold(false, |found, byte| found | is_suspect(byte))
+        if has_suspect(text.as_bytes())
             && let Some((at, character)) = text.char_indices().find(|(_, character)| !is_character(*character))
         {
             return Err(document.malformed(at, format!("U+{:04X} is no character of XML", u32::from(character))));
@@ -186,7 +207,14 @@ impl<'a> Document<'a> {
         reader.config_mut().enable_all_checks(true);
         let mut open: Vec<Open> = Vec::with_capacity(16);
         loop {
-            let start = position(&reader);
+            let mut start = position(&reader);
+            if !document.nodes.is_empty() {
+                let blanks = take_blanks(&mut reader);
+                if blanks > 0 {
+                    document.append(&open, start, Cow::Borrowed(&text[start..start + blanks]))?;
+                    start += blanks;
+                }
+            }
             let event = reader.read_event().map_err(|error| {
                 let offset = usize::try_from(reader.error_position()).unwrap_or(start);
                 document.malformed(offset, error.to_string())
@@ -229,11 +257,22 @@ impl<'a> Document<'a> {
         match (open.last(), document.nodes.is_empty()) {
             (Some(node), _) => {
                 let node = &document.nodes[node.node as usize];
-                Err(document.malformed(node.start(), format!("<{}> is not closed", node.name)))
+                Err(document.malformed(node.start(), format!("<{}> is not closed", document.name(node))))
             }
             (None, true) => Err(document.malformed(0, "no root element")),
             (None, false) => Ok(document),
         }
+    }
+
+    /// An element's name as written.
+    pub(super) fn name(&self, node: &Node<'a>) -> &'a str {
+        let start = node.start() + 1;
+        &self.source[start..start + node.name_length as usize]
+    }
+
+    /// Whether the name is this one, of which `mark` is the mark.
+    pub(super) fn is_called(&self, node: &Node<'a>, name: &str, mark: Mark) -> bool {
+        node.mark == mark && self.name(node) == name
     }
 
     /// Nothing of the element is taken any more.
@@ -253,8 +292,7 @@ impl<'a> Document<'a> {
         &self.attributes[start..start + usize::from(node.attribute_count)]
     }
 
-    pub(super) fn attribute(&self, node: &Node<'a>, name: &str) -> Option<&Attribute<'a>> {
-        let mark = Mark::of(name);
+    pub(super) fn attribute(&self, node: &Node<'a>, name: &str, mark: Mark) -> Option<&Attribute<'a>> {
         self.attributes(node).iter().find(|attribute| attribute.mark == mark && attribute.name == name)
     }
 
@@ -279,9 +317,9 @@ impl<'a> Document<'a> {
 
     /// The places of all elements of a name that hold something, or of an attribute of them.
     pub fn places(&self, element: &str, attribute: Option<&str>) -> Vec<Position> {
-        let nodes = self.nodes.iter().filter(|node| node.name == element);
+        let nodes = self.nodes.iter().filter(|node| self.name(node) == element);
         let offsets = nodes.filter_map(|node| match attribute {
-            Some(name) => self.attribute(node, name).map(|found| self.attribute_offset(found)),
+            Some(name) => self.attribute(node, name, Mark::of(name)).map(|found| self.attribute_offset(found)),
             None => (!node.content().is_empty()).then_some(node.start()),
         });
         offsets.map(|offset| self.position(offset)).collect()
@@ -320,8 +358,10 @@ impl<'a> Document<'a> {
         let source = self.source;
         let name_length = tag.name().as_ref().len();
         let attributes_start = self.attributes.len();
+        let name = &source[start + 1..start + 1 + name_length];
+        let attribute_count = self.push_attributes(tag, start, start + 1 + name_length)?;
+        let attributes = &self.attributes[attributes_start..];
         let mut node = Node {
-            name: &source[start + 1..start + 1 + name_length],
             text: Cow::Borrowed(""),
             start: offset(start),
             content_start: offset(end),
@@ -332,11 +372,13 @@ impl<'a> Document<'a> {
             next_sibling: NONE,
             attributes_start: offset(attributes_start),
             binding: NONE,
-            attribute_count: self.push_attributes(tag, start, start + 1 + name_length)?,
+            attribute_count,
             taken: Taken::default(),
-            mark: Mark(0),
+            mark: Mark::of(name),
+            name_length: offset(name_length),
+            child_names: 0,
+            attribute_names: attributes.iter().fold(0, |names, attribute| names | attribute.mark.half_bit()),
         };
-        node.mark = Mark::of(node.name);
         if let Some(parent) = open.last_mut() {
             node.parent = parent.node;
             match parent.last_child {
@@ -345,12 +387,16 @@ impl<'a> Document<'a> {
             }
             parent.last_child = index;
         }
-        if let Some((prefix, _)) = node.name.split_once(':') {
+        if let Some((prefix, _)) = name.split_once(':') {
             node.binding = self
                 .find_binding(&node, prefix)
                 .ok_or_else(|| self.malformed(start, format!("the namespace prefix '{prefix}' is not bound")))?;
         } else {
             node.binding = self.default_binding(&node);
+        }
+        if let Some(parent) = node.parent() {
+            // A name in a namespace is known by more than its letters.
+            self.nodes[parent].child_names |= if node.has_namespace() { u64::MAX } else { node.mark.bit() };
         }
         if self.nodes.len() == self.nodes.capacity() {
             // Once, for all that may still come.
@@ -415,7 +461,7 @@ impl<'a> Document<'a> {
         }
         let parent = node.parent().map(|parent| &self.nodes[parent]);
         parent
-            .filter(|parent| parent.has_namespace() && !parent.name.contains(':'))
+            .filter(|parent| parent.has_namespace() && !self.name(parent).contains(':'))
             .map_or(NONE, |parent| parent.binding)
     }
 
@@ -477,6 +523,18 @@ fn position(reader: &quick_xml::Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).expect("an offset into a text in memory")
 }
 
+/// Takes the blanks before the next tag where nothing else stands there, and tells how many: half of a document's events would
+/// be of nothing but them.
+fn take_blanks(reader: &mut quick_xml::Reader<&[u8]>) -> usize {
+    let rest = *reader.get_ref();
+    let blanks = rest.iter().take_while(|byte| is_blank_byte(**byte)).count();
+    if blanks == 0 || rest.get(blanks) != Some(&b'<') {
+        return 0;
+    }
+    reader.stream().consume(blanks);
+    blanks
+}
+
 /// Offset of `part`, a slice of `whole`.
 fn offset_in(whole: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
@@ -485,19 +543,35 @@ fn offset_in(whole: &str, part: &str) -> usize {
 /// The event's text as a slice of the source where nothing was changed in it.
 fn borrow<'a>(source: &'a str, start: usize, end: usize, text: Cow<'_, str>) -> Cow<'a, str> {
     match source.get(start..end) {
-        Some(slice) if slice == text => Cow::Borrowed(slice),
+        Some(slice) if std::ptr::eq(slice, &*text) || slice == text => Cow::Borrowed(slice),
         _ => Cow::Owned(text.into_owned()),
     }
 }
 
 /// Whether a text is nothing but blanks, as XML knows them.
 fn is_blank(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+    text.bytes().all(is_blank_byte)
+}
+
+fn is_blank_byte(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// Whether XML 1.0 has the character ("Characters", production 2). Nobody else could read what was written with another.
 fn is_character(character: char) -> bool {
     !matches!(character, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Whether a text may hold what is no character of XML. Each byte is looked at by itself, without a branch, so that a processor
+/// looks at many at once: that is faster than to stop at the first.
+fn has_suspect(text: &[u8]) -> bool {
+    // Those that have more than one byte begin with this one.
+    const NONCHARACTER: u8 = 0xEF;
+    let is_suspect = |byte: u8| {
+        let is_control = (byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
+        u8::from(is_control | (byte == NONCHARACTER))
+    };
+    text.iter().fold(0, |found, byte| found | is_suspect(*byte)) != 0
 }
 
 fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {

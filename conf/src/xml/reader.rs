@@ -44,7 +44,7 @@ impl<'d> Reader<'d> {
 
     /// The element's name as written.
     pub fn name(&self) -> &'d str {
-        self.get().map_or_else(|| self.absent.map_or("", |(_, name)| name), |node| node.name)
+        self.get().map_or_else(|| self.absent.map_or("", |(_, name)| name), |node| self.document.name(node))
     }
 
     /// The element's name without a prefix.
@@ -74,9 +74,20 @@ impl<'d> Reader<'d> {
     }
 
     /// The attribute's text, taken.
+    // What is asked for is mostly a literal, whose mark needs no computing then, and is mostly not there.
+    #[inline(always)]
     pub fn attr_text(&self, name: &str) -> Option<&'d str> {
+        let mark = Mark::of(name);
+        if !self.is_asked() && !self.get()?.may_have_attribute(mark) {
+            return None;
+        }
+        self.find_attribute(name, mark)
+    }
+
+    #[inline(never)]
+    fn find_attribute(&self, name: &str, mark: Mark) -> Option<&'d str> {
         self.ask(self.node, name, "@");
-        let attribute = self.document.attribute(self.get()?, name)?;
+        let attribute = self.document.attribute(self.get()?, name, mark)?;
         attribute.taken.set(true);
         Some(attribute.value.as_ref())
     }
@@ -85,8 +96,15 @@ impl<'d> Reader<'d> {
     ///
     /// # Errors
     /// A text that is no such value.
+    #[inline(always)]
     pub fn attr<T: Value>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let Some(text) = self.attr_text(name) else { return Ok(None) };
+        match self.attr_text(name) {
+            Some(text) => self.attr_value(name, text),
+            None => Ok(None),
+        }
+    }
+
+    fn attr_value<T: Value>(&self, name: &str, text: &str) -> Result<Option<T>, Problem> {
         T::parse(text).map(Some).map_err(|expected| self.invalid_attr(name, text, &expected))
     }
 
@@ -123,10 +141,20 @@ impl<'d> Reader<'d> {
     }
 
     /// The first child of that name, taken.
+    // As with `attr_text`.
+    #[inline(always)]
     pub fn child(&self, name: &str) -> Option<Reader<'d>> {
+        let mark = Mark::of(name);
+        if !self.is_asked() && !self.get()?.may_have_child(mark) {
+            return None;
+        }
+        self.find_child(name, mark)
+    }
+
+    #[inline(never)]
+    fn find_child(&self, name: &str, mark: Mark) -> Option<Reader<'d>> {
         self.ask(self.node, name, "");
         let mut children = self.document.children(self.get()?);
-        let mark = Mark::of(name);
         let node = children.find(|child| self.matches(&self.document.nodes[*child], name, mark))?;
         self.document.nodes[node].taken.add(Taken::ITSELF);
         Some(self.at(node))
@@ -170,9 +198,16 @@ impl<'d> Reader<'d> {
     ///
     /// # Errors
     /// What the child's type refuses.
+    #[inline(always)]
     pub fn element<T: Element>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let child = self.child(name).filter(|child| !T::IS_TEXT || !child.raw_text().is_empty());
-        child.map(|child| T::read(&child)).transpose()
+        match self.child(name) {
+            Some(child) => child.element_value(),
+            None => Ok(None),
+        }
+    }
+
+    fn element_value<T: Element>(&self) -> Result<Option<T>, Problem> {
+        if T::IS_TEXT && self.raw_text().is_empty() { Ok(None) } else { T::read(self).map(Some) }
     }
 
     /// The value of a child that must be there.
@@ -187,7 +222,16 @@ impl<'d> Reader<'d> {
     ///
     /// # Errors
     /// What a child's type refuses.
+    #[inline(always)]
     pub fn elements<T: Element>(&self, name: &str) -> Result<Vec<T>, Problem> {
+        let may_be_there = |node: &Node<'_>| node.may_have_child(Mark::of(name));
+        if !self.is_asked() && !self.get().is_some_and(may_be_there) {
+            return Ok(Vec::new());
+        }
+        self.find_elements(name)
+    }
+
+    fn find_elements<T: Element>(&self, name: &str) -> Result<Vec<T>, Problem> {
         let children = self.children(name);
         let mut values = Vec::with_capacity(children.clone().count().min(MAX_LIST));
         for child in children {
@@ -274,7 +318,7 @@ impl<'d> Reader<'d> {
     pub fn take_attributes(&self) -> &'d str {
         self.get().map_or("", |node| {
             let end = node.content().start;
-            let tag = &self.document.source[node.start() + 1 + node.name.len()..end];
+            let tag = &self.document.source[node.start() + 1 + self.document.name(node).len()..end];
             tag.strip_suffix("/>").or_else(|| tag.strip_suffix('>')).unwrap_or(tag)
         })
     }
@@ -331,7 +375,7 @@ impl<'d> Reader<'d> {
     pub(crate) fn attribute_problem(&self, name: &str, message: impl Into<String>) -> Problem {
         let mut problem = self.problem(message);
         problem.path = format!("{}/@{name}", problem.path);
-        if let Some(attribute) = self.get().and_then(|node| self.document.attribute(node, name)) {
+        if let Some(attribute) = self.get().and_then(|node| self.document.attribute(node, name, Mark::of(name))) {
             problem.position = Some(self.document.position(self.document.attribute_offset(attribute)));
         }
         problem
@@ -348,17 +392,26 @@ impl<'d> Reader<'d> {
 
     /// The elements with children or attributes that nothing took, by their numbers.
     pub(crate) fn with_unknown(&self) -> Vec<usize> {
-        let (mut found, mut open) = (Vec::new(), Vec::from_iter(self.node));
-        while let Some(index) = open.pop().filter(|_| found.len() < MAX_UNKNOWN) {
-            let node = &self.document.nodes[index];
-            if node.taken.has(Taken::WHOLE) {
+        let mut found = Vec::new();
+        let Some(root) = self.node else { return found };
+        // Nodes are numbered in document order.
+        let mut passed = 0;
+        for (index, node) in self.document.nodes.iter().enumerate().skip(root) {
+            if node.start() < passed {
                 continue;
             }
-            let is_untaken = |child: usize| !self.document.nodes[child].taken.has(Taken::ITSELF);
-            if self.document.children(node).any(is_untaken) || self.document.attributes(node).iter().any(is_unknown) {
+            let is_taken = index == root || node.taken.has(Taken::ITSELF);
+            if !is_taken || node.taken.has(Taken::WHOLE) {
+                passed = node.end();
+            }
+            if !is_taken {
+                found.extend(node.parent());
+            } else if !node.taken.has(Taken::WHOLE) && self.document.attributes(node).iter().any(is_unknown) {
                 found.push(index);
             }
-            open.extend(self.document.children(node).filter(|child| !is_untaken(*child)));
+            if found.len() == MAX_UNKNOWN {
+                break;
+            }
         }
         found
     }
@@ -387,7 +440,7 @@ impl<'d> Reader<'d> {
             return;
         }
         if !node.taken.has(Taken::ITSELF) {
-            let meant = node.parent().and_then(|parent| self.perhaps_meant(parent, "", node.name));
+            let meant = node.parent().and_then(|parent| self.perhaps_meant(parent, "", self.document.name(node)));
             unknown.push(reader.problem(format!("this element is not known here{}", meant.unwrap_or_default())));
             return;
         }
@@ -402,6 +455,12 @@ impl<'d> Reader<'d> {
         for child in self.document.children(node) {
             self.collect_unknown(child, unknown);
         }
+    }
+
+    /// Whether what is asked for is kept.
+    #[inline(always)]
+    fn is_asked(&self) -> bool {
+        self.document.asked.is_some()
     }
 
     #[inline]
@@ -421,9 +480,12 @@ impl<'d> Reader<'d> {
             "" => (!known.starts_with('@')).then_some(known.as_str()),
             mark => known.strip_prefix(mark),
         });
-        match known.map(|known| (damerau_levenshtein(known, name), known)).min()? {
+        // Names of other lengths are as many letters apart at least.
+        let most = 1 + name.len() / 4;
+        let near = known.filter(|known| known.chars().count().abs_diff(name.chars().count()) <= most);
+        match near.map(|known| (damerau_levenshtein(known, name), known)).min()? {
             (0, _) => Some(" a second time".to_owned()),
-            (distance, known) => (distance <= 1 + name.len() / 4).then(|| format!(": did you mean '{known}'?")),
+            (distance, known) => (distance <= most).then(|| format!(": did you mean '{known}'?")),
         }
     }
 
@@ -432,16 +494,17 @@ impl<'d> Reader<'d> {
         let mut parts = Vec::new();
         loop {
             let node = &self.document.nodes[index];
+            let name = self.document.name(node);
             let Some(parent) = node.parent() else {
-                parts.push(format!("/{}", node.name));
+                parts.push(format!("/{name}"));
                 break;
             };
             let siblings = self.document.children(&self.document.nodes[parent]);
-            let mut same = siblings.filter(|sibling| self.document.nodes[*sibling].name == node.name);
+            let mut same = siblings.filter(|sibling| self.document.name(&self.document.nodes[*sibling]) == name);
             // Nodes are numbered in document order.
             let number = same.by_ref().take_while(|sibling| *sibling != index).count() + 1;
             let alone = number == 1 && same.next().is_none();
-            parts.push(if alone { format!("/{}", node.name) } else { format!("/{}[{number}]", node.name) });
+            parts.push(if alone { format!("/{name}") } else { format!("/{name}[{number}]") });
             index = parent;
         }
         parts.into_iter().rev().collect()
@@ -449,14 +512,20 @@ impl<'d> Reader<'d> {
 
     #[inline]
     fn matches(&self, node: &Node<'d>, name: &str, mark: Mark) -> bool {
-        if node.has_namespace() { self.matches_in_namespace(node, name) } else { node.is_called(name, mark) }
+        if node.has_namespace() {
+            self.matches_in_namespace(node, name)
+        } else {
+            self.document.is_called(node, name, mark)
+        }
     }
 
     #[cold]
     fn matches_in_namespace(&self, node: &Node<'d>, name: &str) -> bool {
         let Some((prefix, local)) = name.split_once(':') else { return false };
         let uri = NAMESPACES.iter().find(|(known, _)| *known == prefix).map(|(_, uri)| *uri);
-        uri.is_some() && self.document.namespace(node) == uri && node.name.rsplit(':').next() == Some(local)
+        uri.is_some()
+            && self.document.namespace(node) == uri
+            && self.document.name(node).rsplit(':').next() == Some(local)
     }
 }
 

@@ -3,6 +3,9 @@
 use super::foreign::rewrite;
 use super::traits::{NAMESPACES, Value};
 
+/// The indent of all levels but the deepest.
+const BLANKS: &str = "                                ";
+
 /// Writes elements with two blanks a level, attributes in single quotes, `<a/>` for an element with nothing inside.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -186,8 +189,11 @@ impl Writer {
     }
 
     fn indent(&mut self) {
-        for _ in 0..self.depth {
-            self.out.push_str("  ");
+        let mut left = 2 * self.depth;
+        while left > 0 {
+            let step = left.min(BLANKS.len());
+            self.out.push_str(&BLANKS[..step]);
+            left -= step;
         }
     }
 }
@@ -195,23 +201,64 @@ impl Writer {
 /// The five predefined entities; control characters, which XML 1.0 can't hold, are left out. What needs nothing, which is
 /// nearly everything, is copied at once.
 pub(super) fn escape(out: &mut String, text: &str) {
-    let mut copied = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let instead = match byte {
+    let (mut copied, mut from) = (0, 0);
+    while let Some(step) = text.as_bytes()[from..].iter().position(|byte| IS_SPECIAL[usize::from(*byte)]) {
+        let at = from + step;
+        let instead = match text.as_bytes()[at] {
             b'<' => "&lt;",
             b'>' => "&gt;",
             b'&' => "&amp;",
             b'\'' => "&apos;",
             b'"' => "&quot;",
-            b'\n' | b'\t' | b'\r' => continue,
-            0..b' ' => "",
-            0xEF if text[at..].starts_with(['\u{FFFE}', '\u{FFFF}']) => "",
-            _ => continue,
+            NONCHARACTER if !text[at..].starts_with(['\u{FFFE}', '\u{FFFF}']) => {
+                from = at + 1;
+                continue;
+            }
+            _ => "",
         };
-        // A byte like these is no part of another character; only the last is not alone.
         out.push_str(&text[copied..at]);
         out.push_str(instead);
-        copied = at + if byte.is_ascii() { 1 } else { '\u{FFFF}'.len_utf8() };
+        // A byte like these is no part of another character; only the last is not alone.
+        copied = at + if text.as_bytes()[at] == NONCHARACTER { '\u{FFFF}'.len_utf8() } else { 1 };
+        from = copied;
     }
     out.push_str(&text[copied..]);
+}
+
+/// What begins a character of more than one byte that is none of XML.
+const NONCHARACTER: u8 = 0xEF;
+
+/// The bytes that may not stand in a text as they are.
+const IS_SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is_control = byte < 0x20 && !matches!(byte as u8, b'\n' | b'\t' | b'\r');
+        special[byte] = is_control || matches!(byte as u8, b'<' | b'>' | b'&' | b'\'' | b'"' | NONCHARACTER);
+        byte += 1;
+    }
+    special
+};
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn what_xml_can_not_hold_is_written_otherwise_or_not_at_all() {
+        for (text, expected) in [
+            ("", ""),
+            ("vda", "vda"),
+            ("a<b>&'\"c", "a&lt;b&gt;&amp;&apos;&quot;c"),
+            ("line\none\ttab\r", "line\none\ttab\r"),
+            ("\0bell\u{7}\u{1b}", "bell"),
+            ("\u{FFFE}x\u{FFFF}y\u{FFFE}", "xy"),
+            ("\u{FB01}\u{FFFD}<\u{FEFF}", "\u{FB01}\u{FFFD}&lt;\u{FEFF}"),
+            ("größe\u{7f}", "größe\u{7f}"),
+        ] {
+            let mut out = "=".to_owned();
+            escape(&mut out, text);
+            assert_eq!(out, format!("={expected}"));
+        }
+    }
 }
