@@ -1,5 +1,6 @@
 //! What was completed once stays: a definition that leaves things open takes over what was chosen for it before.
 
+use super::labels::is_made;
 use super::{Controller, Domain, Interface, Loader, Memballoon, Os, RngBackend, Serial, SerialTargetKind};
 
 /// Machine types by family: what an alias stands for, and how the names of its versions begin.
@@ -54,7 +55,7 @@ impl Domain {
 }
 
 fn forget_made_name(name: &mut String, prefix: &str, at: usize) {
-    if *name == format!("{prefix}{at}") {
+    if is_made(name, prefix, at) {
         name.clear();
     }
 }

@@ -1,6 +1,7 @@
 //! Names of devices other than disks: labels for people and for lists, which never reach the guest.
 
 use super::{DeviceLabel, Domain, Metadata, OstlerMark};
+use crate::values::digits;
 
 /// Calls `$visit!(element, prefix, list)` for each list of named devices.
 macro_rules! each_list {
@@ -34,20 +35,24 @@ macro_rules! each_list {
 impl Domain {
     /// Gives every unnamed device a name: the one our metadata holds, else prefix and number (`net0`), the same on every run.
     pub fn label_devices(&mut self) {
-        let labels =
-            self.metadata.as_ref().and_then(|m| m.ostler.as_ref()).map(|o| o.labels.clone()).unwrap_or_default();
+        let labels = match &mut self.metadata {
+            Some(Metadata { ostler: Some(mark), .. }) => std::mem::take(&mut mark.labels),
+            _ => Vec::new(),
+        };
         macro_rules! name {
             ($kind:literal, $prefix:literal, $list:expr) => {
                 for index in 0..$list.len() {
                     if !$list[index].name.is_empty() {
                         continue;
                     }
-                    let stored =
-                        labels.iter().find(|l| l.kind == $kind && l.index as usize == index).map(|l| l.name.clone());
-                    let taken = |name: &String| $list.iter().any(|device| device.name == *name);
-                    let made =
-                        (index..).map(|number| format!(concat!($prefix, "{}"), number)).find(|name| !taken(name));
-                    $list[index].name = stored.or(made).expect("there are more numbers than devices");
+                    // What room the name had is used again.
+                    let mut name = std::mem::take(&mut $list[index].name);
+                    let stored = labels.iter().find(|label| label.kind == $kind && label.index as usize == index);
+                    match stored {
+                        Some(label) => name.push_str(&label.name),
+                        None => make_name(&mut name, $prefix, index, |name| $list.iter().any(|d| d.name == name)),
+                    }
+                    $list[index].name = name;
                 }
             };
         }
@@ -58,8 +63,9 @@ impl Domain {
     /// The names are with the devices now; in the metadata they are only on paper.
     fn forget_labels(&mut self) {
         let Some(metadata) = &mut self.metadata else { return };
-        let Some(mark) = &mut metadata.ostler else { return };
-        mark.labels.clear();
+        if metadata.ostler.is_none() {
+            return;
+        }
         metadata.ostler.take_if(|mark| *mark == OstlerMark::default());
         self.metadata.take_if(|metadata| *metadata == Metadata::default());
     }
@@ -94,8 +100,20 @@ impl Domain {
     }
 }
 
+/// The first name that is free: `prefix` and a number, from the device's place on.
+fn make_name(name: &mut String, prefix: &str, index: usize, is_taken: impl Fn(&str) -> bool) {
+    for number in index.. {
+        name.clear();
+        name.push_str(prefix);
+        digits::append(name, number as u64, 10, 1);
+        if !is_taken(name) {
+            return;
+        }
+    }
+}
+
 /// Whether the name is the one that a device at this place is given: prefix and number.
-fn is_made(name: &str, prefix: &str, index: usize) -> bool {
+pub(super) fn is_made(name: &str, prefix: &str, index: usize) -> bool {
     let is_plain = |number: &&str| number.bytes().all(|byte| byte.is_ascii_digit());
     let number = name.strip_prefix(prefix).filter(is_plain).filter(|number| *number == "0" || !number.starts_with('0'));
     number.and_then(|number| number.parse().ok()) == Some(index)

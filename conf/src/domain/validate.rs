@@ -13,6 +13,7 @@ mod network;
 mod tune;
 
 use std::collections::BTreeMap;
+use std::fmt::{Arguments, Display};
 
 use ostler_util::ErrorCode as Code;
 
@@ -25,8 +26,9 @@ use crate::Problem;
 struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem::new(code, path, message));
+    /// `path` is put together only here: nearly all is right with nearly every device.
+    fn add(&mut self, code: Code, path: impl Display, message: impl Into<String>) {
+        self.0.push(Problem::new(code, path.to_string(), message));
     }
 }
 
@@ -99,27 +101,23 @@ fn check_resources(domain: &Domain, problems: &mut Problems) {
 }
 
 fn check_boot_order(domain: &Domain, problems: &mut Problems) {
-    let disks = domain.devices.disks.iter().map(|disk| (format!("devices.disks[{}].boot", disk.name), &disk.boot));
-    let interfaces =
-        domain.devices.interfaces.iter().map(|nic| (format!("devices.interfaces[{}].boot", nic.name), &nic.boot));
-    let mut seen: BTreeMap<u32, String> = BTreeMap::new();
-    for (path, boot) in disks.chain(interfaces) {
+    let disks = domain.devices.disks.iter().map(|disk| ("disks", &disk.name, &disk.boot));
+    let interfaces = domain.devices.interfaces.iter().map(|nic| ("interfaces", &nic.name, &nic.boot));
+    let mut seen: BTreeMap<u32, (&str, &str)> = BTreeMap::new();
+    for (list, name, boot) in disks.chain(interfaces) {
         let Some(boot) = boot else { continue };
+        let path = format_args!("devices.{list}[{name}].boot");
         if boot.order == 0 {
             problems.add(Code::XmlError, format!("{path}.order"), "the boot order counts from 1");
         }
         if !domain.os.boot.is_empty() {
-            problems.add(
-                Code::ConfigUnsupported,
-                path.clone(),
-                "a device's boot order and os.boot can't be used together",
-            );
+            problems.add(Code::ConfigUnsupported, path, "a device's boot order and os.boot can't be used together");
         }
-        if let Some(other) = seen.insert(boot.order, path.clone()) {
+        if let Some((list, name)) = seen.insert(boot.order, (list, name)) {
             problems.add(
                 Code::ConfigUnsupported,
                 format!("{path}.order"),
-                format!("{} is the order of {other} already", boot.order),
+                format!("{} is the order of devices.{list}[{name}].boot already", boot.order),
             );
         }
     }
@@ -129,7 +127,7 @@ fn check_disks(domain: &Domain, problems: &mut Problems) {
     let disks = &domain.devices.disks;
     for (at, disk) in disks.iter().enumerate() {
         if disks[..at].iter().any(|other| other.name == disk.name) {
-            let path = format!("devices.disks[{}]", disk.name);
+            let path = format_args!("devices.disks[{}]", disk.name);
             problems.add(Code::XmlError, path, format!("the target '{}' is another disk's already", disk.name));
         }
         disk::check(disk, problems);
@@ -137,7 +135,7 @@ fn check_disks(domain: &Domain, problems: &mut Problems) {
 }
 
 fn check_interface(interface: &Interface, problems: &mut Problems) {
-    let path = format!("devices.interfaces[{}]", interface.name);
+    let path = format_args!("devices.interfaces[{}]", interface.name);
     if let Some(mac) = &interface.mac
         && mac.address.is_multicast()
     {
@@ -152,7 +150,7 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
     if !forwards && !interface.port_forwards.is_empty() {
         problems.add(Code::ConfigUnsupported, format!("{path}.portForwards"), "only backend 'passt' forwards ports");
     }
-    network::check(interface, &path, problems);
+    network::check(interface, path, problems);
     match &interface.source {
         InterfaceSource::Network(source) if source.network.is_empty() => {
             problems.add(Code::XmlError, format!("{path}.source.network.network"), "name the network");
@@ -167,7 +165,7 @@ fn check_interface(interface: &Interface, problems: &mut Problems) {
 fn check_addresses(domain: &Domain, problems: &mut Problems) {
     let mut drives: BTreeMap<(DiskBus, u32, u32, u32, u32), &str> = BTreeMap::new();
     for disk in &domain.devices.disks {
-        let path = format!("devices.disks[{}].address", disk.name);
+        let path = format_args!("devices.disks[{}].address", disk.name);
         match (&disk.address, disk.target.bus) {
             (Some(Address::Drive(a)), Some(bus)) => {
                 let part = |value: Option<u32>| value.unwrap_or(0);
@@ -176,24 +174,24 @@ fn check_addresses(domain: &Domain, problems: &mut Problems) {
                     problems.add(Code::ConfigUnsupported, path, format!("the disk '{other}' sits there already"));
                 }
             }
-            (Some(Address::Pci(address)), _) => check_pci(address, &path, problems),
+            (Some(Address::Pci(address)), _) => check_pci(address, path, problems),
             _ => {}
         }
     }
     for interface in &domain.devices.interfaces {
         if let Some(Address::Pci(address)) = &interface.address {
-            check_pci(address, &format!("devices.interfaces[{}].address", interface.name), problems);
+            check_pci(address, format_args!("devices.interfaces[{}].address", interface.name), problems);
         }
     }
     for controller in &domain.devices.controllers {
         let is_root = matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));
         if let Some(Address::Pci(address)) = controller.address.as_ref().filter(|_| !is_root) {
-            check_pci(address, &format!("devices.controllers[{}].address", controller.name), problems);
+            check_pci(address, format_args!("devices.controllers[{}].address", controller.name), problems);
         }
     }
 }
 
-fn check_pci(address: &PciAddress, path: &str, problems: &mut Problems) {
+fn check_pci(address: &PciAddress, path: Arguments<'_>, problems: &mut Problems) {
     let (domain, bus, slot, function) = address.key();
     for (field, value, max) in
         [("domain", domain, 0xffff), ("bus", bus, 0xff), ("slot", slot, 0x1f), ("function", function, 7)]
@@ -218,39 +216,42 @@ fn check_pci(address: &PciAddress, path: &str, problems: &mut Problems) {
 /// Lists keyed by name hold each name once.
 fn check_names(domain: &Domain, problems: &mut Problems) {
     let devices = &domain.devices;
-    let mut check = |list: &str, names: Vec<&String>| {
-        for (at, name) in names.iter().enumerate() {
-            if !name.is_empty() && names[..at].contains(name) {
+    macro_rules! check {
+        ($($list:ident),*) => { $(for (at, device) in devices.$list.iter().enumerate() {
+            let name = &device.name;
+            if !name.is_empty() && devices.$list[..at].iter().any(|other| other.name == *name) {
                 problems.add(
                     Code::XmlError,
-                    format!("devices.{list}[{name}]"),
+                    format_args!(concat!("devices.", stringify!($list), "[{}]"), name),
                     format!("the name '{name}' is another's already"),
                 );
             }
-        }
-    };
-    check("controllers", devices.controllers.iter().map(|d| &d.name).collect());
-    check("leases", devices.leases.iter().map(|d| &d.name).collect());
-    check("filesystems", devices.filesystems.iter().map(|d| &d.name).collect());
-    check("interfaces", devices.interfaces.iter().map(|d| &d.name).collect());
-    check("smartcards", devices.smartcards.iter().map(|d| &d.name).collect());
-    check("serials", devices.serials.iter().map(|d| &d.name).collect());
-    check("parallels", devices.parallels.iter().map(|d| &d.name).collect());
-    check("consoles", devices.consoles.iter().map(|d| &d.name).collect());
-    check("channels", devices.channels.iter().map(|d| &d.name).collect());
-    check("inputs", devices.inputs.iter().map(|d| &d.name).collect());
-    check("tpms", devices.tpms.iter().map(|d| &d.name).collect());
-    check("graphics", devices.graphics.iter().map(|d| &d.name).collect());
-    check("sounds", devices.sounds.iter().map(|d| &d.name).collect());
-    check("audios", devices.audios.iter().map(|d| &d.name).collect());
-    check("videos", devices.videos.iter().map(|d| &d.name).collect());
-    check("hostdevs", devices.hostdevs.iter().map(|d| &d.name).collect());
-    check("redirdevs", devices.redirdevs.iter().map(|d| &d.name).collect());
-    check("hubs", devices.hubs.iter().map(|d| &d.name).collect());
-    check("watchdogs", devices.watchdogs.iter().map(|d| &d.name).collect());
-    check("rngs", devices.rngs.iter().map(|d| &d.name).collect());
-    check("panics", devices.panics.iter().map(|d| &d.name).collect());
-    check("shmems", devices.shmems.iter().map(|d| &d.name).collect());
-    check("memories", devices.memories.iter().map(|d| &d.name).collect());
-    check("cryptos", devices.cryptos.iter().map(|d| &d.name).collect());
+        })* };
+    }
+    check!(
+        controllers,
+        leases,
+        filesystems,
+        interfaces,
+        smartcards,
+        serials,
+        parallels,
+        consoles,
+        channels,
+        inputs,
+        tpms,
+        graphics,
+        sounds,
+        audios,
+        videos,
+        hostdevs,
+        redirdevs,
+        hubs,
+        watchdogs,
+        rngs,
+        panics,
+        shmems,
+        memories,
+        cryptos
+    );
 }

@@ -84,6 +84,9 @@ fn up_to(kind: ControllerKind, last: u32) -> impl Iterator<Item = (ControllerKin
 /// Gives numbers to those that have none: the first free one of the kind. A USB 1 controller that stands beside a USB 2 one
 /// has its number.
 pub(in crate::domain) fn number_controllers(controllers: &mut [Controller]) {
+    if controllers.iter().all(|controller| controller.index.is_some()) {
+        return;
+    }
     let mut taken: HashSet<_> = controllers.iter().filter_map(|c| c.index.map(|index| (c.r#type, index))).collect();
     let mut next_free = HashMap::new();
     let mut master = None;

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{Address, DiskBus, Domain, DriveAddress, HostdevMode, HostdevSource, ScsiHostdev, ScsiProtocol};
+use crate::domain::{
+    Address, DiskBus, Domain, DriveAddress, Hostdev, HostdevMode, HostdevSource, ScsiHostdev, ScsiProtocol,
+};
 use crate::values::YesNo;
 
 /// How many units a SCSI controller has; the eighth is the controller's own.
@@ -31,10 +33,15 @@ pub(super) fn complete(domain: &mut Domain) {
             name.push_str("/0");
         }
     }
+    let is_placeless =
+        |hostdev: &Hostdev| matches!(hostdev.source, HostdevSource::Scsi(_)) && hostdev.address.is_none();
+    if !domain.devices.hostdevs.iter().any(is_placeless) {
+        return;
+    }
     let mut taken = taken_units(domain);
     let mut places = (0..).map(|index: u32| (index / UNITS, index % UNITS));
     for hostdev in &mut domain.devices.hostdevs {
-        if matches!(hostdev.source, HostdevSource::Scsi(_)) && hostdev.address.is_none() {
+        if is_placeless(hostdev) {
             let free = places.find(|place| taken.insert(*place)).expect("there are more places than devices");
             let (controller, unit) = (Some(free.0), Some(free.1));
             hostdev.address = Some(Address::Drive(DriveAddress { controller, bus: Some(0), target: Some(0), unit }));

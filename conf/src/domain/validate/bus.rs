@@ -1,5 +1,7 @@
 //! Rules of controllers, and of what sits on them.
 
+use std::fmt::Arguments;
+
 use ostler_util::ErrorCode as Code;
 
 use super::super::complete::MAX_INDEX;
@@ -18,7 +20,7 @@ const USB_DEPTH: usize = 4;
 pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     let controllers = &domain.devices.controllers;
     for (at, controller) in controllers.iter().enumerate() {
-        let path = format!("devices.controllers[{}]", controller.name);
+        let path = format_args!("devices.controllers[{}]", controller.name);
         // USB 1 controllers share the number of the USB 2 one that they stand beside.
         let is_twin = |other: &&Controller| {
             controller.index.is_some()
@@ -26,16 +28,12 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
                 && (other.r#type, other.index) == (controller.r#type, controller.index)
         };
         if controllers[..at].iter().any(|other| is_twin(&other)) {
-            problems.add(
-                Code::ConfigUnsupported,
-                path.clone(),
-                "there is a controller of this kind and number already",
-            );
+            problems.add(Code::ConfigUnsupported, path, "there is a controller of this kind and number already");
         }
-        check_host_bridge(controller, &path, problems);
+        check_host_bridge(controller, path, problems);
         let is_root = matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));
         if is_root && controller.address.is_some() {
-            let path = format!("{path}.address");
+            let path = format_args!("{path}.address");
             problems.add(Code::ConfigUnsupported, path, "the first bus is the machine's: it has no address");
         }
     }
@@ -56,7 +54,7 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     check_usb_ports(domain, problems);
 }
 
-fn check_host_bridge(controller: &Controller, path: &str, problems: &mut Problems) {
+fn check_host_bridge(controller: &Controller, path: Arguments<'_>, problems: &mut Problems) {
     let is_root = controller.r#type == ControllerKind::Pci && controller.model == Some(ControllerModel::PciRoot);
     let Some(target) = controller.target.as_ref().filter(|_| is_root) else { return };
     let is_power = target.index.is_some()
@@ -107,7 +105,7 @@ fn check_usb(domain: &Domain, problems: &mut Problems) {
     let is_refused = usb().any(|controller| controller.model == Some(ControllerModel::None));
     if !is_refused && usb().next().is_none() && !adds_usb(domain.r#type) {
         for redirdev in &devices.redirdevs {
-            let path = format!("devices.redirdevs[{}]", redirdev.name);
+            let path = format_args!("devices.redirdevs[{}]", redirdev.name);
             problems.add(Code::ConfigUnsupported, path, "the guest has no USB: give it a controller");
         }
     }
@@ -136,7 +134,7 @@ fn check_usb_ports(domain: &Domain, problems: &mut Problems) {
     macro_rules! check_all {
         ($($list:ident),*) => { $(for device in &devices.$list {
             if let Some(Address::Usb(address)) = &device.address && let Some(port) = &address.port {
-                check_usb_port(port, &format!(concat!("devices.", stringify!($list), "[{}].address"), device.name), problems);
+                check_usb_port(port, format_args!(concat!("devices.", stringify!($list), "[{}].address"), device.name), problems);
             }
         })* };
     }
@@ -144,7 +142,7 @@ fn check_usb_ports(domain: &Domain, problems: &mut Problems) {
 }
 
 /// `1.2.3`: a port of the controller, and of the hubs behind it.
-fn check_usb_port(port: &str, path: &str, problems: &mut Problems) {
+fn check_usb_port(port: &str, path: Arguments<'_>, problems: &mut Problems) {
     let parts: Vec<&str> = port.split('.').collect();
     if parts.len() > USB_DEPTH || parts.iter().any(|part| part.parse::<u32>().is_err()) {
         problems.add(

@@ -1,5 +1,7 @@
 //! Rules of what character devices are connected to.
 
+use std::fmt::Arguments;
+
 use ostler_util::ErrorCode as Code;
 
 use super::Problems;
@@ -10,7 +12,7 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     macro_rules! check_lists {
         ($($list:ident),*) => { $(for device in &devices.$list {
             if let Some(source) = &device.source {
-                check_source(source, &format!(concat!("devices.", stringify!($list), "[{}].source"), device.name), problems);
+                check_source(source, format_args!(concat!("devices.", stringify!($list), "[{}].source"), device.name), problems);
             }
         })* };
     }
@@ -19,33 +21,33 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     macro_rules! check_paths {
         ($($list:ident),*) => { $(for device in &devices.$list {
             if let Some(source) = &device.source {
-                check_path(source, &format!(concat!("devices.", stringify!($list), "[{}].source"), device.name), problems);
+                check_path(source, format_args!(concat!("devices.", stringify!($list), "[{}].source"), device.name), problems);
             }
         })* };
     }
     check_paths!(serials, parallels, consoles);
     for device in &devices.redirdevs {
-        let path = format!("devices.redirdevs[{}].source", device.name);
-        check_source(&device.source, &path, problems);
-        check_path(&device.source, &path, problems);
+        let path = format_args!("devices.redirdevs[{}].source", device.name);
+        check_source(&device.source, path, problems);
+        check_path(&device.source, path, problems);
     }
     for rng in &devices.rngs {
         if let RngBackend::Egd(egd) = &rng.backend {
-            let path = format!("devices.rngs[{}].backend.egd.source", rng.name);
-            check_source(&egd.source, &path, problems);
-            check_path(&egd.source, &path, problems);
+            let path = format_args!("devices.rngs[{}].backend.egd.source", rng.name);
+            check_source(&egd.source, path, problems);
+            check_path(&egd.source, path, problems);
         }
     }
     for smartcard in &devices.smartcards {
         if let SmartcardMode::Passthrough(card) = &smartcard.mode {
-            let path = format!("devices.smartcards[{}].mode.passthrough.source", smartcard.name);
-            check_source(&card.source, &path, problems);
-            check_path(&card.source, &path, problems);
+            let path = format_args!("devices.smartcards[{}].mode.passthrough.source", smartcard.name);
+            check_source(&card.source, path, problems);
+            check_path(&card.source, path, problems);
         }
     }
 }
 
-fn check_source(source: &CharSource, path: &str, problems: &mut Problems) {
+fn check_source(source: &CharSource, path: Arguments<'_>, problems: &mut Problems) {
     match source {
         CharSource::Tcp(tcp) => {
             for (field, _) in
@@ -57,13 +59,13 @@ fn check_source(source: &CharSource, path: &str, problems: &mut Problems) {
                     format!("a connection needs a {field}"),
                 );
             }
-            check_reconnect(tcp.reconnect.as_ref(), tcp.mode, &format!("{path}.tcp"), problems)
+            check_reconnect(tcp.reconnect.as_ref(), tcp.mode, format_args!("{path}.tcp"), problems)
         }
         CharSource::Nmdm(nmdm) if nmdm.master.is_some() != nmdm.slave.is_some() => {
             problems.add(Code::InternalError, format!("{path}.nmdm"), "give both ends, or none");
         }
         CharSource::Unix(unix) => {
-            check_reconnect(unix.reconnect.as_ref(), unix.mode, &format!("{path}.unix"), problems)
+            check_reconnect(unix.reconnect.as_ref(), unix.mode, format_args!("{path}.unix"), problems)
         }
         CharSource::Udp(udp) if udp.connect.as_ref().is_none_or(|end| end.service.is_none()) => {
             problems.add(Code::XmlError, format!("{path}.udp.connect.service"), "give the port that packets go to");
@@ -75,7 +77,7 @@ fn check_source(source: &CharSource, path: &str, problems: &mut Problems) {
 fn check_reconnect(
     reconnect: Option<&Reconnect>,
     mode: Option<CharSourceUnixMode>,
-    path: &str,
+    path: Arguments<'_>,
     problems: &mut Problems,
 ) {
     let Some(reconnect) = reconnect.filter(|reconnect| reconnect.enabled.is_some_and(|enabled| enabled.0)) else {
@@ -93,7 +95,7 @@ fn check_reconnect(
 }
 
 /// A socket that no driver has a place of its own for.
-fn check_path(source: &CharSource, path: &str, problems: &mut Problems) {
+fn check_path(source: &CharSource, path: Arguments<'_>, problems: &mut Problems) {
     if matches!(source, CharSource::Unix(unix) if unix.path.is_none()) {
         problems.add(Code::InternalError, format!("{path}.unix.path"), "name the socket");
     }

@@ -1,5 +1,7 @@
 //! Rules of devices with little to say, and of features.
 
+use std::fmt::Arguments;
+
 use ostler_util::ErrorCode as Code;
 
 use super::Problems;
@@ -13,13 +15,13 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     let has_inputs = !matches!(domain.os.r#type.kind, Some(OsKind::Exe | OsKind::Linux | OsKind::Uml));
     for input in &devices.inputs {
         if !has_inputs {
-            let path = format!("devices.inputs[{}]", input.name);
+            let path = format_args!("devices.inputs[{}]", input.name);
             problems.add(Code::InternalError, path, "a guest of this kind has no such device");
         }
     }
     for shmem in &devices.shmems {
         if shmem.msi.is_some() && shmem.server.is_none() {
-            let path = format!("devices.shmems[{}].msi", shmem.name);
+            let path = format_args!("devices.shmems[{}].msi", shmem.name);
             problems.add(Code::XmlError, path, "interrupts come from a server: name its socket");
         }
     }
@@ -37,8 +39,8 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     }
     macro_rules! check_lists {
         ($($list:ident),*) => { $(for device in &devices.$list {
-            let path = format!(concat!("devices.", stringify!($list), "[{}]"), device.name);
-            check_boot(device.boot.as_ref(), &path, problems);
+            let path = format_args!(concat!("devices.", stringify!($list), "[{}]"), device.name);
+            check_boot(device.boot.as_ref(), path, problems);
         })* };
     }
     check_lists!(disks, interfaces, hostdevs, redirdevs);
@@ -64,7 +66,7 @@ fn check_cpu(cpu: &Cpu, problems: &mut Problems) {
     }
 }
 
-fn check_boot(boot: Option<&Boot>, path: &str, problems: &mut Problems) {
+fn check_boot(boot: Option<&Boot>, path: Arguments<'_>, problems: &mut Problems) {
     let Some(loadparm) = boot.and_then(|boot| boot.loadparm.as_ref()) else { return };
     let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b' ');
     if loadparm.is_empty() || loadparm.len() > LOADPARM_LENGTH || !loadparm.bytes().all(is_known) {

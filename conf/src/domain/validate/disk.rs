@@ -1,5 +1,7 @@
 //! Rules of one disk.
 
+use std::fmt::Arguments;
+
 use ostler_util::ErrorCode as Code;
 
 use super::super::complete::target_index;
@@ -13,9 +15,9 @@ const VENDOR_LENGTH: usize = 8;
 const PRODUCT_LENGTH: usize = 16;
 
 pub(super) fn check(disk: &Disk, problems: &mut Problems) {
-    let path = format!("devices.disks[{}]", disk.name);
-    check_target(disk, &path, problems);
-    check_address(disk, &path, problems);
+    let path = format_args!("devices.disks[{}]", disk.name);
+    check_target(disk, path, problems);
+    check_address(disk, path, problems);
     if disk.throttlefilters.is_some() && disk.iotune.is_some() {
         problems.add(
             Code::OperationUnsupported,
@@ -23,29 +25,29 @@ pub(super) fn check(disk: &Disk, problems: &mut Problems) {
             "limits are the disk's own, or those of groups: not both",
         );
     }
-    check_name(disk.vendor.as_deref(), VENDOR_LENGTH, &format!("{path}.vendor"), problems);
-    check_name(disk.product.as_deref(), PRODUCT_LENGTH, &format!("{path}.product"), problems);
+    check_name(disk.vendor.as_deref(), VENDOR_LENGTH, format_args!("{path}.vendor"), problems);
+    check_name(disk.product.as_deref(), PRODUCT_LENGTH, format_args!("{path}.product"), problems);
     let Some(source) = &disk.source else { return };
-    let path = format!("{path}.source");
+    let path = format_args!("{path}.source");
     let can_be_empty = matches!(disk.device(), DiskDevice::Cdrom | DiskDevice::Floppy);
     if source.path().is_some_and(str::is_empty) && !can_be_empty {
-        problems.add(Code::XmlError, path.clone(), "the source's path is empty: leave it out for an empty drive");
+        problems.add(Code::XmlError, path, "the source's path is empty: leave it out for an empty drive");
     }
     let auth = source.common().auth.as_ref();
     if disk.auth.is_some() && auth.is_some() {
         problems.add(Code::ConfigUnsupported, format!("{path}.auth"), "who asks is said twice");
     }
     if let DiskSource::Network(network) = source {
-        check_network(network, &path, problems);
+        check_network(network, path, problems);
         if let Some(auth) = disk.auth.as_ref().or(auth) {
             let secret = auth.secret.as_ref().and_then(|secret| secret.r#type);
-            check_secret(network.protocol, secret, &path, problems);
+            check_secret(network.protocol, secret, path, problems);
         }
     }
-    check_labels(&source.common().seclabels, &path, problems);
+    check_labels(&source.common().seclabels, path, problems);
 }
 
-fn check_target(disk: &Disk, path: &str, problems: &mut Problems) {
+fn check_target(disk: &Disk, path: Arguments<'_>, problems: &mut Problems) {
     let (device, bus) = (disk.device(), disk.target.bus);
     if disk.name.is_empty() {
         problems.add(Code::NoTarget, format!("{path}.name"), "a disk needs a target, as in vda");
@@ -81,7 +83,7 @@ fn check_target(disk: &Disk, path: &str, problems: &mut Problems) {
     }
 }
 
-fn check_lun(disk: &Disk, path: &str, problems: &mut Problems) {
+fn check_lun(disk: &Disk, path: Arguments<'_>, problems: &mut Problems) {
     if matches!(disk.source, Some(DiskSource::File(_) | DiskSource::Dir(_))) {
         problems.add(
             Code::ConfigUnsupported,
@@ -92,7 +94,7 @@ fn check_lun(disk: &Disk, path: &str, problems: &mut Problems) {
 }
 
 /// A disk of these buses is a unit of a controller.
-fn check_address(disk: &Disk, path: &str, problems: &mut Problems) {
+fn check_address(disk: &Disk, path: Arguments<'_>, problems: &mut Problems) {
     if matches!(disk.target.bus, Some(DiskBus::Ide | DiskBus::Fdc | DiskBus::Scsi | DiskBus::Sata))
         && !matches!(disk.address, None | Some(Address::Drive(_) | Address::Unassigned(_)))
     {
@@ -104,7 +106,7 @@ fn check_address(disk: &Disk, path: &str, problems: &mut Problems) {
     }
 }
 
-fn check_name(name: Option<&str>, length: usize, path: &str, problems: &mut Problems) {
+fn check_name(name: Option<&str>, length: usize, path: Arguments<'_>, problems: &mut Problems) {
     let Some(name) = name else { return };
     if name.len() > length {
         problems.add(Code::ConfigUnsupported, path, format!("'{name}' is longer than {length} characters"));
@@ -114,7 +116,7 @@ fn check_name(name: Option<&str>, length: usize, path: &str, problems: &mut Prob
     }
 }
 
-fn check_network(source: &NetworkDiskSource, path: &str, problems: &mut Problems) {
+fn check_network(source: &NetworkDiskSource, path: Arguments<'_>, problems: &mut Problems) {
     if source.protocol == NetworkProtocol::Sheepdog {
         problems.add(Code::ConfigUnsupported, format!("{path}.network.protocol"), "nothing speaks 'sheepdog' any more");
     }
@@ -125,7 +127,12 @@ fn check_network(source: &NetworkDiskSource, path: &str, problems: &mut Problems
 }
 
 /// Each protocol has a kind of secret of its own.
-fn check_secret(protocol: NetworkProtocol, secret: Option<AuthSecretKind>, path: &str, problems: &mut Problems) {
+fn check_secret(
+    protocol: NetworkProtocol,
+    secret: Option<AuthSecretKind>,
+    path: Arguments<'_>,
+    problems: &mut Problems,
+) {
     let expected = match protocol {
         NetworkProtocol::Rbd => AuthSecretKind::Ceph,
         NetworkProtocol::Iscsi => AuthSecretKind::Iscsi,
@@ -141,14 +148,14 @@ fn check_secret(protocol: NetworkProtocol, secret: Option<AuthSecretKind>, path:
 }
 
 /// Labels of a source, each of a security model of its own.
-pub(super) fn check_labels(labels: &[DeviceSeclabel], path: &str, problems: &mut Problems) {
+pub(super) fn check_labels(labels: &[DeviceSeclabel], path: Arguments<'_>, problems: &mut Problems) {
     for (at, label) in labels.iter().enumerate() {
-        let path = format!("{path}.seclabels[{at}]");
+        let path = format_args!("{path}.seclabels[{at}]");
         if label.model.is_none() && labels.len() > 1 {
-            problems.add(Code::XmlError, path.clone(), "name the security model: there is more than one label");
+            problems.add(Code::XmlError, path, "name the security model: there is more than one label");
         }
         if labels[..at].iter().any(|other| other.model == label.model) {
-            problems.add(Code::XmlDetail, path.clone(), "this model's label is given already");
+            problems.add(Code::XmlDetail, path, "this model's label is given already");
         }
         if label.label.is_none() && label.relabel.is_some_and(|relabel| relabel.0) {
             problems.add(Code::XmlError, path, "there is no label to set: give one, or leave 'relabel' out");

@@ -18,7 +18,7 @@ pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     }
     for video in videos.iter().filter(|video| kind(video) == Some(VideoKind::Ramfb)) {
         if !matches!(video.address, None | Some(Address::Unassigned(_))) {
-            let path = format!("devices.videos[{}].address", video.name);
+            let path = format_args!("devices.videos[{}].address", video.name);
             problems.add(Code::ConfigUnsupported, path, "a card of type 'ramfb' sits nowhere");
         }
     }

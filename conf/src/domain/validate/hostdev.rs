@@ -1,6 +1,7 @@
 //! Rules of devices of the host.
 
 use std::collections::BTreeMap;
+use std::fmt::Arguments;
 
 use ostler_util::ErrorCode as Code;
 
@@ -10,11 +11,11 @@ use crate::domain::{Address, Domain, DriveAddress, Hostdev, HostdevSource};
 pub(super) fn check(domain: &Domain, problems: &mut Problems) {
     let hostdevs = &domain.devices.hostdevs;
     for (at, hostdev) in hostdevs.iter().enumerate() {
-        let path = format!("devices.hostdevs[{}]", hostdev.name);
+        let path = format_args!("devices.hostdevs[{}]", hostdev.name);
         if hostdevs[..at].iter().any(|other| is_same(&other.source, &hostdev.source)) {
-            problems.add(Code::XmlError, path.clone(), "the guest has this device already");
+            problems.add(Code::XmlError, path, "the guest has this device already");
         }
-        check_one(hostdev, &path, problems);
+        check_one(hostdev, path, problems);
     }
     if hostdevs.iter().filter(|hostdev| hostdev.ramfb.is_some_and(|ramfb| ramfb.0)).count() > 1 {
         problems.add(
@@ -43,7 +44,7 @@ fn is_same(one: &HostdevSource, other: &HostdevSource) -> bool {
     }
 }
 
-fn check_one(hostdev: &Hostdev, path: &str, problems: &mut Problems) {
+fn check_one(hostdev: &Hostdev, path: Arguments<'_>, problems: &mut Problems) {
     let is_scsi = matches!(hostdev.source, HostdevSource::Scsi(_));
     if !is_scsi && hostdev.rawio.is_some() {
         problems.add(Code::XmlError, format!("{path}.rawio"), "only a SCSI device takes raw commands");
@@ -72,23 +73,23 @@ fn check_one(hostdev: &Hostdev, path: &str, problems: &mut Problems) {
 
 /// Two SCSI devices, and a disk and a SCSI device, have places of their own.
 fn check_units(domain: &Domain, problems: &mut Problems) {
-    let mut taken: BTreeMap<(u32, u32, u32, u32), String> = BTreeMap::new();
+    let mut taken: BTreeMap<(u32, u32, u32, u32), (&str, &str)> = BTreeMap::new();
     let key = |address: &DriveAddress| {
         let part = |value: Option<u32>| value.unwrap_or(0);
         (part(address.controller), part(address.bus), part(address.target), part(address.unit))
     };
     for disk in domain.devices.disks.iter().filter(|disk| disk.target.bus == Some(crate::domain::DiskBus::Scsi)) {
         if let Some(Address::Drive(address)) = &disk.address {
-            taken.insert(key(address), format!("the disk '{}'", disk.name));
+            taken.insert(key(address), ("disk", &disk.name));
         }
     }
     for hostdev in domain.devices.hostdevs.iter().filter(|hostdev| matches!(hostdev.source, HostdevSource::Scsi(_))) {
         let Some(Address::Drive(address)) = &hostdev.address else { continue };
-        if let Some(other) = taken.insert(key(address), format!("the device '{}'", hostdev.name)) {
+        if let Some((what, name)) = taken.insert(key(address), ("device", &hostdev.name)) {
             problems.add(
                 Code::ConfigUnsupported,
                 format!("devices.hostdevs[{}].address", hostdev.name),
-                format!("{other} sits there already"),
+                format!("the {what} '{name}' sits there already"),
             );
         }
     }

@@ -7,12 +7,12 @@ use crate::domain::{Seclabel, SeclabelKind};
 
 pub(super) fn check(labels: &[Seclabel], problems: &mut Problems) {
     for (at, label) in labels.iter().enumerate() {
-        let path = format!("seclabels[{at}]");
+        let path = format_args!("seclabels[{at}]");
         if label.model.is_some() && labels[..at].iter().any(|other| other.model == label.model) {
-            problems.add(Code::XmlDetail, path.clone(), "this model's label is given already");
+            problems.add(Code::XmlDetail, path, "this model's label is given already");
         }
         if label.model.is_none() && labels.len() > 1 {
-            problems.add(Code::XmlError, path.clone(), "name the security model: there is more than one label");
+            problems.add(Code::XmlError, path, "name the security model: there is more than one label");
         }
         let relabel = label.relabel.map(|relabel| relabel.0);
         match label.r#type {

@@ -1,21 +1,23 @@
 //! Rules of what an interface says about the network that it is in: most are the network's own.
 
+use std::fmt::Arguments;
+
 use ostler_util::ErrorCode as Code;
 
 use super::Problems;
 use crate::domain::{Interface, InterfaceSource, Route};
 
-pub(super) fn check(interface: &Interface, path: &str, problems: &mut Problems) {
+pub(super) fn check(interface: &Interface, path: Arguments<'_>, problems: &mut Problems) {
     let Problems(all) = problems;
     all.extend(interface.vlan.iter().flat_map(|vlan| vlan.problems(&format!("{path}.vlan"))));
     all.extend(interface.virtualport.iter().flat_map(|port| port.problems(&format!("{path}.virtualport"))));
     check_routes(&interface.routes, path, problems);
     if let InterfaceSource::Ethernet(source) = &interface.source {
-        check_routes(&source.routes, &format!("{path}.source.ethernet"), problems);
+        check_routes(&source.routes, format_args!("{path}.source.ethernet"), problems);
     }
     let Some(bandwidth) = &interface.bandwidth else { return };
-    let path = format!("{path}.bandwidth");
-    problems.0.extend(bandwidth.problems(&path));
+    let path = format_args!("{path}.bandwidth");
+    problems.0.extend(bandwidth.problems(&path.to_string()));
     let is_in_network = matches!(interface.source, InterfaceSource::Network(_));
     if bandwidth.inbound.as_ref().is_some_and(|rate| rate.floor.is_some()) && !is_in_network {
         let message = "only a network can promise a floor: the interface is in none";
@@ -30,7 +32,7 @@ pub(super) fn check(interface: &Interface, path: &str, problems: &mut Problems) 
     }
 }
 
-fn check_routes(routes: &[Route], path: &str, problems: &mut Problems) {
+fn check_routes(routes: &[Route], path: Arguments<'_>, problems: &mut Problems) {
     for (at, route) in routes.iter().enumerate() {
         problems.0.extend(route.problems(&format!("{path}.routes[{at}]")));
     }

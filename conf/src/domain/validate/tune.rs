@@ -26,10 +26,10 @@ pub(super) fn check(tune: &CpuTune, domain: &Domain, problems: &mut Problems) {
         }
     }
     for (at, cachetune) in tune.cachetunes.iter().enumerate() {
-        let path = format!("cputune.cachetunes[{at}]");
+        let path = format_args!("cputune.cachetunes[{at}]");
         if cachetune.caches.iter().enumerate().any(|(at, part)| cachetune.caches[..at].iter().any(|p| collide(p, part)))
         {
-            problems.add(Code::XmlError, path.clone(), "two parts are of the same cache");
+            problems.add(Code::XmlError, path, "two parts are of the same cache");
         }
         if cachetune.monitors.iter().any(|monitor| !is_within(&monitor.vcpus, &cachetune.vcpus)) {
             problems.add(Code::InvalidArg, path, "what is measured belongs to other virtual CPUs");
