@@ -1,6 +1,14 @@
 # Measures the static release binary.
 
 bench() { # [--cluster | --fleet [--hosts N] [--domains N]] [--json] [PART...]
+    local word
+    for word; do
+        case $word in
+            -h | --help) usage; return;;
+            --json | --cluster | --fleet | --hosts | --domains) ;;
+            -*) say "bench has no option '$word'"; usage >&2; exit 2;;
+        esac
+    done
     need_host_tools
     case " $* " in
         *" --cluster "*) need_cluster_tools;;
