@@ -1,7 +1,8 @@
-//! The cluster with the charts installed, and a namespace of it with guests in it.
+//! Clusters with the charts installed, and a namespace of one with guests in it.
 
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ostler_e2e::cluster::Cluster;
@@ -30,16 +31,57 @@ pub(crate) fn host_path(name: &str) -> String {
 pub(crate) const KINDS: [(&str, &str); 4] =
     [("domains", "hello"), ("networks", "lan"), ("storagepools", "images"), ("storagevolumes", "hello-data")];
 
-/// The cluster with the charts installed, for one test at a time.
+/// A cluster with the charts installed, for one test at a time.
 pub(crate) struct Lab {
     pub(crate) cluster: Cluster,
     pub(crate) binary: PathBuf,
 }
 
-/// The one cluster of all tests; it goes when this process does.
-pub(crate) fn lab() -> MutexGuard<'static, Lab> {
-    static LAB: OnceLock<Mutex<Lab>> = OnceLock::new();
-    LAB.get_or_init(|| Mutex::new(Lab::new())).lock().unwrap_or_else(PoisonError::into_inner)
+/// How many clusters there are at most: a test mostly waits.
+const CLUSTERS: usize = 2;
+
+/// Clusters that no test uses at present, and how many there are in all.
+static FREE: Mutex<(Vec<Lab>, usize)> = Mutex::new((Vec::new(), 0));
+static IS_FREE: Condvar = Condvar::new();
+
+/// A cluster while one test has it.
+pub(crate) struct Loan(Option<Lab>);
+
+/// A cluster that is free, or a new one; all go when this process does.
+pub(crate) fn lab() -> Loan {
+    let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    let must_wait = |(free, all): &mut (Vec<Lab>, usize)| free.is_empty() && *all == CLUSTERS;
+    let mut free = IS_FREE.wait_while(free, must_wait).unwrap_or_else(PoisonError::into_inner);
+    if let Some(lab) = free.0.pop() {
+        return Loan(Some(lab));
+    }
+    free.1 += 1;
+    drop(free);
+    match std::panic::catch_unwind(Lab::new) {
+        Ok(lab) => Loan(Some(lab)),
+        Err(cause) => {
+            // Whoever waits for one makes another.
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).1 -= 1;
+            IS_FREE.notify_one();
+            std::panic::resume_unwind(cause)
+        }
+    }
+}
+
+impl Deref for Loan {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        self.0.as_ref().expect("it is given back at the end")
+    }
+}
+
+impl Drop for Loan {
+    /// A test that failed gives it back too.
+    fn drop(&mut self) {
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).0.extend(self.0.take());
+        IS_FREE.notify_one();
+    }
 }
 
 impl Lab {

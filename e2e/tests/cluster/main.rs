@@ -1,6 +1,6 @@
 //! The main job on a real cluster of two nodes: charts as a user installs them, the demo's manifests as they are, real guests.
 //!
-//! All tests share one cluster, one after the other, each with a namespace of its own.
+//! Tests share two clusters, one test at a time in each, each with a namespace of its own.
 
 mod admission;
 mod backup;
