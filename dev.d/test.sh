@@ -34,7 +34,7 @@ e2e() {
     E2E_LOGS=$(mktemp -d) CARGO=${CARGO:-$(command -v cargo)}
     export E2E_LOGS CARGO
     export -f e2e_program
-    e2e_in_order "$programs" | xargs -P "${E2E_LANES:-3}" -I{} bash -c 'e2e_program "$1"' _ {} || status=1
+    e2e_in_order "$programs" | xargs -P "${E2E_LANES:-2}" -I{} bash -c 'e2e_program "$1"' _ {} || status=1
     rm -rf "$E2E_LOGS"
     return $status
 }
