@@ -336,8 +336,15 @@ impl Set<'_> {
                 let opened = self.sets.entry(set.clone()).or_insert(0);
                 *opened += 1;
                 let is_readonly = *opened > 1 || user.is_some_and(|said| said.is("read-only", "true"));
-                let place = self.stage.folder.path().join(format!("set{number}"));
-                File::create(&place)?.set_len(if is_output { 0 } else { DISK })?;
+                // All of a set are of one file.
+                let place = self.stage.folder.path().join(format!("set{set}"));
+                let formats = formats(all);
+                let format = user.and_then(|said| said.get("node-name")).and_then(|name| formats.get(name));
+                match format {
+                    _ if *opened > 1 => {}
+                    Some(format) => drop(fs::copy(self.stage.image(format)?, &place)?),
+                    None => File::create(&place)?.set_len(if is_output { 0 } else { DISK })?,
+                }
                 // QEMU takes one that was opened as it wants it.
                 let file = OpenOptions::new().read(!is_output).write(!is_readonly).append(is_output).open(place)?;
                 (file.into(), None)
