@@ -27,7 +27,7 @@ e2e() {
     if [ $# -gt 0 ]; then cargo test -p ostler-e2e --no-fail-fast "$@" -- --test-threads 2; return; fi
     local built programs status=0
     # Tests build what they test; this way none of them waits for another's build.
-    cargo build -q -p ostler
+    cargo build -q -p ostler || return 1
     built=$(cargo test -p ostler-e2e --no-run 2>&1) || { printf '%s\n' "$built"; return 1; }
     programs=$(printf '%s\n' "$built" | sed -n 's/^ *Executable .*(\(.*\))$/\1/p' | xargs -r realpath)
     [ -n "$programs" ] || { printf '%s\n' "$built" 'no program of tests was built'; return 1; }
