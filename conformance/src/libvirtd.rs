@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use ostler_util::cgroup::Entrances;
 use ostler_util::namespace;
 use ostler_util::pidfd::{PidFd, Process};
 use ostler_util::run::{Output, Run};
@@ -133,7 +134,7 @@ fn begin() -> anyhow::Result<(Process, PidFd)> {
         env: env.iter().map(Into::into).collect(),
         directory: "/".into(),
         credentials: None,
-        cgroups: Vec::new(),
+        cgroups: Entrances::default(),
         output: OpenOptions::new().append(true).create(true).open(log)?,
         fds: Vec::new(),
     };

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ostler_driver_qemu::offline::command_line::CommandLine;
+use ostler_util::cgroup::Entrances;
 use ostler_util::pidfd::Process;
 use ostler_util::spawn::Spawn;
 
@@ -127,7 +128,7 @@ fn run(line: &CommandLine, all: &[Said<'_>], emulator: &Path, stage: &Stage) -> 
         env: line.env.iter().map(|(name, value)| format!("{name}={value}").into()).collect(),
         directory: "/".into(),
         credentials: None,
-        cgroups: Vec::new(),
+        cgroups: Entrances::default(),
         output: OpenOptions::new().append(true).open(&output)?,
         fds,
     };

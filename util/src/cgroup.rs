@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ pub struct Hierarchies(Vec<Hierarchy>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hierarchy {
     mount: PathBuf,
+    /// Of version 1, where threads can be in groups of their own.
+    is_v1: bool,
     /// Version 1's cpuset takes no process before it was told its CPUs and memory nodes.
     is_cpuset: bool,
 }
@@ -27,6 +29,35 @@ struct Hierarchy {
 #[derive(Clone, Debug)]
 pub struct Cgroup {
     places: Vec<(Hierarchy, PathBuf)>,
+}
+
+/// The ways into a group, for a process that is about to be.
+#[derive(Debug, Default)]
+pub struct Entrances {
+    /// Of version 1: who writes `0` to one of them has its only thread there. Unlike a whole process, which may be about to get more
+    /// threads, a thread moves without a stop to all forks of the host.
+    pub(crate) tasks: Vec<OwnedFd>,
+    /// Of version 2: the folder, in which a process can be made.
+    pub(crate) folder: Option<OwnedFd>,
+    /// Of version 2: where one moves in.
+    pub(crate) procs: Option<OwnedFd>,
+}
+
+impl Entrances {
+    /// The files to which a process with one thread writes `0` to be in the group everywhere; if `is_born_in` that of version 2, it
+    /// is there already.
+    pub(crate) fn files(&self, is_born_in: bool) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let moves = self.procs.as_ref().filter(|_| !is_born_in);
+        self.tasks.iter().chain(moves).map(AsFd::as_fd)
+    }
+
+    /// Moves this process, which has one thread, into the group.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn join(&self) -> io::Result<()> {
+        self.files(false).try_for_each(|file| rustix::io::write(file, b"0").map(drop).map_err(Into::into))
+    }
 }
 
 /// The group below which the host's own services are: the one of its first process, where that is the same in every hierarchy.
@@ -87,7 +118,7 @@ impl Hierarchies {
             // One hierarchy mounted twice is one hierarchy.
             if (is_v1 || *kind == "cgroup2") && seen.insert(device.to_string()) {
                 let is_cpuset = is_v1 && options.split(',').any(|option| option == "cpuset");
-                found.push(Hierarchy { mount: PathBuf::from(mount.replace("\\040", " ")), is_cpuset });
+                found.push(Hierarchy { mount: PathBuf::from(mount.replace("\\040", " ")), is_v1, is_cpuset });
             }
         }
         Hierarchies(found)
@@ -149,15 +180,25 @@ impl Cgroup {
         Ok(())
     }
 
-    /// One file in each hierarchy: a process that writes `0` to it joins the group there.
+    /// Opens what leads into the group in each hierarchy.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
-        let open = |path: PathBuf| {
-            OpenOptions::new().write(true).open(&path).map_err(|error| at(&path, error)).map(File::into)
+    pub fn entrances(&self) -> io::Result<Entrances> {
+        let file = |path: PathBuf| {
+            OpenOptions::new().write(true).open(&path).map_err(|error| at(&path, error)).map(OwnedFd::from)
         };
-        self.places.iter().map(|(_, path)| open(path.join("cgroup.procs"))).collect()
+        let mut entrances = Entrances::default();
+        for (hierarchy, path) in &self.places {
+            if hierarchy.is_v1 {
+                entrances.tasks.push(file(path.join("tasks"))?);
+            } else {
+                let folder = File::open(path).map_err(|error| at(path, error))?;
+                entrances.folder = Some(folder.into());
+                entrances.procs = Some(file(path.join("cgroup.procs"))?);
+            }
+        }
+        Ok(entrances)
     }
 
     /// Processes that are in the group in any hierarchy. A group that is missing is empty.

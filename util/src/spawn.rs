@@ -1,5 +1,8 @@
 //! Processes that outlive us: started so that nothing of ours is needed any more once they run.
 
+#[cfg(target_arch = "x86_64")]
+mod clone3;
+
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,6 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::ptr;
 
+use crate::cgroup::Entrances;
 use crate::passwd::Credentials;
 use crate::pidfd::{self, PidFd, Process};
 
@@ -24,8 +28,8 @@ pub struct Spawn {
     pub directory: PathBuf,
     /// As whom it runs, without capabilities and without a way to gain any; absent: as we do.
     pub credentials: Option<Credentials>,
-    /// Entrances of the control groups that it joins ([`crate::cgroup::Cgroup::entrances`]).
-    pub cgroups: Vec<OwnedFd>,
+    /// Entrances of the control groups that it is in ([`crate::cgroup::Cgroup::entrances`]).
+    pub cgroups: Entrances,
     /// Its standard output and error output, opened to append. Standard input is `/dev/null`.
     pub output: File,
     /// Descriptors that it gets, as [`FIRST_FD`] and on, in this order. It gets no other.
@@ -53,7 +57,7 @@ impl Spawn {
     /// Starts the process in a session of its own, as a child of the host's init (or of the nearest subreaper).
     ///
     /// Flow: 1. all that needs memory is made; 2. a child makes a session and has a child of its own, then ends, so that the
-    /// grandchild belongs to init; 3. the grandchild joins its groups; 4. it goes on only if we are still there; 5. it drops
+    /// grandchild belongs to init; 3. the grandchild joins its groups, where it was not made in them; 4. it goes on only if we are still there; 5. it drops
     /// its rights and runs the program.
     ///
     /// Child and grandchild use our memory while this thread waits (`CLONE_VM`, `CLONE_VFORK`), as `posix_spawn` does: a copy
@@ -143,7 +147,9 @@ struct Plan {
     envp: Vec<*const libc::c_char>,
     directory: CString,
     credentials: Option<Credentials>,
-    cgroups: Vec<OwnedFd>,
+    cgroups: Entrances,
+    /// The grandchild was made in its group of version 2.
+    is_born_in_group: bool,
     null: File,
     output: File,
     fds: Vec<OwnedFd>,
@@ -179,6 +185,7 @@ impl Plan {
             directory: text(directory.into())?,
             credentials,
             cgroups,
+            is_born_in_group: false,
             null: File::open("/dev/null")?,
             output,
             parking: vec![-1; fds.len() + 2],
@@ -224,6 +231,27 @@ impl Plan {
         if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
     }
 
+    /// The grandchild, made in its group of version 2 where that can be; else it has to move there.
+    ///
+    /// # Safety
+    /// Only in the child.
+    unsafe fn make_grandchild(&mut self) -> io::Result<libc::pid_t> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(group) = self.cgroups.folder.as_ref().map(|folder| folder.as_raw_fd()) {
+            self.is_born_in_group = true;
+            let stack = &mut self.stacks[1];
+            let (stack, size) = (stack.as_mut_ptr(), stack.capacity() * size_of::<u128>());
+            // SAFETY: the stack is the grandchild's until this returns, and `run_grandchild` upholds what is asked for.
+            let made = unsafe { clone3::vfork_into(group, stack, size, run_grandchild, ptr::from_mut(self).cast()) };
+            if made.is_ok() {
+                return made;
+            }
+            self.is_born_in_group = false;
+        }
+        // SAFETY: `run_grandchild` upholds what `vfork` asks for.
+        unsafe { self.vfork(1, run_grandchild) }
+    }
+
     fn say(&self, step: i32, value: i32) {
         say(self.report.as_raw_fd(), step, value);
     }
@@ -242,7 +270,7 @@ impl Plan {
         // SAFETY: system calls on descriptors of this process and on memory that waits for it. The calls that set ids are made
         // directly: the library's would change the threads of our parent, too.
         unsafe {
-            for cgroup in &self.cgroups {
+            for cgroup in self.cgroups.files(self.is_born_in_group) {
                 if libc::write(cgroup.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
                     fail(report, 1);
                 }
@@ -322,8 +350,8 @@ extern "C" fn run_child(plan: *mut libc::c_void) -> libc::c_int {
     let plan = unsafe { &mut *plan.cast::<Plan>() };
     // SAFETY: concerns this process alone.
     unsafe { libc::setsid() };
-    // SAFETY: `run_grandchild` upholds what `vfork` asks for.
-    match unsafe { plan.vfork(1, run_grandchild) } {
+    // SAFETY: this is the child.
+    match unsafe { plan.make_grandchild() } {
         Ok(pid) => plan.say(STEP_PID, pid),
         Err(_) => plan.say(0, errno()),
     }
@@ -368,6 +396,8 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
+    use crate::cgroup::Hierarchies;
+
     use super::*;
 
     fn shell(script: &str, directory: &Path) -> Spawn {
@@ -378,7 +408,7 @@ mod tests {
             env: vec!["PATH=/usr/bin:/bin".into()],
             directory: directory.into(),
             credentials: None,
-            cgroups: Vec::new(),
+            cgroups: Entrances::default(),
             output: log,
             fds: Vec::new(),
         }
@@ -416,6 +446,27 @@ mod tests {
         let own = own.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap();
         assert_ne!(session, own);
         assert_eq!(lines[10], "b");
+    }
+
+    #[test]
+    fn runs_in_its_groups_in_every_hierarchy() {
+        let hierarchies = Hierarchies::discover().unwrap();
+        let name = format!("ostler-test-spawn-{}", std::process::id());
+        let group = hierarchies.group(&name);
+        group.create().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        // It is made in the group of version 2, and it moves there where that can't be.
+        let spawn = Spawn { cgroups: group.entrances().unwrap(), ..shell("cat /proc/self/cgroup", directory.path()) };
+        let entrances = Entrances { folder: None, ..group.entrances().unwrap() };
+        let moved = Spawn { cgroups: entrances, ..shell("cat /proc/self/cgroup", directory.path()) };
+        for spawn in [spawn, moved] {
+            end(&spawn.detached().unwrap());
+        }
+        group.remove().unwrap();
+        let groups = fs::read_to_string(directory.path().join("log")).unwrap();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        assert_eq!(groups.lines().count(), 2 * own.lines().count());
+        assert!(groups.lines().all(|line| line.ends_with(&format!("/{name}"))), "{groups}");
     }
 
     #[test]

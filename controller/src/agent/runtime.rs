@@ -128,7 +128,7 @@ mod tests {
             env: Vec::new(),
             directory: "/".into(),
             credentials: None,
-            cgroups: Vec::new(),
+            cgroups: ostler_util::cgroup::Entrances::default(),
             output: log,
             fds: Vec::new(),
         };

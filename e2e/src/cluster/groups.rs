@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use ostler_util::cgroup::Hierarchies;
+use ostler_util::cgroup::{Entrances, Hierarchies};
 use ostler_util::pidfd::{PidFd, Process};
 
 /// How long killed processes may take to be gone.
@@ -18,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// The operating system's.
-pub fn create(path: &str) -> io::Result<Vec<OwnedFd>> {
+pub fn create(path: &str) -> io::Result<Entrances> {
     let group = Hierarchies::discover()?.group(path);
     group.create()?;
     for root in roots()? {

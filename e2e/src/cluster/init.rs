@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -86,7 +85,7 @@ fn start(node: &Node, bin: &Path, service: &str) -> Result<i32> {
 /// Joins the node's group in every hierarchy, as the root of all that is seen from now on; then a group below it, so
 /// that the root itself stays empty, as version 2 wants it.
 fn own_groups(node: &Node) -> Result<()> {
-    join(groups::create(&node.cgroup())?)?;
+    groups::create(&node.cgroup())?.join()?;
     // SAFETY: of the process's resources, only its view of control groups changes.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP)? };
     // Put together beside, since the way to the old ones ends with the new /sys.
@@ -108,16 +107,9 @@ fn own_groups(node: &Node) -> Result<()> {
     unmount(&beside, UnmountFlags::DETACH)?;
     let init = Hierarchies::discover()?.group("init");
     init.create()?;
-    join(init.entrances()?)?;
+    init.entrances()?.join()?;
     for root in groups::roots()? {
         groups::hand_down(&root)?;
-    }
-    Ok(())
-}
-
-fn join(entrances: Vec<OwnedFd>) -> Result<()> {
-    for entrance in entrances {
-        rustix::io::write(entrance, b"0")?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use ostler_util::cgroup::Entrances;
 use ostler_util::passwd::Credentials;
 use ostler_util::pidfd::Process;
 use ostler_util::spawn::Spawn;
@@ -37,7 +38,7 @@ impl Prepared {
             env: vec!["PATH=/usr/bin:/bin".into(), "LC_ALL=C".into(), format!("HOME={}", folder.display()).into()],
             directory: "/".into(),
             credentials: Some(credentials.clone()),
-            cgroups: Vec::new(),
+            cgroups: Entrances::default(),
             output: std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap(),
             fds,
         };
