@@ -28,8 +28,8 @@ use crate::source::EventKind;
 pub(crate) use resolve::not_for;
 pub use resolve::preview;
 
-/// A new domain whose first look takes longer is told to be looked at.
-const ANNOUNCE_AFTER: Duration = Duration::from_millis(250);
+/// A new domain whose first look takes longer is told to be looked at. Where many start at once, saying so of each would keep them all.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 
 /// What a look at a domain came to.
 #[derive(Debug)]

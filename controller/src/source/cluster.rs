@@ -5,6 +5,7 @@
 
 pub mod client;
 mod coalesce;
+mod deletions;
 mod events;
 mod feed;
 mod judge;

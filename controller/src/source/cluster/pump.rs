@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::deletions::Deletions;
 use super::feed::{Feed, Step, Told, Watched};
 use super::newness::{self, Deletion};
 use super::sink::Cluster;
@@ -31,8 +32,8 @@ pub(super) enum Message {
     Ready,
     /// It is another cluster than it was: nothing that this agent knows holds there.
     OtherCluster,
-    /// What the CRD says of a deletion.
-    Deletion(ObjectRef, Deletion),
+    /// What a CRD says of the deletions that waited for it.
+    Deletion(Kind, Deletion),
     /// The engine carries a definition out no more.
     Released(ObjectRef),
 }
@@ -45,6 +46,7 @@ pub(super) struct Pump {
     state_dir: std::path::PathBuf,
     cluster: Cluster,
     feed: Feed,
+    deletions: Deletions,
     news: mpsc::Sender<Message>,
     tell: mpsc::Sender<SourceEvent>,
     watches: HashMap<Watched, AbortHandle>,
@@ -77,6 +79,7 @@ impl Pump {
             state_dir: config.state_dir.clone(),
             cluster,
             feed: Feed::new(&config.host, kept),
+            deletions: Deletions::default(),
             news,
             tell,
             watches: HashMap::new(),
@@ -143,10 +146,19 @@ impl Pump {
                 waiting.into_iter().for_each(|watched| self.begin_watch(watched));
                 Vec::new()
             }
-            Message::Deletion(key, Deletion::Meant) => self.feed.deletion_is_meant(&key),
-            Message::Deletion(key, Deletion::WithItsCrd) => {
-                info!(object = %key, "its CRD is being deleted: what it stands for stays as it is");
-                vec![Step::LetGo(key)]
+            Message::Deletion(kind, answer) => {
+                let (keys, again) = self.deletions.answered(kind);
+                if again {
+                    self.ask_for_deletions(kind);
+                }
+                let steps = |key: ObjectRef| match answer {
+                    Deletion::Meant => self.feed.deletion_is_meant(&key),
+                    Deletion::WithItsCrd => {
+                        info!(object = %key, "its CRD is being deleted: what it stands for stays as it is");
+                        vec![Step::LetGo(key)]
+                    }
+                };
+                keys.into_iter().flat_map(steps).collect()
             }
             Message::Released(key) => self.feed.release(&key),
         }
@@ -184,12 +196,10 @@ impl Pump {
                 Step::Refuse(key, refusal) => self.cluster.refuse(&key, refusal),
                 Step::Allow(key) => self.cluster.allow(&key),
                 Step::AskForDeletion(key) => {
-                    let (client, news) = (self.client.0.clone(), self.news.clone());
-                    self.tasks.spawn(async move {
-                        let answer = newness::deletion(&client, key.kind).await;
-                        // Nobody listens: the agent ends.
-                        let _ = news.send(Message::Deletion(key, answer)).await;
-                    });
+                    let kind = key.kind;
+                    if self.deletions.add(key) {
+                        self.ask_for_deletions(kind);
+                    }
                 }
                 Step::LetGo(key) => self.let_go(key),
                 Step::Watch(key) => self.begin_watch(Watched::Named(key)),
@@ -201,6 +211,15 @@ impl Pump {
             }
         }
         true
+    }
+
+    fn ask_for_deletions(&mut self, kind: Kind) {
+        let (client, news) = (self.client.0.clone(), self.news.clone());
+        self.tasks.spawn(async move {
+            let answer = newness::deletion(&client, kind).await;
+            // Nobody listens: the agent ends.
+            let _ = news.send(Message::Deletion(kind, answer)).await;
+        });
     }
 
     /// Takes our finalizer off, however long that takes; nothing on this host changes.
