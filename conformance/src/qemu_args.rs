@@ -12,6 +12,7 @@ use ostler_conf::values::Hex;
 use ostler_conf::{Domain, Network, Size, StoragePool, parse};
 use ostler_driver::HostCpu;
 use ostler_driver_cpu::CpuDriver;
+use ostler_driver_qemu::offline::Age;
 use ostler_driver_qemu::offline::command_line::{
     Chain, CharFds, CommandLine, FdGroup, HostNode, HugepageMount, Image, MasterKey, Monitor, NetworkPort, Runtime,
     SecretName, Server, Settings, Tap, Tls, TpmFacts, VsockFacts, command_line, name_devices, queues, settle_cpu,
@@ -21,7 +22,7 @@ use ostler_util::ErrorCode;
 use serde_json::Value;
 
 use super::case::{Case, Outcome, Verdict};
-use super::qemu_xml::refused;
+use super::qemu_xml::{real_setting, refused};
 use super::{emulator, qapi};
 
 /// The command line of a case's complete document, compared as it is written in the corpus: one option a line.
@@ -127,6 +128,8 @@ pub(super) fn command_line_of(case: &Case, asked: Asked) -> Result<CommandLine, 
     if asked == Asked::Conversion {
         domain.devices.interfaces.iter_mut().for_each(as_converted);
         domain.os.boot.retain(|entry| entry.dev != BootDevice::Network);
+        // They have lost their addresses.
+        domain = real_setting(case).map_err(failed)?.complete(&domain, Age::Old)?;
     }
     name_devices(&mut domain);
     give_ports(case, &mut domain);
@@ -171,11 +174,12 @@ impl Asked {
     }
 }
 
-/// What libvirt tells of an interface of a guest that it doesn't start: a tap device of one queue, whatever was asked for.
+/// What libvirt tells of an interface of a guest that it doesn't start: a tap device of one queue, whatever was asked for, with
+/// nothing of what else was said of it.
 fn as_converted(interface: &mut Interface) {
-    let Interface { mac, model, alias, rom, acpi, address, .. } = interface.clone();
+    let Interface { mac, model, .. } = interface.clone();
     let source = InterfaceSource::Ethernet(EthernetSource::default());
-    *interface = Interface { mac, model, alias, rom, acpi, address, ..Interface::new(interface.name.clone(), source) };
+    *interface = Interface { mac, model, ..Interface::new(interface.name.clone(), source) };
 }
 
 /// The tests of libvirt set up their driver so; the case says what is otherwise.

@@ -168,7 +168,7 @@ fn emulator_arch(arch: &str) -> &str {
 }
 
 /// The emulator and the host that answered people's own documents.
-fn real_setting(case: &Case) -> Result<Setting, String> {
+pub(super) fn real_setting(case: &Case) -> Result<Setting, String> {
     let capabilities = emulator::capabilities(case)?;
     let folder = case.data_path(case.param("firmware_dir").as_str().unwrap_or_default());
     let settings = Settings {
