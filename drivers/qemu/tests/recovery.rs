@@ -29,12 +29,17 @@ const MORE: &str = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/
      <graphics type='vnc'><listen type='socket' socket='DIR/screen.sock'/></graphics>
      <disk type='file'><source file='DIR/lost.img'/><target dev='vdz'/><transient/></disk>
      <interface type='ethernet'/>
-     <shmem name='ostler-test-NAME'><model type='ivshmem-plain'/><size unit='M'>1</size></shmem>";
+     <shmem name='SHARED'><model type='ivshmem-plain'/><size unit='M'>1</size></shmem>";
+
+/// Of this run: the host's names are everybody's.
+fn shared(name: &str) -> String {
+    format!("ostler-test-{}-{name}", std::process::id())
+}
 
 /// A guest of this name that has all of it.
 fn full(lab: &Lab, name: &str) -> Domain {
     lab.disk("lost.img");
-    let more = MORE.replace("DIR", lab.folder.path().to_str().unwrap()).replace("NAME", name);
+    let more = MORE.replace("DIR", lab.folder.path().to_str().unwrap()).replace("SHARED", &shared(name));
     lab.guest(name, IDLE, &format!("{DEVICES}{more}"))
 }
 
@@ -42,7 +47,7 @@ fn full(lab: &Lab, name: &str) -> Domain {
 fn assert_clean(lab: &Lab, guest: &Domain) {
     lab.assert_clean(guest.uuid.unwrap());
     assert!(std::fs::symlink_metadata(lab.path("screen.sock")).is_err(), "a link is left");
-    assert!(!Path::new("/dev/shm").join(format!("ostler-test-{}", guest.name)).exists(), "shared memory is left");
+    assert!(!Path::new("/dev/shm").join(shared(&guest.name)).exists(), "shared memory is left");
 }
 
 fn kill(pid: i32) {
