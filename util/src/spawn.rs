@@ -57,8 +57,8 @@ impl Spawn {
     /// Starts the process in a session of its own, as a child of the host's init (or of the nearest subreaper).
     ///
     /// Flow: 1. all that needs memory is made; 2. a child makes a session and has a child of its own, then ends, so that the
-    /// grandchild belongs to init; 3. the grandchild joins its groups, where it was not made in them; 4. it goes on only if we are still there; 5. it drops
-    /// its rights and runs the program.
+    /// grandchild belongs to init; 3. the grandchild joins its groups, where it was not made in them; 4. it goes on only if we are
+    /// still there; 5. it drops its rights and runs the program.
     ///
     /// Child and grandchild use our memory while this thread waits (`CLONE_VM`, `CLONE_VFORK`), as `posix_spawn` does: a copy
     /// would cost each of our threads a page fault, with an interrupt to all processors, for every page that it writes next.

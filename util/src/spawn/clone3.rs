@@ -55,9 +55,9 @@ pub(super) unsafe fn vfork_into(
             out("r11") _,
         );
     }
-    match libc::pid_t::try_from(result) {
-        Ok(pid) if pid > 0 => Ok(pid),
-        Ok(error) => Err(io::Error::from_raw_os_error(-error)),
-        Err(_) => Err(io::Error::other("the system call gave what is no pid")),
+    // Nothing here allocates: we may be a process that shares its parent's memory ourselves.
+    match libc::pid_t::try_from(result).unwrap_or(-libc::EINVAL) {
+        error if error < 0 => Err(io::Error::from_raw_os_error(-error)),
+        pid => Ok(pid),
     }
 }

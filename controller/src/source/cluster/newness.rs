@@ -95,8 +95,8 @@ pub(super) enum Deletion {
     WithItsCrd,
 }
 
-/// Asks the CRD, uncached, until it is answered. Only its metadata: with its schema it is a megabyte, which costs the API server
-/// 50 ms to write.
+/// Asks the CRD, uncached, until it is answered. Only its metadata: to write out a megabyte of schema costs the API
+/// server as much as to read it.
 pub(super) async fn deletion(client: &Client, kind: Kind) -> Deletion {
     let mut wait = Duration::from_millis(500);
     loop {
